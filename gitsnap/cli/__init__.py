@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if words[:2] == ["show", "addons"]:  # the name of this command in the Sveltos CLI
-        words[:2] = ["addons"]
+        words[:2] = ["addons", "--sveltos-cli"]
     gc.disable()  # the process is short, and a search for cycles takes half as long as decoding the JSON of a cluster
     os.umask(0o077)  # every file may hold configuration that other users must not read
     _handle_signals()
@@ -91,7 +91,8 @@ def _run(words: list[str]) -> int:
         if hasattr(error, "option_name") and hasattr(error, "possibilities"):  # typer exports no class for it
             _print_error(*_describe_unknown_option(error.option_name, getattr(error, "ctx", None)))
             return exit_code_of(UsageError)
-        hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
+        name = _typed_name(_program_name())
+        hint = f"`{name} --help` lists the commands, `{name} COMMAND --help` the arguments and options."
         _print_error(error.format_message(), hint)
         return exit_code_of(UsageError)
     except (typer.Abort, KeyboardInterrupt):
@@ -112,16 +113,17 @@ def _execute(words: list[str]) -> int:
 
     program = _program_name()
 
-    def run() -> int:
-        code = build()(words, standalone_mode=False, prog_name=program)
+    def run(name: str = program) -> int:
+        code = build()(words, standalone_mode=False, prog_name=name)
         return code if isinstance(code, int) else 0
 
     if any(name.endswith("GITSNAP_COMPLETE") for name in os.environ):
         from gitsnap.cli.completion_shells import show_descriptions_unchanged
 
         show_descriptions_unchanged()
-    if _SHELL_SETUP.isdisjoint(words):
         code = run()
+    elif _SHELL_SETUP.isdisjoint(words):
+        code = run(_typed_name(program))
     else:
         from gitsnap.cli.completion_shells import set_up_shell
 
@@ -175,6 +177,11 @@ def _program_name() -> str:
     """Return the name under which gitsnap was called. The completion of a shell is registered for one name."""
     name = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a file
     return name if name in ("gitsnap", "kubectl-gitsnap") else "gitsnap"
+
+
+def _typed_name(program: str) -> str:
+    """Return what a user types to call the program: kubectl runs ``kubectl-gitsnap`` for ``kubectl gitsnap``."""
+    return program.replace("kubectl-", "kubectl ")
 
 
 def _print_error(message: str, hint: str) -> None:

@@ -14,6 +14,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from gitsnap import __version__
+from gitsnap.cli.help import HelpfulCommand, SectionedGroup
 
 
 class Command(NamedTuple):
@@ -23,6 +24,8 @@ class Command(NamedTuple):
     """``module:function`` in ``gitsnap.cli.commands``."""
     summary: str
     """The first line of the function's docstring."""
+    option: str = ""
+    """An option that is always given."""
 
 
 COMMANDS = {
@@ -47,7 +50,14 @@ COMMANDS = {
     "controller": Command("controller:controller", "Run the controller: take samples on schedule and on request."),
     "demo": Command("demo:demo", "Walk through capture, diff and rollback on a small cluster."),
 }
-"""Every command, in the order of the help."""
+"""Every command."""
+
+SECTIONS = {
+    "Everyday commands": ("capture", "list", "show", "log", "diff", "drift", "rollback", "undo"),
+    "More questions": ("blame", "search", "addons"),
+    "Care of the archive": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
+}
+"""The sections of `gitsnap --help`. The other commands follow in the order in which they are defined."""
 
 GROUPS = {
     "secrets": (
@@ -62,10 +72,15 @@ GROUPS = {
 
 ALIAS_GROUP = "snapshot"
 """The group that accepts the commands of the Sveltos CLI, such as ``snapshot list``."""
-ALIASES = ("list", "diff", "rollback")
-"""The commands in that group."""
+ALIASES = {"list": "", "diff": "--sveltos-cli", "rollback": ""}
+"""The commands in that group, each with the option that gives the output of the Sveltos CLI."""
 
 _HELP = "Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back."
+_HELP_OF_COMPLETION = {
+    "--install-completion": "Install the completion of commands, options and samples for your shell.",
+    "--show-completion": "Print the script of that completion.",
+}
+"""The help texts of the options that typer adds."""
 _ALIAS_HELP = "Commands of the Sveltos CLI: list, diff and rollback."
 
 
@@ -78,17 +93,18 @@ class LazyCommand(TyperCommand):
     def __init__(self, name: str, command: Command) -> None:
         super().__init__(name, help=command.summary, rich_markup_mode=None)
         self._function = command.function
+        self._options = [command.option] if command.option else []
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Return the context of the imported command; typer runs and completes the command of that context."""
-        return self._load().make_context(info_name, args, parent=parent, **extra)
+        return self._load().make_context(info_name, [*self._options, *args], parent=parent, **extra)
 
     def _load(self) -> TyperCommand:
         from gitsnap.cli.option_groups import expand_groups
 
         module, function = self._function.split(":")
         app = _typer(add_completion=False)
-        app.command(self.name)(
+        app.command(self.name, cls=HelpfulCommand)(
             expand_groups(getattr(importlib.import_module(f"gitsnap.cli.commands.{module}"), function))
         )
         return cast("TyperCommand", typer.main.get_command(app))
@@ -96,13 +112,18 @@ class LazyCommand(TyperCommand):
 
 def build() -> TyperGroup:
     """Return the application with all commands and groups."""
-    app = _typer(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    app = _typer(help=_HELP, cls=SectionedGroup, context_settings=settings)
     app.callback()(_global_options)
-    root = cast("TyperGroup", typer.main.get_command(app))
+    root = cast("SectionedGroup", typer.main.get_command(app))
+    root.sections = SECTIONS
+    options: list[Any] = root.params
+    for parameter in options:
+        parameter.help = _HELP_OF_COMPLETION.get(parameter.opts[0], parameter.help)
     _add_commands(root, COMMANDS)
-    aliases = {name: COMMANDS[name] for name in ALIASES}
+    aliases = {name: COMMANDS[name]._replace(option=option) for name, option in ALIASES.items()}
     for name, (help_text, commands) in {**GROUPS, ALIAS_GROUP: (_ALIAS_HELP, aliases)}.items():
-        group = TyperGroup(name=name, help=help_text, rich_markup_mode=None)
+        group = SectionedGroup(name=name, help=help_text, rich_markup_mode=None)
         _add_commands(group, commands)
         root.add_command(group)
     return root
@@ -128,7 +149,12 @@ def _global_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="GITSNAP_DEBUG", help="Print a traceback when an error occurs.")
+        bool,
+        typer.Option(
+            "--debug",
+            envvar="GITSNAP_DEBUG",
+            help="Print a traceback when an error occurs. The variable GITSNAP_DEBUG does the same.",
+        ),
     ] = False,
 ) -> None:
     """Declare the options before the command; main() reads --debug from the arguments itself."""

@@ -5,6 +5,7 @@ An option has the name that the Sveltos CLI uses, if it has one, so that runbook
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,27 @@ _SAMPLE = (
     "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, @2023-08-26T05:10Z, @2h, "
     "@yesterday, a tag or a commit."
 )
+
+
+def choices(values: Iterable[object]) -> str:
+    """Return the values of an option that accepts a few words, as its help shows them: ``table|json|yaml``."""
+    return "|".join(map(str, values))
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a parser for options that accept whole numbers from ``least`` to ``most``."""
+    wanted = f"{least} or more" if most is None else f"{least} to {most}"
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            raise typer.BadParameter(f"{text!r}: a whole number is needed, {wanted}")
+        return number
+
+    return parse
 
 
 def _sample(name: str, help_text: str) -> Any:
@@ -61,8 +83,8 @@ Storage = Annotated[
         "--storage",
         metavar="DIR",
         envvar="GITSNAP_STORAGE",
-        show_envvar=True,
-        help="Folder that holds the archives. Default: the current folder.",
+        show_envvar=False,
+        help="Folder that holds the archives. Default: $GITSNAP_STORAGE, else the current folder.",
     ),
 ]
 Create = Annotated[
@@ -122,17 +144,18 @@ SigningKey = Annotated[
 SecretsMode = Annotated[
     model.SecretsMode | None,
     typer.Option(
-        "--secrets-mode", help="How Secrets are stored. Default: as in the Snapshot or in the archive, else `encrypt`."
+        "--secrets-mode",
+        metavar=choices(model.SecretsMode),
+        help="How Secrets are stored. Default: as in the Snapshot or in the archive, else `encrypt`.",
     ),
 ]
-Recipients = Annotated[
-    _Strings,
-    typer.Option(
-        "--recipient",
-        metavar="KEY",
-        help="age or SSH public key to encrypt Secrets to; repeatable, or several keys separated by commas.",
-    ),
-]
+_RECIPIENT = typer.Option(
+    "--recipient",
+    metavar="KEY",
+    help="age or SSH public key to encrypt Secrets to; repeatable, or several keys separated by commas.",
+)
+Recipients = Annotated[_Strings, _RECIPIENT]
+RequiredRecipients = Annotated[list[str], _RECIPIENT]
 Kinds = Annotated[
     _Strings,
     typer.Option(
@@ -161,8 +184,7 @@ AcceptSecretsChange = Annotated[
 
 Sample = Annotated[str, _sample("--sample", _SAMPLE)]
 SampleOrNewest = Annotated[str, _sample("--sample", f"{_SAMPLE} Default: latest.")]
-SampleOrLive = Annotated[str, _sample("--sample", "Sample. Default: the live cluster.")]
-ExpectedSample = Annotated[str, _sample("--sample", "Sample to compare the live cluster with. Default: latest.")]
+SampleOrLive = Annotated[str, _sample("--sample", f"{_SAMPLE} Default: the live cluster.")]
 RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
 Decrypt = Annotated[
     bool, typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields.")
@@ -177,7 +199,19 @@ Clusters = Annotated[
     ),
 ]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with status 1 if there are differences.")]
-Output = Annotated[terminal.Output, typer.Option("--output", "-o", help="Output format (docs/SCRIPTING.md).")]
+SveltosCli = Annotated[
+    bool,
+    typer.Option(
+        "--sveltos-cli",
+        help="Write the values as the Sveltos CLI does. Default for `gitsnap snapshot diff` and `gitsnap show addons`.",
+    ),
+]
+Output = Annotated[
+    terminal.Output,
+    typer.Option(
+        "--output", "-o", metavar=choices(terminal.Output), help="Output format; docs/SCRIPTING.md has the fields."
+    ),
+]
 
 # Objects that a rollback restores -------------------------------------------------------------------------------------
 
@@ -244,7 +278,7 @@ Wait = Annotated[
     typer.Option(
         "--wait",
         metavar="SECONDS",
-        min=0,
+        parser=whole_number(0),
         help="How long to wait for Sveltos: at each step that needs it (default: 60), and at the end until the "
         "clusters have the configuration (by default only on a terminal; exit status 19 if they do not get it). "
         "0: do not wait.",
@@ -264,9 +298,14 @@ Recreate = Annotated[
 CreateNamespaces = Annotated[
     bool, typer.Option("--create-namespaces", help="Create the namespaces that restored objects need.")
 ]
-Prune = Annotated[bool, typer.Option("--prune", help="Delete selected objects that were created after the sample.")]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Delete selected objects of the cluster that were created after the sample.")
+]
 MaxDelete = Annotated[
-    int, typer.Option("--max-delete", metavar="N", min=0, help="Maximum number of objects that --prune may delete.")
+    int,
+    typer.Option(
+        "--max-delete", metavar="N", parser=whole_number(0), help="Maximum number of objects that --prune may delete."
+    ),
 ]
 PlanOut = Annotated[
     Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to a file, and change nothing.")

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 1.0
 _REPAINT_SECONDS = 0.1
-DATE_WIDTH = 21
-"""Width in characters of a date on one line, ``2023-08-26:05:20:00-2``."""
-DAY_WIDTH = 11
-"""Width in characters of a date on two lines, the day and the time."""
 
 
 class Output(enum.StrEnum):

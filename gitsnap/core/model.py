@@ -36,6 +36,11 @@ class Kind:
         """``ClusterProfile.config.projectsveltos.io``, or ``ConfigMap`` for the core group."""
         return f"{self.name}.{self.group}" if self.group else self.name
 
+    @property
+    def resource_type(self) -> str:
+        """The kind in the column RESOURCE TYPE: ``apps/Deployment``, or ``/Service`` for the core group."""
+        return f"{self.group}/{self.name}"
+
     @classmethod
     def parse(cls, text: str) -> Kind:
         """The inverse of ``str``: the kind is before the first dot, the group after it."""

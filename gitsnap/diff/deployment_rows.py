@@ -11,7 +11,7 @@ from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.diff.deployments import Deployments
-from gitsnap.diff.rows import Action, DiffRow, resource_type
+from gitsnap.diff.rows import Action, DiffRow
 from gitsnap.sveltos import inventory
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -39,7 +39,7 @@ def deployment_rows(
         is_reached = profile in deployments.by_cluster.get(cluster, ())
         message = _message(_features(old), _features(new), is_reached=is_reached)
         if message:
-            kind = resource_type(profile.kind)
+            kind = profile.kind.resource_type
             row = DiffRow(str(cluster), kind, profile.namespace, profile.name, Action.MODIFIED, message)
             yield cluster, profile, row
 

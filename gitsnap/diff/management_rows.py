@@ -14,7 +14,7 @@ from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
 from gitsnap.diff.object_actions import object_actions, referrers_other_than_profiles
 from gitsnap.diff.raw_diff import TextPair, object_texts
-from gitsnap.diff.rows import Action, ManagementRow, object_title, resource_type
+from gitsnap.diff.rows import Action, ManagementRow, object_title
 from gitsnap.diff.shown_documents import shows_change
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.sveltos import kinds, kustomize_archives
@@ -49,7 +49,7 @@ def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]
             message = "; ".join([*([message] if message else []), *matches.get(key, [])])
         elif key in referrers:
             message = f"{message}; referred to {referrers[key]}"
-        rows.append(ManagementRow(resource_type(key.kind), key.namespace, key.name, action, message))
+        rows.append(ManagementRow(key.kind.resource_type, key.namespace, key.name, action, message))
     return rows
 
 

@@ -20,14 +20,13 @@ from gitsnap.diff.raw_diff import TextPair, object_texts
 from gitsnap.diff.rows import (
     DEPLOYMENT_FAILED,
     DEPLOYMENT_HAD_FAILED,
-    HELM_RELEASE,
     Action,
     ClusterChanges,
     DiffRow,
 )
 from gitsnap.diff.source_settings import same_values
 from gitsnap.sveltos.defaults import without_defaults
-from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource, cluster_of
+from gitsnap.sveltos.inventory import HELM_RELEASE, DeployedRelease, DeployedResource, cluster_of
 from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT

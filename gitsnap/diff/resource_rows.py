@@ -27,7 +27,6 @@ from gitsnap.diff.rows import (
     ClusterChanges,
     DiffRow,
     object_title,
-    resource_type,
 )
 from gitsnap.sveltos.inventory import LOCAL, DeployedResource
 from gitsnap.sveltos.kinds import PROFILE_KINDS
@@ -336,7 +335,7 @@ class _ResourceComparison:
             message = IN_MANAGEMENT_CLUSTER
         if slot in self._entries.all:
             self.changes.causes.add(self._entries.all[slot].profile)
-        row = DiffRow(str(self._cluster), resource_type(key.kind), key.namespace, key.name, action, message)
+        row = DiffRow(str(self._cluster), key.kind.resource_type, key.namespace, key.name, action, message)
         self.changes.rows.append(row)
 
     def _add_text(self, slot: Slot, document: SourceDocument | None, action: Action) -> None:

@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.diff.raw_diff import RawDiff, TextPair, raw_diffs
 
-HELM_RELEASE = "helm release"
-"""The resource type of a release."""
-
 SEE_RAW_DIFF = "use --raw-diff option to see diff"
 """The message of a modified resource whose document is shown by a raw diff."""
 
@@ -126,12 +123,7 @@ class Comparison:
         return raw_diffs(self.texts, before_label, after_label)
 
 
-def resource_type(kind: Kind) -> str:
-    """Return ``apps/Deployment``, or ``/Service`` for the core group."""
-    return f"{kind.group}/{kind.name}"
-
-
 def object_title(key: ObjectKey) -> str:
     """Return the title of a raw diff: ``/Service test/redis``, ``config.projectsveltos.io/ClusterProfile web``."""
     name = f"{key.namespace}/{key.name}" if key.namespace else key.name
-    return f"{resource_type(key.kind)} {name}"
+    return f"{key.kind.resource_type} {name}"

@@ -11,7 +11,6 @@ from gitsnap.core.objects import KubeObject
 from gitsnap.format import decode_object
 from gitsnap.sveltos import inventory
 from gitsnap.sveltos.filters import Filters
-from gitsnap.sveltos.matching import ClusterRef
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Cluster, Tree
@@ -21,7 +20,10 @@ NOT_APPLICABLE = "N/A"
 
 @dataclass(frozen=True, slots=True, order=True)
 class AddOn:
-    """A row of ``gitsnap addons``, with the columns of ``sveltosctl show addons``."""
+    """A row of ``gitsnap addons``, with the columns of ``sveltosctl show addons``.
+
+    Cluster and resource type have the form of the rows of a diff.
+    """
 
     cluster: str
     resource_type: str
@@ -57,7 +59,7 @@ def failed_deployments(summaries: Iterable[JsonObject], filters: Filters) -> lis
         entries = ((inventory.distill(KubeObject.of(summary)) or {}).get("status") or {}).get("featureSummaries") or ()
         features = [str(entry["featureID"]) for entry in entries if str(entry.get("status")).startswith("Failed")]
         if profile is not None and features and filters.wants_cluster(cluster):
-            failed.append(FailedDeployment(_cluster_name(cluster), _profile_name(profile), tuple(sorted(features))))
+            failed.append(FailedDeployment(str(cluster), _profile_name(profile), tuple(sorted(features))))
     return sorted(failed)
 
 
@@ -77,10 +79,10 @@ def list_addons(
             continue
         for entry in inventory.deployed(document):
             if isinstance(entry, inventory.DeployedRelease):
-                resource_type, version = "helm chart", entry.chart_version
+                resource_type, version = inventory.HELM_RELEASE, entry.chart_version
             else:
-                resource_type, version = f"{entry.kind.group}:{entry.kind.name}", NOT_APPLICABLE
-            row = (_cluster_name(cluster), resource_type, entry.namespace, entry.name, version)
+                resource_type, version = entry.kind.resource_type, NOT_APPLICABLE
+            row = (str(cluster), resource_type, entry.namespace, entry.name, version)
             profile = _profile_name(entry.profile)
             mark = " (deployment failed)" if (row[0], profile) in marked else ""
             profiles.setdefault(row, set()).add(f"{profile}{mark}")
@@ -88,10 +90,6 @@ def list_addons(
     return sorted(
         AddOn(*row, times[row] or NOT_APPLICABLE, ", ".join(sorted(names))) for row, names in profiles.items()
     )
-
-
-def _cluster_name(cluster: ClusterRef) -> str:
-    return f"{cluster.namespace}/{cluster.name}"
 
 
 def _profile_name(profile: ObjectKey) -> str:

@@ -1,134 +1,183 @@
-"""Tables in the style of the Sveltos CLI. On a terminal, long cells wrap; nothing is cut off.
+"""Tables in the style of the Sveltos CLI. On a terminal, sentences wrap between words; no name, date or id ever breaks.
 
-A table that is too wide is narrowed in steps that keep it readable: prose wraps between words, then names wrap after
-their dashes and slashes, then the frame loses its blanks, then the columns in ``least`` break anywhere. A heading never
-breaks: if the table still does not fit, each row becomes a paragraph.
+A table that is too wide is changed in steps, until it fits: columns without a value are left out, sentences wrap, the
+frame loses its blanks, and the values of one column become headings above the rows that share them. If no table fits,
+each row becomes a paragraph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain, groupby, zip_longest
 from operator import gt
-from types import MappingProxyType
+from typing import NamedTuple
 
 from gitsnap.core.escapes import one_line
-from gitsnap.render.text import pieces, width, wrap
+from gitsnap.render.text import width, wrap
 
 _PROSE = 20
-"""Columns with cells of several words are not narrowed below this width to make room for names in other columns."""
-_LONGEST_PIECE = 20
-"""A longer part of a name, without a dash or slash, may break anywhere."""
-_NOTHING: Mapping[str, int] = MappingProxyType({})
+"""Columns of sentences are not narrower than this, unless the table does not fit otherwise."""
+_SPACE = 2
+"""The blanks between a heading and a value beside it, and before a value below its heading."""
 
 
-def render_table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    columns: int = 0,
-    least: Mapping[str, int] = _NOTHING,
-) -> str:
-    """A table with a trailing newline. ``columns`` is the width of the terminal; 0 disables wrapping.
+class _Frame(NamedTuple):
+    """What stands before, between and after the cells of a line."""
 
-    ``least`` is the minimum width of some columns, by header. If the table does not fit otherwise, the cells of these
-    columns break anywhere.
+    left: str
+    gap: str
+    right: str
+
+    def size(self, count: int) -> int:
+        """The columns that the frame of ``count`` cells takes."""
+        return len(self.left) + len(self.gap) * (count - 1) + len(self.right)
+
+    def rule(self, widths: Sequence[int]) -> str:
+        """The line above and below the rows."""
+        blanks = len(self.gap) - 1
+        return "+" + "+".join("-" * (size + blanks) for size in widths) + "+"
+
+
+_FULL, _TIGHT = _Frame("| ", " | ", " |"), _Frame("|", "|", "|")
+
+
+class _Columns:
+    """The cells of a table by rows, and the widths that its columns can have."""
+
+    def __init__(self, header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        self.header = header
+        self.cells = cells
+        self.sizes = [list(map(width, row)) for row in cells]
+        self.natural = [max([width(name), *(row[index] for row in self.sizes)]) for index, name in enumerate(header)]
+
+    def least(self, narrowest_sentence: int) -> list[int]:
+        """The smallest widths at which no word breaks, and no sentence is narrower than ``narrowest_sentence``."""
+        return [max(word, min(sentence, narrowest_sentence)) for word, sentence in self._longest]
+
+    @cached_property
+    def _longest(self) -> list[tuple[int, int]]:
+        """For each column the widths of its longest word and of its longest sentence."""
+        return [
+            (
+                max(map(width, chain(name.split(), *(row[index].split() for row in self.cells)))),
+                max(
+                    (sizes[index] for row, sizes in zip(self.cells, self.sizes, strict=True) if " " in row[index]),
+                    default=0,
+                ),
+            )
+            for index, name in enumerate(self.header)
+        ]
+
+    def only(self, indices: Sequence[int]) -> _Columns:
+        """The same table with some of its columns."""
+        return _Columns(_pick(self.header, indices), [_pick(row, indices) for row in self.cells])
+
+
+def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, columns: int = 0, group: str = "") -> str:
+    """A table with a trailing newline. ``columns`` is the width of the terminal; 0 disables all changes to the table.
+
+    ``group``: the column whose values may become headings. The rows must be sorted by it, or it has no effect.
     """
     cells = [[cell if cell.isprintable() else one_line(cell.replace("\n", " ")) for cell in row] for row in rows]
-    sizes = [list(map(width, row)) for row in cells]
-    natural = [max([width(name), *(row[index] for row in sizes)]) for index, name in enumerate(header)]
-    if not columns:
-        return _table(header, cells, sizes, natural, " ")
-    by_column = list(zip(*cells, strict=True)) if cells else [()] * len(header)
-    headings = [max(map(width, name.split())) for name in header]
-    floors = [max(heading, least.get(name, 0)) for name, heading in zip(header, headings, strict=True)]
-    whole, broken = (
-        [max(measure(column), floor) for column, floor in zip(by_column, floors, strict=True)]
-        for measure in (_whole, _longest_piece)
-    )
-    forced = [floor if name in least else size for name, floor, size in zip(header, floors, broken, strict=True)]
-    for blank, limits in ((" ", (whole, broken)), ("", (whole, broken, forced))):
-        widths = natural
-        for limit in limits:
-            widths = _fitted(widths, limit, columns - _frame(widths, blank))
-        if sum(widths) + _frame(widths, blank) <= columns or not (cells or blank):
-            return _table(header, cells, sizes, widths, blank)
-    return _paragraphs(header, cells, columns)
+    whole = _Columns(header, cells)
+    if not columns or sum(whole.natural) + _FULL.size(len(header)) <= columns:
+        return _table(whole, whole.natural, _FULL)
+    filled = whole.only([index for index in range(len(header)) if any(row[index] for row in cells)] if cells else [])
+    keys = _group_keys(header, cells, group)
+    may_group = bool(keys) and max(map(width, keys)) + len(group) + _SPACE <= columns
+    for narrowest, frames in ((_PROSE, (_FULL, _TIGHT)), (0, (_TIGHT,))):
+        for frame in frames:
+            if widths := _fitted(filled, narrowest, columns - frame.size(len(filled.header))):
+                return _table(filled, widths, frame)
+        if may_group and (grouped := _grouped(filled, group, columns, narrowest)):
+            return grouped
+    return _paragraphs(header, cells, columns) if cells else _table(whole, whole.least(0), _TIGHT)
 
 
-def _whole(column: Sequence[str]) -> int:
-    """The smallest width at which no word of a column breaks."""
-    longest_word = max((width(word) for cell in column for word in cell.split()), default=0)
-    longest_prose = max((width(cell) for cell in column if " " in cell), default=0)
-    return max(longest_word, min(longest_prose, _PROSE))
+def _group_keys(header: Sequence[str], cells: Sequence[Sequence[str]], group: str) -> list[str]:
+    """The values of the column ``group`` in order; none if rows with the same value are not next to each other."""
+    if group not in header:
+        return []
+    values = [value for value, _ in groupby(cells, key=lambda row: row[header.index(group)])]
+    return values if len(values) == len(set(values)) and all(values) else []
 
 
-def _longest_piece(column: Sequence[str]) -> int:
-    """The smallest width at which the words of a column break only after dashes and slashes."""
-    widths = (width(piece) for cell in column for word in cell.split() for piece in pieces(word))
-    return min(max(widths, default=0), _LONGEST_PIECE)
+def _grouped(table: _Columns, group: str, columns: int, narrowest: int) -> str:
+    """A table for each value of the column ``group``, below the value; ``""`` if the tables do not fit."""
+    key = list(table.header).index(group)
+    others = [index for index in range(len(table.header)) if index != key]
+    rest = table.only(others)
+    for frame in (_FULL, _TIGHT):
+        if widths := _fitted(rest, narrowest, columns - frame.size(len(others))):
+            return "\n".join(
+                f"{group.upper()}{'':{_SPACE}}{value}\n"
+                + _table(_Columns(rest.header, [_pick(row, others) for row in rows]), widths, frame)
+                for value, rows in groupby(table.cells, key=lambda row: row[key])
+            )
+    return ""
 
 
-def _frame(widths: Sequence[int], blank: str) -> int:
-    return (1 + 2 * len(blank)) * len(widths) + 1
+def _pick(values: Sequence[str], indices: Sequence[int]) -> list[str]:
+    return [values[index] for index in indices]
 
 
-def _fitted(natural: list[int], least: list[int], space: int) -> list[int]:
-    """Column widths whose sum is at most ``space`` if possible. The widest column that may shrink shrinks first."""
-    widths = list(natural)
+def _fitted(table: _Columns, narrowest: int, space: int) -> list[int]:
+    """Column widths whose sum is at most ``space``; none if words would break. The widest column shrinks first."""
+    widths, least = list(table.natural), table.least(narrowest)
+    if not widths or sum(least) > space:
+        return []
     while sum(widths) > space:
         shrinkable = [index for index, size in enumerate(widths) if size > least[index]]
-        if not shrinkable:
-            break
-        widest = max(shrinkable, key=lambda index: (widths[index], -index))
-        widths[widest] -= 1
+        widths[max(shrinkable, key=lambda index: (widths[index], -index))] -= 1
     return widths
 
 
-def _table(
-    header: Sequence[str],
-    cells: Sequence[Sequence[str]],
-    sizes: Sequence[Sequence[int]],
-    widths: Sequence[int],
-    blank: str,
-) -> str:
-    """``sizes`` are the widths of the cells."""
-    rule = "+" + "+".join("-" * (size + 2 * len(blank)) for size in widths) + "+"
-    names = [name.upper() for name in header]
-    lines = [rule, *_row(names, list(map(width, names)), widths, blank), rule]
-    for row, own in zip(cells, sizes, strict=True):
-        lines += _row(row, own, widths, blank)
+def _table(table: _Columns, widths: Sequence[int], frame: _Frame) -> str:
+    rule = frame.rule(widths)
+    names = [name.upper() for name in table.header]
+    lines = [rule, *_row(names, list(map(width, names)), widths, frame), rule]
+    for row, own in zip(table.cells, table.sizes, strict=True):
+        lines += _row(row, own, widths, frame)
     lines.append(rule)
     return "\n".join(lines) + "\n"
 
 
-def _row(cells: Sequence[str], sizes: Sequence[int], widths: Sequence[int], blank: str) -> Iterator[str]:
+def _row(cells: Sequence[str], sizes: Sequence[int], widths: Sequence[int], frame: _Frame) -> Iterator[str]:
     """The lines of one row: more than one if a cell is wider than its column."""
     if not any(map(gt, sizes, widths)):
-        yield _line(cells, sizes, widths, blank)
+        yield _line(cells, sizes, widths, frame)
         return
     wrapped = [
         [cell] if own <= size else wrap(cell, size) for cell, own, size in zip(cells, sizes, widths, strict=True)
     ]
     for parts in zip_longest(*wrapped, fillvalue=""):
-        yield _line(parts, list(map(width, parts)), widths, blank)
+        yield _line(parts, list(map(width, parts)), widths, frame)
 
 
-def _line(parts: Sequence[str], sizes: Sequence[int], widths: Sequence[int], blank: str) -> str:
+def _line(parts: Sequence[str], sizes: Sequence[int], widths: Sequence[int], frame: _Frame) -> str:
     padded = [part + " " * (size - own) for part, own, size in zip(parts, sizes, widths, strict=True)]
-    return f"|{blank}{f'{blank}|{blank}'.join(padded)}{blank}|"
+    return f"{frame.left}{frame.gap.join(padded)}{frame.right}"
 
 
 def _paragraphs(header: Sequence[str], cells: Sequence[Sequence[str]], columns: int) -> str:
-    """A paragraph for each row, with a line for each cell that is not empty."""
-    indent = max(map(width, header)) + 2
-    size = max(columns - indent, _PROSE)
+    """A paragraph for each row, with the heading and the value of each cell that is not empty.
+
+    A value with a word that does not fit beside the headings begins on a line of its own. A word that is longer than
+    the line stays whole: the terminal wraps it, and a copy of it has no break.
+    """
+    column = max(map(width, header)) + _SPACE
     texts = []
     for row in cells:
         lines = []
         for name, cell in zip(header, row, strict=True):
-            first, *further = wrap(cell, size)
-            if first:
-                lines += [f"{name.upper():<{indent}}{first}", *(" " * indent + line for line in further)]
+            if not cell:
+                continue
+            longest = max(map(width, cell.split()))
+            beside = longest <= columns - column
+            indent = " " * (column if beside else _SPACE)
+            first, *further = wrap(cell, max(columns - len(indent), longest))
+            lines += [f"{name.upper():<{column}}{first}"] if beside else [name.upper(), indent + first]
+            lines += [indent + line for line in further]
         texts.append("\n".join(lines) + "\n")
     return "\n".join(texts)

@@ -47,7 +47,9 @@ def wrap(text: str, size: int, *, names: bool = True) -> list[str]:
         fits = width(word.rstrip()) <= size
         for part in [word] if fits or not names else pieces(word):
             rest = part
-            if width((lines[-1] + rest).rstrip()) > size and (width(part) <= size or width(lines[-1]) > size // 3):
+            if width((lines[-1] + rest).rstrip()) > size and (
+                width(part.rstrip()) <= size or width(lines[-1]) > size // 3
+            ):
                 lines.append("")
             while width((lines[-1] + rest).rstrip()) > size:
                 end = _fitting(rest, size - width(lines[-1]))

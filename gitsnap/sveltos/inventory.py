@@ -19,6 +19,8 @@ from gitsnap.sveltos.matching import STATUS_FIELDS, ClusterRef
 CLUSTER_NAME_LABEL = "projectsveltos.io/cluster-name"
 CLUSTER_TYPE_LABEL = "projectsveltos.io/cluster-type"
 K8S_VERSION_LABEL = "projectsveltos.io/k8s-version"
+HELM_RELEASE = "helm release"
+"""The resource type of a release, where other rows have that of a kind."""
 
 _SUMMARY_LABELS = (
     CLUSTER_NAME_LABEL,

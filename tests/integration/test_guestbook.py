@@ -97,10 +97,7 @@ _DUMPED = (
     "namespaces,configmaps,secrets,clusterprofiles.config.projectsveltos.io,clusters.cluster.x-k8s.io,"
     "clusterconfigurations.config.projectsveltos.io,clustersummaries.config.projectsveltos.io"
 )
-_STORY_ROW = (
-    "| default/capi--clusterapi-workload | /Service      | test      | redis-follower | modified "
-    "| use --raw-diff option to see diff |"
-)
+_STORY_ROW = "| default/capi--clusterapi-workload | /Service      | test      | redis-follower | modified |         |"
 
 
 def _apply(api: ApiServer, text: str) -> None:
@@ -181,7 +178,8 @@ def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
     done = _gitsnap(tmp_path, "demo", "story")
 
     assert done.returncode == 0, done.stderr
-    assert "| test      | redis-follower | modified | use --raw-diff option to see diff |" in done.stdout
+    assert "| test      | redis-follower | modified |         |\n" in done.stdout
+    assert "\nuse --raw-diff option to see diff\n" in done.stdout
     assert "no changes detected" in done.stdout
     assert "correct-horse" not in done.stdout
     for file in (tmp_path / "story" / "archive").rglob("*"):

@@ -85,7 +85,7 @@ def test_a_wider_scope_is_no_addition(tmp_path: Path) -> None:
     _capture(tmp_path, "--resources", _INCLUDE)
 
     words = ("--snapshot", "p", "--storage", "store")
-    compared = gitsnap(tmp_path, "diff", *words, "-o", "json", code=0)
+    compared = gitsnap(tmp_path, "diff", *words, "-o", "json", code=13)
     logged = gitsnap(tmp_path, "log", "ClusterProfile/managed", *words, "-o", "json", code=0)
 
     assert json.loads(compared.stdout)["management"] == []

@@ -121,11 +121,13 @@ def test_two_archives(place: _Place) -> None:
     place.put(cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "c"}), secret("password", {"a": "b"}))
     place.capture("production")
 
-    done = place.run("diff", "--archive", "hourly", "--archive", "production/hourly", "-o", "json")
+    both = ("diff", "--archive", "hourly", "--archive", "production/hourly")
+    done = place.run(*both, "-o", "json", code=13)
 
     found = json.loads(done.stdout)
     assert ("shared", "modified") in [(row["name"], row["action"]) for row in found["management"]]
     assert [entry["reason"] for entry in found["notComparable"]] == ["cannot tell"]
+    place.run(*both, "--exit-code", code=1)
     same = place.run("diff", "--archive", "hourly", "--archive", "hourly", "--exit-code")
     assert "no changes" in same.stdout
 
@@ -220,9 +222,9 @@ def test_addons_of_clusters_with_the_same_name(place: _Place) -> None:
         done = place.run("addons", "--from-dir", "cluster", "--cluster", name, "-o", "json")
         return [(row["cluster"], row["name"]) for row in json.loads(done.stdout)["addons"]]
 
-    assert shown("west") == [("default/west", "capi"), ("default/west", "sveltos")]
-    assert shown("capi--west") == [("default/west", "capi")]
-    assert shown("my-capi--west") == [("default/my-capi--west", "sveltos")]
+    assert shown("west") == [("default/capi--west", "capi"), ("default/sveltos--west", "sveltos")]
+    assert shown("capi--west") == [("default/capi--west", "capi")]
+    assert shown("my-capi--west") == [("default/sveltos--my-capi--west", "sveltos")]
 
 
 def _management(place: _Place, *words: str) -> list[dict[str, Any]]:
@@ -312,9 +314,9 @@ def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
     known = place.run(*words.split(), "--cluster", "west", "-o", "json")
 
     assert "ClusterProfile/base (deployment failed)" in done.stdout
-    assert "warning: the add-ons of ClusterProfile/base on default/west are not fully known" in done.stderr
+    assert "warning: the add-ons of ClusterProfile/base on default/sveltos--west are not fully known" in done.stderr
     assert json.loads(known.stdout)["notKnown"] == [
-        {"cluster": "default/west", "profile": "ClusterProfile/base", "features": ["Resources"]}
+        {"cluster": "default/sveltos--west", "profile": "ClusterProfile/base", "features": ["Resources"]}
     ]
 
 

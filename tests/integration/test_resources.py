@@ -163,7 +163,7 @@ def test_another_scope_is_no_change_of_the_configuration(
     story.capture("--allow-empty")
     story.capture("--resources", f"Deployment.apps in {place}")
 
-    found = json.loads(story.run("diff", "-o", "json").stdout)
+    found = json.loads(story.run("diff", "-o", "json", code=13).stdout)
 
     assert found["management"] == []
     assert found["notComparable"] == [

@@ -100,8 +100,8 @@ def test_rekey_replaces_the_fingerprint_key(place: _Place) -> None:
     assert place.run("show Secret/s").stdout != old_tree
     assert _IN_BASE64 in place.decrypted("latest")
     assert _IN_BASE64 in place.decrypted("latest~1")
-    shown = place.run("diff")
-    assert "no changes" in shown.stdout
+    shown = place.run("diff", 13)
+    assert shown.stdout == "no changes detected in what could be compared\n"
     assert "cannot tell: Secret" in shown.stderr
     place.run("capture --snapshot hourly --from-dir cluster")
     assert "no changes" in place.run("diff").stdout
@@ -162,7 +162,10 @@ def test_a_diff_shows_values_on_request(place: _Place) -> None:
     assert "another-value" in place.run("diff --raw-diff --decrypt -o json").stdout
     place.run("diff --decrypt", 2)
     place.run("secrets rekey")
-    assert "no changes" in place.run("diff --raw-diff --decrypt").stdout
+    same = place.run("diff --raw-diff --decrypt --exit-code")
+    assert same.stdout == "no changes detected\n"
+    assert "cannot tell" not in same.stderr
+    place.run("diff --raw-diff --decrypt --exit-code --from-sample latest~2", 1)
     (place.folder / ".keys" / "hourly" / "identity.txt").unlink()
     place.run("diff --raw-diff --decrypt --from-sample latest~2", 7)
 

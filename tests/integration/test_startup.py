@@ -27,6 +27,7 @@ _FOR_WRITERS = {"gitsnap.archive.writer", "gitsnap.archive.verify", "concurrent.
 _OF_THE_HELP = {
     "gitsnap.cli",
     "gitsnap.cli.app",
+    "gitsnap.cli.help",
     "gitsnap.cli.streams",
     "gitsnap.core",
     "gitsnap.core.consequences",

@@ -9,13 +9,13 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from gitsnap.cli import terminal as output
-from gitsnap.cli.commands.list import MIN_WIDTHS
-from gitsnap.render import render_table
+from gitsnap.cli.app import ALIASES, COMMANDS, GROUPS, Command
 from tests.support.commands import gitsnap
 from tests.support.terminal import on_terminal
 from tests.support.trees import W, cluster, config_map, policy_ref, profile
@@ -36,42 +36,29 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("columns", [80, 200])
-@pytest.mark.parametrize("words", ["diff", "list --wide", "log", "show"])
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+@pytest.mark.parametrize("words", ["diff", "list --wide", "log", "show", "prune --dry-run --keep-last 1"])
 def test_tables_fit_the_terminal(place: Path, words: str, columns: int) -> None:
-    """No line is longer than the terminal is wide, and the long name is complete."""
+    """No line is longer than the terminal is wide, except for one name that is. No name, date or commit is broken."""
     shown = on_terminal(place, *words.split(), columns=columns)
 
-    assert max(map(len, shown.splitlines())) <= columns
-    rows = [line.split("|") for line in shown.splitlines() if line.startswith("|")]
-    columns_of_text = ["".join(row[place].strip() for row in rows if len(row) > place) for place in range(9)]
-    assert words == "list --wide" or any(_NAME in text for text in columns_of_text)
-
-
-@pytest.mark.parametrize("words", ["", "secrets", "snapshot"])
-def test_no_summary_is_cut(tmp_path: Path, words: str) -> None:
-    """At 80 columns the summary of each command fits into one line."""
-    shown = on_terminal(tmp_path, *words.split(), "--help", columns=80)
-
-    commands = shown.partition("\nCommands:\n")[2].splitlines()
-    assert len(commands) > 1
-    assert all(re.fullmatch(r"  [a-z]+ +[A-Z].*\.", line) and not line.endswith("...") for line in commands)
+    assert all(len(line) <= columns or line.strip() == _NAME for line in shown.splitlines())
+    samples = json.loads(gitsnap(place, "list", "-o", "json", code=0).stdout)["samples"]
+    whole = set(shown.replace("|", " ").split())
+    assert words in ("diff", "show") or {sample["date"] for sample in samples} & whole
+    assert words != "list --wide" or {sample["commit"][:12] for sample in samples} <= whole
+    assert words.startswith(("list", "prune")) or _NAME in whole
 
 
 @pytest.mark.parametrize(
-    ("policy", "date", "lines"),
-    [("hourly", "2026-11-26:13:37:40", 2), ("production-clusters", "2026-11-26:13:37:40-2", 5)],
+    ("words", "commands"),
+    [("", COMMANDS), ("secrets", GROUPS["secrets"][1]), ("snapshot", {name: COMMANDS[name] for name in ALIASES})],
 )
-def test_a_date_stays_on_one_line(policy: str, date: str, lines: int) -> None:
-    """`list --wide` at 80 columns wraps other columns, and a row takes few lines."""
-    header = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
-    row = [policy, date, "+1 ~12", "5000", "yes", "fbbc4ef63127", "schedule", ""]
+def test_no_summary_is_cut(tmp_path: Path, words: str, commands: Mapping[str, Command]) -> None:
+    """At 80 columns the whole summary of each command is beside its name."""
+    shown = " ".join(on_terminal(tmp_path, *words.split(), "--help", columns=80).split())
 
-    table = render_table(header, [row], columns=80, least=MIN_WIDTHS)
-
-    assert max(map(len, table.splitlines())) <= 80
-    assert f"|{date}|" in table
-    assert len(table.split("+\n|")[-1].splitlines()) - 1 <= lines
+    assert all(f" {name} {command.summary}" in shown for name, command in commands.items())
 
 
 def test_progress_of_git(place: Path) -> None:

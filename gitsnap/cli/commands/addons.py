@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.history import deployed_addons, filter_check, samples
 from gitsnap.render import render_table
-from gitsnap.sveltos import kinds
+from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ def addons(
     cluster: ClusterOptions,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
+    sveltos_cli: options.SveltosCli = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Show the add-ons of each managed cluster, now or in a sample.
+
+    The columns CLUSTER and RESOURCE TYPE have the form that `gitsnap diff` and `gitsnap log --cluster` have.
 
     Example: gitsnap addons latest --snapshot hourly
     """
@@ -43,6 +47,7 @@ def addons(
         opened = archive.open()
         chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
         tree = opened.tree(chosen)
+        described = f"{describe_sample(chosen)} of {opened.location}"
         terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
         summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
         failed = deployed_addons.failed_deployments(summaries, filters)
@@ -51,24 +56,49 @@ def addons(
         )
     else:
         connected = cluster.open()
+        described = f"{describe_cluster(connected.info())} now"
         configurations = list(deployed_addons.inventory_of_cluster(connected, kinds.CLUSTER_CONFIGURATION))
         terminal.warn(filter_check.check_filters_now(filters, connected, configurations))
         failed = _failed_deployments_now(connected, filters)
         deployed = deployed_addons.list_addons(configurations, filters, failed)
     terminal.warn(map(str, failed))
     rows = [
-        [addon.cluster, addon.resource_type, addon.namespace, addon.name, addon.version, addon.time, addon.profiles]
+        [
+            _cluster_of_sveltos_cli(addon.cluster) if sveltos_cli else addon.cluster,
+            _type_of_sveltos_cli(addon.resource_type) if sveltos_cli else addon.resource_type,
+            addon.namespace,
+            addon.name,
+            addon.version,
+            addon.time,
+            addon.profiles,
+        ]
         for addon in deployed
     ]
     if form is terminal.Output.TABLE:
-        terminal.print_result(render_table(_HEADER, rows, columns=terminal.width()))
+        say_heading(f"add-ons in {described}")
+        terminal.print_result(render_table(_HEADER, rows, columns=terminal.width(), group=_HEADER[0]))
         return
     unknown = [
-        {"cluster": deployment.cluster, "profile": deployment.profile, "features": list(deployment.features)}
+        {
+            "cluster": _cluster_of_sveltos_cli(deployment.cluster) if sveltos_cli else deployment.cluster,
+            "profile": deployment.profile,
+            "features": list(deployment.features),
+        }
         for deployment in failed
     ]
     documents = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
     terminal.print_document({"kind": "AddOnList", "addons": documents, "notKnown": unknown}, form)
+
+
+def _cluster_of_sveltos_cli(cluster: str) -> str:
+    """Return ``default/west`` for ``default/sveltos--west``."""
+    namespace, _, name = cluster.partition("/")
+    return f"{namespace}/{name.partition('--')[2]}"
+
+
+def _type_of_sveltos_cli(resource_type: str) -> str:
+    """Return ``apps:Deployment`` for ``apps/Deployment``, and ``helm chart`` for a release."""
+    return "helm chart" if resource_type == inventory.HELM_RELEASE else resource_type.replace("/", ":")
 
 
 def _failed_deployments_now(cluster: Cluster, filters: Filters) -> list[deployed_addons.FailedDeployment]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.suggestions import nearest
@@ -65,18 +66,22 @@ def blame(
         hint = nearest(field, origins.present, none="It has no fields.")
         raise NotFoundError(f"{describe(held.key)} has no field {field} in {chosen.tag}", hint=hint)
     if form is terminal.Output.TABLE:
-        terminal.say(f"{describe(held.key)} in {chosen.tag}, of {opened.location}")
+        say_heading(f"{describe(held.key)} in {describe_sample(chosen)} of {opened.location}")
         rows = [_row(origin) for origin in present] + [_row(origin, deleted=True) for origin in removed]
         header = ["field", "value", "since", "by", "before"]
-        table = render_table(header, rows, columns=terminal.width(), least={"since": terminal.DAY_WIDTH})
-        terminal.print_result(table)
+        terminal.print_result(render_table(header, rows, columns=terminal.width()))
         return
     listed = [_document(origin) for origin in present] + [_document(origin, deleted=True) for origin in removed]
     key = held.key
     terminal.print_document(
         {
             "kind": "Blame",
-            "object": {"kind": str(key.kind), "namespace": key.namespace, "name": key.name},
+            "object": {
+                "kind": str(key.kind),
+                "resourceType": key.kind.resource_type,
+                "namespace": key.namespace,
+                "name": key.name,
+            },
             "sample": chosen.tag,
             "fields": listed,
         },

@@ -75,8 +75,10 @@ _Storage = Annotated[
         "--storage",
         metavar="DIR",
         envvar="GITSNAP_STORAGE",
-        show_envvar=True,
-        help="Folder that holds the archives; spec.storage may name a folder inside it.",
+        show_envvar=False,
+        show_default=False,
+        help="Folder that holds the archives; spec.storage may name a folder inside it. Default: $GITSNAP_STORAGE, "
+        f"else {_DEFAULT_STORAGE}.",
     ),
 ]
 _Listen = Annotated[
@@ -88,13 +90,18 @@ _Namespace = Annotated[
         "--lease-namespace",
         metavar="NS",
         envvar="POD_NAMESPACE",
-        help="Namespace of the controller: it has the Lease and the Secrets that Snapshots name.",
+        show_default=False,
+        help="Namespace of the controller: it has the Lease and the Secrets that Snapshots name. Default: "
+        f"$POD_NAMESPACE, else {_DEFAULT_NAMESPACE}.",
     ),
 ]
 _Workers = Annotated[
     int,
     typer.Option(
-        "--workers", metavar="N", min=1, max=64, help="Maximum number of samples that are taken at the same time."
+        "--workers",
+        metavar="N",
+        parser=options.whole_number(1, 64),
+        help="Maximum number of samples that are taken at the same time, 1 to 64.",
     ),
 ]
 _Grace = Annotated[

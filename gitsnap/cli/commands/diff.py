@@ -6,6 +6,7 @@ This module must not compare objects; ``gitsnap.diff`` does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -15,25 +16,24 @@ import typer
 
 from gitsnap.cli import arguments, completion, options, terminal
 from gitsnap.cli.arguments import LIVE
+from gitsnap.cli.diff_tables import comparison_tables
 from gitsnap.cli.documents import sample_document
+from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
-from gitsnap.core.errors import EXIT_DIFFERENCES, UsageError
+from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, UsageError
 from gitsnap.core.model import Sample, SecretsMode
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.history import filter_check
 from gitsnap.history import samples as history
-from gitsnap.render import paint_diff, render_table, visible, wrapped
+from gitsnap.render import paint_diff, visible
 from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.core.ports import SecretsKeeper, Tree
     from gitsnap.history.decryption import KeyedTree
-
-_CLUSTER_HEADER = ["cluster", "resource type", "namespace", "name", "action", "message"]
-_OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 
 
 _Archive = Annotated[
@@ -77,6 +77,7 @@ def diff(
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     exit_code: options.ExitCode = False,
+    sveltos_cli: options.SveltosCli = False,
     cluster: ClusterOptions,
     identity: options.Identity = None,
     form: options.Output = terminal.Output.TABLE,
@@ -122,24 +123,22 @@ def diff(
         labels = (before.tag, after.tag if after is not None else LIVE)
         new = _keyed_tree(other, after, identity or []) if after is not None else (after_tree, live_keeper)
         values = _decrypted_diffs(_keyed_tree(opened, before, identity or []), new, labels, filters)
+        comparison = _with_values_compared(comparison)
     location = "" if other is opened else f" of {other.location}"
-    _say_compared(before, opened.location, f"{_describe(after)}{location}" if after else f"{server} now")
+    _say_compared(before, opened.location, f"{describe_sample(after)}{location}" if after else f"{server} now")
     if other is opened and after is not None and after.tag == before.tag:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
-    _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
-    if exit_code and comparison:
+    _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form, sveltos_cli=sveltos_cli)
+    if exit_code and (comparison or values):
         raise typer.Exit(EXIT_DIFFERENCES)
+    if comparison.not_comparable:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _say_compared(before: Sample, location: str, compared_with: str) -> None:
     """Print the two sides of the comparison to stderr."""
-    heading = f"comparing {_describe(before)} of {location} with {compared_with}"
-    terminal.say(wrapped(heading, terminal.width()))
-
-
-def _describe(sample: Sample) -> str:
-    """Return the tag and the trigger, ``hourly/2023-08-26T05-00-00Z (schedule)``."""
-    return f"{sample.tag} ({sample.metadata.trigger})"
+    heading = f"comparing {describe_sample(before)} of {location} with {compared_with}"
+    say_heading(heading)
 
 
 def _open_archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[GitArchive, GitArchive]:
@@ -161,6 +160,7 @@ def _print(
     raw_diff: bool,
     values: Mapping[str, RawDiff],
     form: terminal.Output,
+    sveltos_cli: bool,
 ) -> None:
     labels = (before.tag, after.tag if after else LIVE)
     if form is not terminal.Output.TABLE:
@@ -170,7 +170,7 @@ def _print(
     elif raw_diff:
         _print_raw(comparison, labels, values)
     else:
-        _print_tables(comparison)
+        _print_tables(comparison, sveltos_cli=sveltos_cli)
     for skipped in comparison.not_comparable:
         terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 
@@ -191,6 +191,14 @@ def _decrypted_diffs(
 
     pairs = (object_texts(object_title(key), *versions) for key, *versions in revealed_changes(old, new, filters))
     return {diff.title: diff for diff in raw_diffs(pairs, *labels)}
+
+
+def _with_values_compared(comparison: Comparison) -> Comparison:
+    """Return the comparison without the kinds whose hidden values could not be compared: decrypted values were."""
+    from gitsnap.diff.comparability import CANNOT_TELL
+
+    remaining = tuple(entry for entry in comparison.not_comparable if entry.reason != CANNOT_TELL)
+    return replace(comparison, not_comparable=remaining)
 
 
 def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> Iterator[RawDiff]:
@@ -220,34 +228,29 @@ def _live_tree(
     progress = terminal.ProgressLine()
     try:
         tree = live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
-        return tree, f"the cluster {info.server} (context {info.context})", keeper
+        return tree, describe_cluster(info), keeper
     finally:
         progress.clear()
 
 
-def _print_tables(comparison: Comparison) -> None:
+def _nothing(comparison: Comparison) -> str:
+    if comparison.not_comparable:
+        return "no changes detected in what could be compared"
+    return "no changes detected"
+
+
+def _print_tables(comparison: Comparison, *, sveltos_cli: bool) -> None:
     if not comparison:
-        terminal.print_result("no changes detected")
+        terminal.print_result(_nothing(comparison))
         return
-    if comparison.rows:
-        rows = [
-            [row.cluster, row.resource_type, row.namespace, row.name, str(row.action), row.message]
-            for row in comparison.rows
-        ]
-        terminal.print_result(render_table(_CLUSTER_HEADER, rows, columns=terminal.width()))
-    if comparison.management:
-        rows = [
-            [row.resource_type, row.namespace, row.name, str(row.action), row.message] for row in comparison.management
-        ]
-        title = "\nmanagement cluster:\n" if comparison.rows else "management cluster:\n"
-        terminal.print_result(title + render_table(_OBJECT_HEADER, rows, columns=terminal.width()))
+    terminal.print_result(comparison_tables(comparison, columns=terminal.width(), sveltos_cli=sveltos_cli))
 
 
 def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> None:
     texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, values)]
     if not texts:
         terminal.print_result(
-            "no changes detected" if not comparison else "no document changed; see diff without --raw-diff"
+            _nothing(comparison) if not comparison else "no document changed; see diff without --raw-diff"
         )
         return
     text = "\n".join(texts)

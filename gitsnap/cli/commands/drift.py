@@ -12,7 +12,7 @@ def drift(
     *,
     words: arguments.OneSample = None,
     archive: ArchiveOptions,
-    sample: options.ExpectedSample = "",
+    sample: options.SampleOrNewest = "",
     raw_diff: options.RawDiff = False,
     decrypt: options.Decrypt = False,
     namespace: options.Namespaces = None,
@@ -25,6 +25,8 @@ def drift(
     """Show how the live cluster differs from a sample.
 
     This is `gitsnap diff --to-sample live`, for cron and CI.
+
+    Exit status 13: a kind or an object could not be compared; the answer names it.
 
     Example: gitsnap drift --exit-code
 

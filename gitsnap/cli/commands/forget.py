@@ -13,6 +13,7 @@ import typer
 
 from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.documents import sample_document
+from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.system_user import user_name
 from gitsnap.core.model import Sample
@@ -62,7 +63,7 @@ def forget(
     chosen = sorted({history.find_sample(known, name, now=now) for name in names}, key=lambda sample: sample.order)
     prune.check_forgettable(known, chosen, marked=opened.marked())
     if form is terminal.Output.TABLE:  # the user must see the samples before the question
-        _show_table(chosen)
+        _show_table(chosen, opened.location)
     terminal.warn(_lost_undos(known, chosen))
     if not dry_run:
         question = f"Remove {plural(len(chosen), 'sample')} from {opened.location}?"
@@ -78,13 +79,14 @@ def forget(
         terminal.say(f"{plural(len(chosen), 'sample')} removed from {opened.location}")
 
 
-def _show_table(chosen: Sequence[Sample]) -> None:
+def _show_table(chosen: Sequence[Sample], location: str) -> None:
     rows = [
         [sample.moment, str(sample.metadata.trigger), str(sample.metadata.objects), first_line(sample.metadata.message)]
         for sample in chosen
     ]
-    header, least = ["date", "trigger", "objects", "message"], {"date": terminal.DATE_WIDTH}
-    terminal.print_result(render_table(header, rows, columns=terminal.width(), least=least))
+    header = ["date", "trigger", "objects", "message"]
+    say_heading(f"samples of the archive {location} to remove; dates in UTC")
+    terminal.print_result(render_table(header, rows, columns=terminal.width()))
 
 
 def _print_document(

@@ -57,7 +57,10 @@ _ClusterUid = Annotated[
     ),
 ]
 _SecretsMode = Annotated[
-    SecretsMode | None, typer.Option("--secrets-mode", help="How Secrets are stored. Default: encrypt.")
+    SecretsMode | None,
+    typer.Option(
+        "--secrets-mode", metavar=options.choices(SecretsMode), help="How Secrets are stored. Default: encrypt."
+    ),
 ]
 
 

@@ -12,23 +12,17 @@ import typer
 
 from gitsnap.cli import options, terminal
 from gitsnap.cli.documents import sample_document
+from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Consistency, IncompleteKind, Sample
+from gitsnap.core.text import plural
 from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.archive.completeness import MissingPart
-
-MIN_WIDTHS = {
-    "date": terminal.DATE_WIDTH,
-    "snapshot policy": len("snapshot"),
-    "complete": len("complete"),
-    "commit": 6,
-}
-"""The minimum widths of columns on a narrow terminal. Dates never wrap."""
 
 
 _Wide = Annotated[
@@ -59,6 +53,7 @@ def list_(
         for problem in problems:
             terminal.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
     if form is terminal.Output.TABLE:
+        say_heading(f"samples of {_describe_archives(archives, archive.folder)}; dates in UTC")
         _print_table(samples, kept, wide=wide)
         if not archives and not damaged:
             _say_empty(archive.folder)
@@ -72,6 +67,12 @@ def list_(
         raise typer.Exit(exit_code_of(ArchiveError))
 
 
+def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
+    if len(archives) == 1:
+        return f"the archive {archives[0].location}"
+    return f"{plural(len(archives), 'archive')} in {folder.resolve()}"
+
+
 def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: bool) -> None:
     header = ["snapshot policy", "date"]
     if wide:
@@ -80,7 +81,7 @@ def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: boo
         [policy, sample.moment, *(_wide_cells(sample, kept=sample.tag in kept) if wide else ())]
         for policy, sample in samples
     ]
-    terminal.print_result(render_table(header, rows, columns=terminal.width(), least=MIN_WIDTHS))
+    terminal.print_result(render_table(header, rows, columns=terminal.width(), group=header[0]))
 
 
 def _warn_of_missing_parts(archive: GitArchive) -> list[MissingPart]:

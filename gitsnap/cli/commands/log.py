@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.diff_tables import without_advice
+from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample
@@ -40,7 +42,16 @@ _Since = Annotated[
     str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
 ]
 _Until = Annotated[str, typer.Option("--until", metavar="MOMENT", help="Only changes at or before this moment.")]
-_Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Maximum number of changes. 0: all changes.")]
+_Limit = Annotated[
+    int,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        parser=options.whole_number(0),
+        show_default=False,
+        help="Maximum number of changes. Default: all changes.",
+    ),
+]
 
 
 def log(
@@ -74,6 +85,8 @@ def log(
     patterns = _parse_patterns(opened, words or [])
     entries = _collect(islice(changelog.read_entries(opened, patterns, _find_actions, **bounds), limit or None))
     _check_existed(opened, patterns, entries)
+    if form is terminal.Output.TABLE:
+        say_heading(f"changes in the archive {opened.location}, newest first; dates in UTC")
     _show_entries(entries, form)
     _check_complete(opened, entries)
 
@@ -133,7 +146,7 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
         rows = [
             [
                 _date(entry) or "(by hand)",
-                f"{entry.key.kind.group}/{entry.key.kind.name}",
+                entry.key.kind.resource_type,
                 entry.key.namespace,
                 entry.key.name,
                 entry.action,
@@ -151,6 +164,7 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
             "date": _date(entry),
             "sample": entry.sample.tag if entry.sample else None,
             "kind": str(entry.key.kind),
+            "resourceType": entry.key.kind.resource_type,
             "namespace": entry.key.namespace,
             "name": entry.key.name,
             "action": entry.action,
@@ -183,7 +197,7 @@ def _date(entry: changelog.LogEntry) -> str | None:
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
-    return render_table(header, rows, columns=terminal.width(), least={"date": terminal.DAY_WIDTH})
+    return render_table(header, rows, columns=terminal.width())
 
 
 def _show_clusters(
@@ -209,6 +223,8 @@ def _show_clusters(
     ]
     rows, reasons = [row for row, _ in by_row], [reason for _, reason in by_row]
     if form is terminal.Output.TABLE:
+        named = ", ".join(filters.clusters)
+        say_heading(f"changes on {named} in the archive {archive.location}, newest first; dates in UTC")
         table = _table(*_with_reasons(_CLUSTER_HEADER, rows, reasons)) if rows else "no changes found"
         terminal.print_result(table)
     else:
@@ -220,7 +236,15 @@ def _show_clusters(
 
 def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
     return [
-        [sample.moment, row.cluster, row.resource_type, row.namespace, row.name, str(row.action), row.message]
+        [
+            sample.moment,
+            row.cluster,
+            row.resource_type,
+            row.namespace,
+            row.name,
+            str(row.action),
+            without_advice(row.message),
+        ]
         for row in comparison.rows
     ]
 

@@ -14,6 +14,7 @@ import typer
 
 from gitsnap.cli import options, terminal
 from gitsnap.cli.documents import sample_document
+from gitsnap.cli.headings import say_heading
 from gitsnap.cli.policies import policy_from_file
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
@@ -31,7 +32,11 @@ _DEFAULT_ZONE = "UTC"
 def _keep_newest(name: str, unit: str) -> Any:
     """Declare an option that keeps the newest sample of each of N units of time."""
     return typer.Option(
-        name, metavar="N", min=0, help=f"Keep the newest sample of each of the last N {unit} that have a sample."
+        name,
+        metavar="N",
+        parser=options.whole_number(0),
+        show_default=False,
+        help=f"Keep the newest sample of each of the last N {unit} that have a sample.",
     )
 
 
@@ -57,7 +62,16 @@ def prune(
     *,
     archive: ArchiveOptions,
     file: _File = None,
-    keep_last: Annotated[int, typer.Option("--keep-last", metavar="N", min=0, help="Keep the newest N samples.")] = 0,
+    keep_last: Annotated[
+        int,
+        typer.Option(
+            "--keep-last",
+            metavar="N",
+            parser=options.whole_number(0),
+            show_default=False,
+            help="Keep the newest N samples.",
+        ),
+    ] = 0,
     keep_hourly: Annotated[int, _keep_newest("--keep-hourly", "hours")] = 0,
     keep_daily: Annotated[int, _keep_newest("--keep-daily", "days")] = 0,
     keep_weekly: Annotated[int, _keep_newest("--keep-weekly", "weeks")] = 0,
@@ -69,6 +83,9 @@ def prune(
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Remove scheduled samples that no rule keeps.
+
+    Only samples of the archive are removed. Objects of a cluster are deleted by `gitsnap rollback --prune` alone. The
+    controller removes samples in the same way, by the rules of the Snapshot.
 
     Without a rule no sample is removed. A sample is a tag: the branch keeps the history of the configuration. Four
     kinds of samples are never removed: the newest sample, samples that were not taken on schedule, samples marked by
@@ -133,8 +150,8 @@ def _show(archive: GitArchive, decisions: Sequence[Decision], form: terminal.Out
         terminal.print_document({**document, "samples": [_document(decision) for decision in decisions]}, form)
         return
     rows = [[decision.sample.moment, _action(decision), ", ".join(decision.reasons)] for decision in decisions]
-    least = {"date": terminal.DATE_WIDTH}
-    terminal.print_result(render_table(["date", "action", "reasons"], rows, columns=terminal.width(), least=least))
+    say_heading(f"what retention does with the samples of the archive {archive.location}; dates in UTC")
+    terminal.print_result(render_table(["date", "action", "reasons"], rows, columns=terminal.width()))
 
 
 def _document(decision: Decision) -> dict[str, object]:

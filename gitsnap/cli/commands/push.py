@@ -34,7 +34,10 @@ _File = Annotated[
     Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that names the remote.")
 ]
 _Prune = Annotated[
-    bool, typer.Option("--prune", help="Also remove the samples from the remote that retention removed here.")
+    bool,
+    typer.Option(
+        "--prune", help="Also remove from the remote the samples that `gitsnap prune` or the controller removed here."
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.text import plural
@@ -79,7 +80,7 @@ def search(
     if form is terminal.Output.TABLE:
         samples = opened.samples()
         since = f" since {samples[0].time:%Y-%m-%d}" if samples else ""
-        terminal.say(f"searched {plural(len(samples), 'sample')}{since} of {opened.location}; Secrets are not searched")
+        say_heading(f"searched {plural(len(samples), 'sample')}{since} of {opened.location}; Secrets are not searched")
         terminal.print_result(_table(matches) if matches else "nothing found")
     else:
         terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
@@ -93,7 +94,7 @@ def _table(matches: list[Match]) -> str:
         [
             _date(match.since),
             _date(match.until) if match.until is not None else "",
-            f"{match.key.kind.group}/{match.key.kind.name}",
+            match.key.kind.resource_type,
             match.key.namespace,
             match.key.name,
             match.field,
@@ -102,8 +103,7 @@ def _table(matches: list[Match]) -> str:
         ]
         for match in matches
     ]
-    least = {"since": terminal.DAY_WIDTH, "until": terminal.DAY_WIDTH}
-    return render_table(header, rows, columns=terminal.width(), least=least)
+    return render_table(header, rows, columns=terminal.width())
 
 
 def _shown(value: Any) -> str:

@@ -6,23 +6,15 @@ This module must not see a key or a value.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
-
-import typer
 
 from gitsnap.cli import options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 
-_Recipient = Annotated[
-    list[str],
-    typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
-]
-
 
 def rotate(
-    recipient: _Recipient,
+    recipient: options.RequiredRecipients,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     identity: options.Identity = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
@@ -62,10 +63,10 @@ def show(
     chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
     tree = opened.tree(chosen)
     if references:
-        _show_references(tree, objects, namespace or [], form)
+        _show_references(tree, (chosen, opened.location), objects, namespace or [], form)
         return
     if not objects and not everything:
-        _show_overview(tree, chosen, namespace or [], form)
+        _show_overview(tree, chosen, opened.location, namespace or [], form)
         return
     if objects and everything:
         raise UsageError("--all shows every object: omit the names, or --all")
@@ -122,17 +123,26 @@ def _split_references(words: list[str]) -> tuple[list[str], bool]:
     return words, False
 
 
-def _show_overview(tree: Tree, sample: Sample, namespaces: list[str], form: terminal.Output) -> None:
+def _show_overview(tree: Tree, sample: Sample, location: str, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
     tag, keys = sample.tag, [held.key for held in samples.list_objects(tree, namespaces=namespaces)]
     if form is not terminal.Output.TABLE:
-        listed = [{"kind": str(key.kind), "namespace": key.namespace, "name": key.name} for key in keys]
+        listed = [
+            {
+                "kind": str(key.kind),
+                "resourceType": key.kind.resource_type,
+                "namespace": key.namespace,
+                "name": key.name,
+            }
+            for key in keys
+        ]
         document = {"kind": "ObjectList", "sample": tag, "message": sample.metadata.message, "objects": listed}
         terminal.print_document(document, form)
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
+    content = f"{plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}"
+    say_heading(f"{describe_sample(sample)} of {location}: {content}")
     terminal.print_result(render_table(["namespace", "kind", "name"], rows, columns=terminal.width()))
-    terminal.say(f"{tag}: {plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}")
     if taken_for := purpose(sample):
         terminal.say(f"taken {taken_for}")
     if sample.metadata.message:
@@ -146,7 +156,13 @@ def _show_overview(tree: Tree, sample: Sample, namespaces: list[str], form: term
         terminal.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
 
 
-def _show_references(tree: Tree, names: Sequence[str], namespaces: Sequence[str], form: terminal.Output) -> None:
+def _show_references(
+    tree: Tree,
+    origin: tuple[Sample, str],
+    names: Sequence[str],
+    namespaces: Sequence[str],
+    form: terminal.Output,
+) -> None:
     """Print the references of objects: clusters, field, target, and whether the target is in the sample."""
     from gitsnap.core.text import describe
     from gitsnap.history.references import read_references
@@ -174,6 +190,7 @@ def _show_references(tree: Tree, names: Sequence[str], namespaces: Sequence[str]
     if not references:
         terminal.print_result("it refers to nothing" if len(names) == 1 else "they refer to nothing")
         return
+    say_heading(f"references of {', '.join(names)} in {describe_sample(origin[0])} of {origin[1]}")
     rows = [
         [
             ", ".join(map(str, reference.clusters)) or "all",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import options, terminal
+from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
@@ -79,7 +80,8 @@ def verify(
         )
     results = [_verify(opened, allowed_signers, pinned or (), remote) for opened in archives]
     if form is terminal.Output.TABLE:
-        for result in results:
+        for opened, result in zip(archives, results, strict=True):
+            say_heading(f"the archive {opened.location}")
             _print(result)
     else:
         terminal.print_document({"kind": "Verification", "archives": [_document(result) for result in results]}, form)

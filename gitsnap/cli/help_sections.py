@@ -1,0 +1,146 @@
+"""The section of each option in the help of a command.
+
+The order of the sections and of their options is that of the help: what is used every day comes first. A new option
+needs a place here (tests/unit/test_help.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+_LAST = "Other"
+"""The section of options that have no section."""
+
+SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "Samples and objects": (
+            "--sample",
+            "--from-sample",
+            "--to-sample",
+            "--of",
+            "--since",
+            "--until",
+            "--limit",
+            "--first",
+            "--last",
+            "--kind",
+            "--field",
+            "--deleted",
+            "--cluster",
+            "--namespace",
+            "--clusterprofile",
+            "--profile",
+            "--classifier",
+            "--rolerequest",
+            "--resource",
+            "--selector",
+            "--except",
+            "--with-references",
+            "--resources",
+            "--sensitive-field",
+            "--pinned",
+            "--message",
+            "--scheduled",
+            "--all",
+            "--remove",
+        ),
+        "Rules": (
+            "--keep-last",
+            "--keep-hourly",
+            "--keep-daily",
+            "--keep-weekly",
+            "--keep-monthly",
+            "--keep-within",
+        ),
+        "Archive and cluster": (
+            "--snapshot",
+            "--storage",
+            "--archive",
+            "--from",
+            "--into",
+            "--to",
+            "--remote",
+            "--file",
+            "--context",
+            "--kubeconfig",
+            "--from-dir",
+            "--lease-namespace",
+        ),
+        "Safety": (
+            "--dry-run",
+            "--yes",
+            "--atomic",
+            "--wait",
+            "--allow-withdraw",
+            "--allow-withdraw-resources",
+            "--prune",
+            "--max-delete",
+            "--skip-refused",
+            "--force-owned",
+            "--without-undo",
+            "--require-complete",
+            "--allow-secrets-from",
+            "--allow-secret-resources",
+            "--allow-plaintext",
+            "--allow-insecure-push",
+            "--allow-local-push",
+        ),
+        "Output": (
+            "--output",
+            "--wide",
+            "--raw-diff",
+            "--exit-code",
+            "--include-generated",
+            "--sveltos-cli",
+            "--verbose",
+            "--help",
+        ),
+        "Secrets and keys": (
+            "--decrypt",
+            "--identity",
+            "--secrets-mode",
+            "--recipient",
+            "--accept-secrets-change",
+            "--signing-key",
+            "--allowed-signers",
+        ),
+        "Advanced": (
+            "--plan-out",
+            "--plan",
+            "--recreate",
+            "--create-namespaces",
+            "--into-cluster",
+            "--record",
+            "--full",
+            "--adopt",
+            "--continues",
+            "--time-zone",
+            "--cluster-uid",
+            "--listen",
+            "--workers",
+            "--grace-seconds",
+        ),
+    }
+)
+"""For each section its options, by their long names."""
+
+OF_ONE_COMMAND: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+"""For a command whose option has another meaning than elsewhere: the section of the option."""
+
+
+def arrange(command: str, options: Iterable[str]) -> dict[str, list[str]]:
+    """Return the options of a command by section, in the order of the help. Empty sections are left out.
+
+    ``options``: the long names of the options.
+    """
+    own = OF_ONE_COMMAND.get(command, {})
+    rest = dict.fromkeys(options)
+    arranged: dict[str, list[str]] = {section: [] for section in (*SECTIONS, _LAST)}
+    for section, names in SECTIONS.items():
+        for name in names:
+            if name in rest:
+                del rest[name]
+                arranged[own.get(name, section)].append(name)
+    arranged[_LAST] = list(rest)
+    return {section: names for section, names in arranged.items() if names}
