@@ -20,8 +20,7 @@ from gitsnap.archive.object_writer import BLOB, ObjectSink
 from gitsnap.archive.reader import newest
 from gitsnap.archive.refs import KEEP, TAGS, create_ref, read_ref
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.model import BlobId, Sample
-from gitsnap.core.ports import ForgottenSample
+from gitsnap.core.model import BlobId, ForgottenSample, Sample
 from gitsnap.format import (
     PrunedSample,
     PruneRecord,

@@ -35,8 +35,8 @@ from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
 from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
-from gitsnap.core.ports import CaptureCache, ChangedFile, ForgottenSample, RecordedSample, SampleDraft
+from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, ForgottenSample, Sample, SampleMetadata, TagId
+from gitsnap.core.ports import CaptureCache, ChangedFile, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, pruned_text, tag_name, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
@@ -104,11 +104,10 @@ class GitWriter:
     def record(self, draft: SampleDraft) -> RecordedSample:
         """Write a sample. Raises StorageError, ArchiveError, and ConflictError where the branch was moved meanwhile."""
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
-        head = self.head
-        files = self._whole_tree(draft)
-        changed: tuple[ChangedFile, ...] = ()
+        head, files = self.head, self._whole_tree(draft)
         marks = marks_since(head, draft.info)
         committed: Mapping[str, BlobId]
+        changed: tuple[ChangedFile, ...] = ()
         if head is not None and self._is_unchanged(head, files):
             new_commit, commit, committed = False, head.commit, head.all_files
         else:
@@ -131,8 +130,7 @@ class GitWriter:
         self._move_refs(commit, name, tag_id)
         self._save_cache(commit, draft, files)
         left_alone, problem = self._update_worktree(commit, committed)
-        git_folder = Path(self._repository.path)
-        if commands := maintenance.due_commands(git_folder, self._branch):
+        if commands := maintenance.due_commands(git_folder := Path(self._repository.path), self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
         return replace(recorded, left_alone=left_alone, worktree_error=problem)
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gitsnap.core.errors import RefusedError
-from gitsnap.core.model import Sample
-from gitsnap.core.ports import Archive, ArchiveWriter, ForgottenSample
+from gitsnap.core.model import ForgottenSample, Sample
+from gitsnap.core.ports import Archive, ArchiveWriter
 from gitsnap.policy.retention import Decision, Rules, decide, refusals
 
 

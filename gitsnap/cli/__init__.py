@@ -28,10 +28,11 @@ from gitsnap.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from typer import Context
+    from typer.exceptions import TyperException
 
 _SHELL_SETUP = frozenset({"--install-completion", "--show-completion"})
 """The options that print or install the completion script of a shell."""
+
 
 _received_signals: list[int] = []
 """The signal that asked this process to end, if one did."""
@@ -88,12 +89,7 @@ def _run(words: list[str]) -> int:
             traceback.print_exc()
         return _report_error(error)
     except TyperException as error:
-        if hasattr(error, "option_name") and hasattr(error, "possibilities"):  # typer exports no class for it
-            _print_error(*_describe_unknown_option(error.option_name, getattr(error, "ctx", None)))
-            return exit_code_of(UsageError)
-        name = _typed_name(_program_name())
-        hint = f"`{name} --help` lists the commands, `{name} COMMAND --help` the arguments and options."
-        _print_error(error.format_message(), hint)
+        _print_error(*_describe_usage_error(error))
         return exit_code_of(UsageError)
     except (typer.Abort, KeyboardInterrupt):
         _print_error("interrupted: finished work is kept, and nothing is half written", "")
@@ -105,6 +101,20 @@ def _run(words: list[str]) -> int:
             traceback.print_tb(error.__traceback__)
         _print_error(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
         return exit_code_of(InternalError)
+
+
+def _describe_usage_error(error: TyperException) -> tuple[str, str]:
+    """Return the message and the hint for a command line that typer refuses."""
+    context = getattr(error, "ctx", None)
+    if context is None or not hasattr(error, "possibilities"):
+        name = _typed_name(_program_name())
+        return error.format_message(), f"`{name} --help` lists the commands, `{name} COMMAND --help` the options."
+    from gitsnap.cli.option_suggestions import explain_option, options_of, suggest_options
+
+    option, path = str(getattr(error, "option_name", "")), context.command_path
+    meant = suggest_options(option, options_of(context.command.params))
+    hint = f"Did you mean {' or '.join(meant)}?" if meant else explain_option(option, is_root=context.parent is None)
+    return f"{path} has no option {option}", f"{hint} `{path} --help` lists the options.".lstrip()
 
 
 def _execute(words: list[str]) -> int:
@@ -148,17 +158,6 @@ def _report_error(error: GitsnapError | OSError) -> int:
         return exit_code_of(error)
     _print_error(_describe_system_error(error), "Check the permissions of that file or folder, and HOME and TMPDIR.")
     return exit_code_of(StorageError)
-
-
-def _describe_unknown_option(option: str, context: Context | None) -> tuple[str, str]:
-    """Return the message for an option that the command does not have, and the hint with the option that is meant."""
-    from gitsnap.cli.option_suggestions import suggest_options
-
-    names = {name for parameter in context.command.params for name in parameter.opts} if context is not None else set()
-    path = context.command_path if context is not None else _program_name()
-    meant = suggest_options(option, names)
-    proposal = f"Did you mean {' or '.join(meant)}? " if meant else ""
-    return f"{path} has no option {option}", f"{proposal}`{path} --help` lists the options."
 
 
 def _describe_system_error(error: OSError) -> str:

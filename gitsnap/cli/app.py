@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from gitsnap import __version__
 from gitsnap.cli.help import HelpfulCommand, SectionedGroup
+from gitsnap.core.errors import UsageError
 
 
 class Command(NamedTuple):
@@ -110,10 +111,39 @@ class LazyCommand(TyperCommand):
         return cast("TyperCommand", typer.main.get_command(app))
 
 
+class CommandGroup(SectionedGroup):
+    """A group that says which command an unknown word may mean, and that has ``help [COMMAND]``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the name, the command and its arguments. Raises UsageError for an unknown command."""
+        if args[0] == "help":
+            return self._resolve_help(ctx, args[1:])
+        if args[0] in self.commands or ctx.resilient_parsing or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        from gitsnap.cli.unknown_words import describe_command
+
+        program = ctx.command_path
+        is_root = ctx.parent is None or self.name == ALIAS_GROUP
+        if not is_root or args[0] not in COMMANDS:
+            hint = describe_command(args[0], self.commands, program, is_root=is_root)
+        else:
+            hint = f"Did you mean `{ctx.parent.command_path} {args[0]}`?"  # `gitsnap snapshot show`
+        raise UsageError(f"{args[0]!r} is not a command of {program}", hint=hint or f"`{program} --help` lists them.")
+
+    def _resolve_help(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Resolve ``help ARGS`` as ``ARGS --help``."""
+        if ctx.resilient_parsing:  # the completion of a word after `help`
+            return self.resolve_command(ctx, args) if args else (None, None, [])
+        if args:
+            return self.resolve_command(ctx, [*args, "--help"])
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
 def build() -> TyperGroup:
     """Return the application with all commands and groups."""
     settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-    app = _typer(help=_HELP, cls=SectionedGroup, context_settings=settings)
+    app = _typer(help=_HELP, cls=CommandGroup, context_settings=settings)
     app.callback()(_global_options)
     root = cast("SectionedGroup", typer.main.get_command(app))
     root.sections = SECTIONS
@@ -123,7 +153,7 @@ def build() -> TyperGroup:
     _add_commands(root, COMMANDS)
     aliases = {name: COMMANDS[name]._replace(option=option) for name, option in ALIASES.items()}
     for name, (help_text, commands) in {**GROUPS, ALIAS_GROUP: (_ALIAS_HELP, aliases)}.items():
-        group = SectionedGroup(name=name, help=help_text, rich_markup_mode=None)
+        group = CommandGroup(name=name, help=help_text, rich_markup_mode=None)
         _add_commands(group, commands)
         root.add_command(group)
     return root

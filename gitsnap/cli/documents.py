@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from gitsnap.core.model import IncompleteKind, Sample, SampleMetadata
-from gitsnap.core.ports import ForgottenSample
+from gitsnap.core.model import ForgottenSample, IncompleteKind, Sample, SampleMetadata
 from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
 

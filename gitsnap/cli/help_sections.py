@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--since",
             "--until",
             "--limit",
+            "--reverse",
             "--first",
             "--last",
             "--kind",
@@ -70,6 +71,8 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
         "Safety": (
             "--dry-run",
             "--yes",
+            "--create",
+            "--allow-empty",
             "--atomic",
             "--wait",
             "--allow-withdraw",

@@ -12,12 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from gitsnap.cli import completion, terminal
+from gitsnap.cli.output_formats import output_option
 from gitsnap.core import model
+from gitsnap.history.moments import FORMS
 
 _Strings = list[str] | None
 _SAMPLE = (
-    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, @2023-08-26T05:10Z, @2h, "
-    "@yesterday, a tag or a commit."
+    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, the newest one at a moment "
+    "(@2023-08-26T05:10Z, @2h, @yesterday, @14:30), a tag or a commit."
 )
 
 
@@ -185,6 +187,17 @@ AcceptSecretsChange = Annotated[
 Sample = Annotated[str, _sample("--sample", _SAMPLE)]
 SampleOrNewest = Annotated[str, _sample("--sample", f"{_SAMPLE} Default: latest.")]
 SampleOrLive = Annotated[str, _sample("--sample", f"{_SAMPLE} Default: the live cluster.")]
+Since = Annotated[
+    str,
+    typer.Option(
+        "--since",
+        metavar="MOMENT",
+        help=f"Only from this moment on: {FORMS}. In UTC, unless it has a zone.",
+    ),
+]
+Until = Annotated[
+    str, typer.Option("--until", metavar="MOMENT", help="Only up to this moment. A day includes its last second.")
+]
 RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
 Decrypt = Annotated[
     bool, typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields.")
@@ -206,12 +219,10 @@ SveltosCli = Annotated[
         help="Write the values as the Sveltos CLI does. Default for `gitsnap snapshot diff` and `gitsnap show addons`.",
     ),
 ]
-Output = Annotated[
-    terminal.Output,
-    typer.Option(
-        "--output", "-o", metavar=choices(terminal.Output), help="Output format; docs/SCRIPTING.md has the fields."
-    ),
-]
+Output = Annotated[terminal.Output, output_option()]
+NameOutput = Annotated[terminal.Output, output_option(terminal.Output.NAME)]
+WideOutput = Annotated[terminal.Output, output_option(terminal.Output.WIDE)]
+WideOrNameOutput = Annotated[terminal.Output, output_option(terminal.Output.WIDE, terminal.Output.NAME)]
 
 # Objects that a rollback restores -------------------------------------------------------------------------------------
 

@@ -32,8 +32,17 @@ class Output(enum.StrEnum):
     """The format of a result, chosen with --output."""
 
     TABLE = "table"
+    WIDE = "wide"
+    """A table with more columns."""
+    NAME = "name"
+    """One name a line, which other commands accept."""
     JSON = "json"
     YAML = "yaml"
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the result is one JSON or YAML document."""
+        return self in (Output.JSON, Output.YAML)
 
 
 _finished_work: list[str] = []
@@ -55,6 +64,13 @@ def print_result(text: str, *, safe: bool = False) -> None:
     text = text if safe else visible(text)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
+
+
+def print_names(names: Iterable[str]) -> None:
+    """Print one name a line; nothing for no name."""
+    lines = [f"{one_line(name)}\n" for name in names]
+    if lines:
+        print_result("".join(lines))
 
 
 def say(text: str) -> None:

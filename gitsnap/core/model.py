@@ -77,6 +77,11 @@ class ObjectKey:
         """``default/database``, or ``guestbook`` for a cluster-scoped object."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
+    @property
+    def path(self) -> str:
+        """The name for commands: ``ConfigMap/default/database``, ``ClusterProfile.config.projectsveltos.io/web``."""
+        return f"{self.kind}/{self.namespaced_name}"
+
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ObjectKey:
         """The key of an API object; a missing name is ``""``."""
@@ -300,6 +305,27 @@ class Sample:
         stamp = self.tag.rpartition("/")[2]
         base, suffix = stamp[:20], stamp[20:]
         return base[:10] + ":" + base[11:19].replace("-", ":") + suffix
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ForgottenSample:
+    """A sample that a user removed."""
+
+    tag: str
+    tag_id: TagId
+    time: datetime
+    """When the sample was removed: UTC, in whole seconds."""
+    user: str = ""
+    """The user of the operating system, ``""`` if unknown."""
+    message: str = ""
+    """The reason that the user gave."""
+
+    @property
+    def removal(self) -> str:
+        """``by alice on 2026-01-01 12:00:00 UTC: CHG-1042``."""
+        by = f"by {self.user} " if self.user else ""
+        reason = f": {self.message}" if self.message else ""
+        return f"{by}on {self.time:%Y-%m-%d %H:%M:%S} UTC{reason}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

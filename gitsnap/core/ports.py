@@ -19,6 +19,7 @@ from gitsnap.core.model import (
     ClusterInfo,
     CommitId,
     Consistency,
+    ForgottenSample,
     IncompleteKind,
     JsonObject,
     Kind,
@@ -269,27 +270,6 @@ class RecordedSample:
     """The files below ``configuration/`` that differ from the previous commit, sorted by path."""
     worktree_error: str = ""
     """Why the working tree could not be updated, ``""`` if it was. The sample is recorded in any case."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ForgottenSample:
-    """A sample that a user removed."""
-
-    tag: str
-    tag_id: TagId
-    time: datetime
-    """When the sample was removed: UTC, in whole seconds."""
-    user: str = ""
-    """The user of the operating system, ``""`` if unknown."""
-    message: str = ""
-    """The reason that the user gave."""
-
-    @property
-    def removal(self) -> str:
-        """``by alice on 2026-01-01 12:00:00 UTC: CHG-1042``."""
-        by = f"by {self.user} " if self.user else ""
-        reason = f": {self.message}" if self.message else ""
-        return f"{by}on {self.time:%Y-%m-%d %H:%M:%S} UTC{reason}"
 
 
 class ArchiveWriter(Protocol):

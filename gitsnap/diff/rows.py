@@ -69,6 +69,11 @@ class ManagementRow:
     action: Action
     message: str = ""
 
+    @property
+    def key(self) -> ObjectKey:
+        """The key of the object."""
+        return ObjectKey(kind_of_type(self.resource_type), self.namespace, self.name)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class NotComparable:
@@ -121,6 +126,12 @@ class Comparison:
     def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:
         """Return unified diffs of the texts. The labels name the two sides: tags, or ``live``."""
         return raw_diffs(self.texts, before_label, after_label)
+
+
+def kind_of_type(resource_type: str) -> Kind:
+    """Return the kind of a resource type: the inverse of ``Kind.resource_type``."""
+    group, _, name = resource_type.rpartition("/")
+    return Kind(group, name)
 
 
 def object_title(key: ObjectKey) -> str:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import TagId
-from gitsnap.core.ports import ForgottenSample
+from gitsnap.core.model import ForgottenSample, TagId
 from gitsnap.format.trailers import decode_text, encode_text, percent_encode
 
 _REMOVAL, _SAMPLE = "Forgotten", "Forgotten-Sample"

@@ -32,6 +32,12 @@ class AddOn:
     version: str
     time: str
     profiles: str
+    app_version: str = ""
+    """Of a Helm release; ``""`` if unknown."""
+    repository: str = ""
+    """The URL of the chart's repository; ``""`` for a resource."""
+    feature: str = ""
+    """``Resources``, ``Kustomize`` or ``Helm``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +79,7 @@ def list_addons(
     marked = {(deployment.cluster, deployment.profile) for deployment in failed}
     profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
     times: dict[tuple[str, str, str, str, str], str] = {}
+    details: dict[tuple[str, str, str, str, str], tuple[str, str, str]] = {}
     for document in configurations:
         cluster = inventory.cluster_of(document)
         if not filters.wants_cluster(cluster):
@@ -80,15 +87,19 @@ def list_addons(
         for entry in inventory.deployed(document):
             if isinstance(entry, inventory.DeployedRelease):
                 resource_type, version = inventory.HELM_RELEASE, entry.chart_version
+                detail = (entry.app_version, entry.repo_url, "Helm")
             else:
                 resource_type, version = entry.kind.resource_type, NOT_APPLICABLE
+                detail = ("", "", entry.feature)
             row = (str(cluster), resource_type, entry.namespace, entry.name, version)
             profile = _profile_name(entry.profile)
             mark = " (deployment failed)" if (row[0], profile) in marked else ""
             profiles.setdefault(row, set()).add(f"{profile}{mark}")
             times[row] = max(times.get(row, ""), entry.applied)
+            details[row] = max(details.get(row, detail), detail)
     return sorted(
-        AddOn(*row, times[row] or NOT_APPLICABLE, ", ".join(sorted(names))) for row, names in profiles.items()
+        AddOn(*row, times[row] or NOT_APPLICABLE, ", ".join(sorted(names)), *details[row])
+        for row, names in profiles.items()
     )
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -19,15 +19,15 @@ from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample, Substi
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import plural
 from gitsnap.format import decode_object, file_of
-from gitsnap.history.relative_times import FORMS, to_absolute
+from gitsnap.history.moments import Moment, Period, format_moment, parse_moment
 from gitsnap.sveltos.kind_names import KindNames, kinds_of_tree
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree  # loading the ports takes as long as finding a sample
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
 _SAMPLE_NAME = re.compile(r"(\d{4}-\d\d-\d\d)[T:](\d\d)[-:](\d\d)[-:](\d\d)Z?(?:-\d+)?\Z")
+_WHOLE_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _DATE = re.compile(r"\d{4}-\d\d?(?:-|\Z)")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _MAX_SUGGESTIONS = 3
@@ -59,12 +59,32 @@ def _check_newest(samples: Sequence[Sample], name: str) -> None:
         )
 
 
-def find_sample(samples: Sequence[Sample], name: str, *, now: datetime | None = None) -> Sample:
-    """Return the sample with a name. ``samples`` are oldest first.
+@dataclass(frozen=True, slots=True)
+class FoundSample:
+    """A sample, and the moment that it was found by."""
+
+    sample: Sample
+    moment: datetime | None = None
+    """The sample is the newest one at this moment. None if the sample was found by its name."""
+
+
+def find_sample(samples: Sequence[Sample], name: str, *, now: datetime | None = None, end: bool = True) -> Sample:
+    """Return the sample with a name. See ``search_sample``."""
+    return search_sample(samples, name, now=now, end=end).sample
+
+
+def search_sample(
+    samples: Sequence[Sample], name: str, *, now: datetime | None = None, end: bool = True
+) -> FoundSample:
+    """Find the sample with a name. ``samples`` are oldest first.
 
     A name is ``2023-08-26:05:00:00`` (as ``list`` prints it), a time in RFC 3339, ``latest``, ``latest~2``,
     ``@2023-08-26T05:10Z`` (the newest sample at that time or before it), a tag, or a commit. With ``now``, the time
-    after ``@`` may be relative, such as ``@2h`` or ``@yesterday``.
+    after ``@`` may be relative, such as ``@2h`` or ``@yesterday``; a relative time needs no ``@``.
+
+    ``end``: whether a day after ``@`` stands for its last second (the newer side of a comparison, or a sample to show)
+    or for its first second (the older side). The same holds for an hour and a minute.
+
     Raises NotFoundError with the nearest samples, UsageError for a date that does not exist, and ArchiveError for a
     relative name if samples may be missing.
     """
@@ -76,19 +96,22 @@ def find_sample(samples: Sequence[Sample], name: str, *, now: datetime | None = 
         steps_back = int(match[1] or 0)
         if steps_back >= len(samples):
             raise NotFoundError(f"{name} goes back beyond the first sample ({plural(len(samples), 'sample')})")
-        return samples[-1 - steps_back]
+        return FoundSample(samples[-1 - steps_back])
     if name.startswith("@"):
         _check_newest(samples, name)
-        return _newest_at(samples, name, now)
+        return _newest_at(samples, name, parse_moment(name, now), end=end)
     if (named := _find_named(samples, name)) is not None:
-        return named
+        return FoundSample(named)
     if _COMMIT.match(name):
         of_commit = [sample for sample in samples if sample.commit.startswith(name)]
         if of_commit:
-            return of_commit[-1]
-    if match := _MOMENT.match(name):
-        return _find_by_moment(samples, name, match)
+            return FoundSample(of_commit[-1])
+    moment = _parse_name(name, now)
+    if moment is not None and not moment.is_relative:
+        return FoundSample(_find_by_moment(samples, name, moment))
     _check_newest(samples, name)
+    if moment is not None:
+        return _newest_at(samples, name, moment, end=end)
     raise NotFoundError(f"there is no sample {name}", hint=_newest_names(samples))
 
 
@@ -110,7 +133,26 @@ def is_sample_name(word: str) -> bool:
 
 def is_moment(word: str) -> bool:
     """Return whether a word is a time that ``@`` may precede, such as ``2h``."""
-    return _MOMENT.match(to_absolute(word, datetime(2000, 1, 2, tzinfo=UTC))) is not None
+    try:
+        parse_moment(word, datetime(2000, 1, 2, tzinfo=UTC))
+    except UsageError:
+        return False
+    return True
+
+
+def _parse_name(name: str, now: datetime | None) -> Moment | None:
+    """Return the moment that a name without ``@`` stands for. None if it is the name of no moment.
+
+    Raises UsageError for a date that does not exist. A tag is a name, not a moment.
+    """
+    if "/" in name:
+        return None
+    try:
+        return parse_moment(name, now)
+    except UsageError:
+        if _WHOLE_DATE.match(name):
+            raise
+        return None
 
 
 def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
@@ -155,67 +197,65 @@ def _has_name(sample: Sample, name: str) -> bool:
     return name in (sample.moment, sample.tag, sample.tag.rpartition("/")[2])
 
 
-def parse_moment(name: str, *, end: bool, now: datetime) -> datetime:
-    """Parse a time that may be shortened, such as a date, or relative to ``now``, such as ``2h``. Raises UsageError.
-
-    Returns the first second that the text stands for, in UTC; with ``end``, the last second.
-    """
-    match = _MOMENT.match(to_absolute(name, now))
-    if match is None:
-        raise UsageError(f"{name} is not a time", hint=f"Write {FORMS}.")
-    return _time(name, match, end=end)
-
-
-def _newest_at(samples: Sequence[Sample], name: str, now: datetime | None) -> Sample:
-    """Return the newest sample at the time of ``@TIME`` or before it."""
-    match = _MOMENT.match(to_absolute(name[1:], now) if now else name[1:])
-    if match is None:
-        raise UsageError(f"{name} is not a time", hint=f"Write @ and a time: {FORMS}.")
-    moment = _time(name, match, end=True)
-    if isinstance(samples, TimeIndexed):
-        newest = samples.until(moment)
-    else:
-        newest = next((sample for sample in reversed(samples) if sample.time <= moment), None)
+def _newest_at(samples: Sequence[Sample], name: str, moment: Moment, *, end: bool) -> FoundSample:
+    """Return the newest sample at the last second of a moment or before it; with ``end`` False, at the first second."""
+    time = moment.last if end else moment.first
+    newest = _until(samples, time)
     if newest is None:
-        shown = name[1:] if match[0] == name[1:] else f"{moment:%Y-%m-%dT%H:%M:%SZ} ({name})"
-        raise NotFoundError(f"there is no sample at or before {shown}; the first is {samples[0].moment}")
-    return newest
+        raise NotFoundError(
+            f"there is no sample at or before {format_moment(time)} ({name}); the first is {samples[0].moment}",
+            hint=f"The first samples: {_names(samples[:_MAX_SUGGESTIONS])}.",
+        )
+    return FoundSample(newest, time)
 
 
-def _find_by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) -> Sample:
+def _until(samples: Sequence[Sample], time: datetime) -> Sample | None:
+    """Return the newest sample at a time or before it, None if there is none."""
+    if isinstance(samples, TimeIndexed):
+        return samples.until(time)
+    return next((sample for sample in reversed(samples) if sample.time <= time), None)
+
+
+def describe_period(samples: Sequence[Sample], period: Period) -> str:
+    """Return a line with the limits of a period, and the samples in it or, if there are none, the nearest ones.
+
+    ``from 2023-08-26 05:10:00 UTC: 2 samples, 2023-08-26:05:20:00 to 2023-08-26:05:40:00``.
+    """
+    within = [sample for sample in samples if sample.time in period]
+    if within:
+        named = within[0].moment if len(within) == 1 else f"{within[0].moment} to {within[-1].moment}"
+        return f"{period}: {plural(len(within), 'sample')}, {named}"
+    before = _until(samples, period.since) if period.since is not None else None
+    after = next((sample for sample in samples if period.until is not None and sample.time > period.until), None)
+    nearest_samples = [
+        f"the {word} is {sample.moment}"
+        for word, sample in (("last one before", before), ("first one after", after))
+        if sample is not None
+    ]
+    return f"{period}: no sample; {' and '.join(nearest_samples) or 'the archive has none'}"
+
+
+def _find_by_moment(samples: Sequence[Sample], name: str, moment: Moment) -> Sample:
     """Return the one sample within a time that may be shortened. Raises NotFoundError for none or several."""
-    start, end = _time(name, match, end=False), _time(name, match, end=True)
-    within = [sample for sample in samples if start <= sample.time <= end]
+    within = [sample for sample in samples if moment.first <= sample.time <= moment.last and not moment.is_numbered]
     if len(within) == 1:
         return within[0]
     if within:
-        moments = ", ".join(sample.moment for sample in within[:10])
-        raise NotFoundError(f"{len(within)} samples match {name}: {moments}", hint="Give a more exact time.")
-    by_distance = sorted(samples, key=lambda sample: abs((sample.time - start).total_seconds()))
+        raise NotFoundError(
+            f"{len(within)} samples match {name}: {_names(within[:10])}",
+            hint=f"Give a more exact time, or write @{name} for the newest of them.",
+        )
+    by_distance = sorted(samples, key=lambda sample: abs((sample.time - moment.first).total_seconds()))
     moments = ", ".join(sorted(sample.moment for sample in by_distance[:_MAX_SUGGESTIONS]))
     raise NotFoundError(f"there is no sample {name}", hint=f"The nearest samples: {moments}")
 
 
-def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
-    """Return the first or the last second of a time that may be shortened; UTC if it names no offset."""
-    date, hour, minute, second, zone = match.groups()
-    text = f"{date}T{hour or '00'}:{minute or '00'}:{second or '00'}{zone or 'Z'}"
-    try:
-        moment = datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise UsageError(
-            f"{name} is not a valid date",
-            hint="Write it as `gitsnap list` prints it, 2023-08-26:05:00:00, or latest, latest~2, @2023-08-26T05:10Z.",
-        ) from None
-    if not end or second:
-        return moment
-    span = timedelta(minutes=1) if minute else timedelta(hours=1) if hour else timedelta(days=1)
-    return moment + span - timedelta(seconds=1)
-
-
 def _newest_names(samples: Sequence[Sample]) -> str:
-    newest = ", ".join(sample.moment for sample in samples[-_MAX_SUGGESTIONS:])
-    return f"The newest samples: {newest}. `gitsnap list` shows all."
+    return f"The newest samples: {_names(samples[-_MAX_SUGGESTIONS:])}. `gitsnap list` shows all."
+
+
+def _names(samples: Iterable[Sample]) -> str:
+    return ", ".join(sample.moment for sample in samples)
 
 
 # Objects of a sample ------------------------------------------------------------------------------------------------

@@ -115,8 +115,8 @@ def test_names_in_a_folder(place: Path) -> None:
 def test_names_are_escaped_on_output(place: Path) -> None:
     """No control character and no forged line reaches the terminal."""
     (place / "cluster" / "all.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
-    words = ("--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
-    gitsnap(place, "capture", "--allow-empty", *words, code=0)
+    where = ("--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    gitsnap(place, "capture", "--allow-empty", *where, code=0)
 
     for command in (["diff", "--raw-diff"], ["show", "--sample", "latest~1"]):
         done = gitsnap(place, *command, "--storage", "storage", code=0)

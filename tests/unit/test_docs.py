@@ -30,6 +30,7 @@ def test_every_command_in_a_document_exists(file: Path) -> None:
     assert set(words) <= {
         *COMMANDS,
         *GROUPS,
+        "help",
         "snapshot",
         "fingerprint",
     }  # `gitsnap fingerprint` is a constant

@@ -18,8 +18,8 @@ from gitsnap.archive.remote import Remote, push
 from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import prune
 from gitsnap.core.errors import ArchiveError, RefusedError
-from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
-from gitsnap.core.ports import ForgottenSample, SampleDraft
+from gitsnap.core.model import Area, ForgottenSample, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.core.ports import SampleDraft
 from gitsnap.format import (
     encode,
     forgotten_from_bytes,

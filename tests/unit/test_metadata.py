@@ -18,6 +18,7 @@ from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import (
     ChangeCounts,
     Consistency,
+    ForgottenSample,
     IncompleteKind,
     IncompleteReason,
     Kind,
@@ -30,7 +31,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import ChangedFile, ForgottenSample
+from gitsnap.core.ports import ChangedFile
 from gitsnap.format import (
     commit_message,
     forgotten_lines,

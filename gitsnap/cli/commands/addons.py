@@ -5,14 +5,14 @@ This module must not compare or change anything.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import AccessDeniedError
-from gitsnap.history import deployed_addons, filter_check, samples
+from gitsnap.history import deployed_addons, filter_check
 from gitsnap.render import render_table
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.filters import Filters
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gitsnap.core.ports import Cluster
 
 _HEADER = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
+_WIDE_HEADER = ["feature", "app version", "repository"]
 _FIELDS = ("cluster", "resourceType", "namespace", "name", "version", "time", "profiles")
 
 
@@ -33,7 +34,7 @@ def addons(
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     sveltos_cli: options.SveltosCli = False,
-    form: options.Output = terminal.Output.TABLE,
+    form: options.WideOutput = terminal.Output.TABLE,
 ) -> None:
     """Show the add-ons of each managed cluster, now or in a sample.
 
@@ -45,7 +46,7 @@ def addons(
     sample = arguments.parse(words or (), live=True).sample("--sample", sample)
     if sample and sample != arguments.LIVE:
         opened = archive.open()
-        chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
+        chosen = choose_sample(opened.samples(), sample)
         tree = opened.tree(chosen)
         described = f"{describe_sample(chosen)} of {opened.location}"
         terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
@@ -74,9 +75,13 @@ def addons(
         ]
         for addon in deployed
     ]
-    if form is terminal.Output.TABLE:
+    if not form.is_document:
         say_heading(f"add-ons in {described}")
-        terminal.print_result(render_table(_HEADER, rows, columns=terminal.width(), group=_HEADER[0]))
+        header = _HEADER
+        if form is terminal.Output.WIDE:
+            header = [*_HEADER, *_WIDE_HEADER]
+            rows = [[*row, *_wide_cells(addon)] for row, addon in zip(rows, deployed, strict=True)]
+        terminal.print_result(render_table(header, rows, columns=terminal.width(), group=header[0]))
         return
     unknown = [
         {
@@ -99,6 +104,12 @@ def _cluster_of_sveltos_cli(cluster: str) -> str:
 def _type_of_sveltos_cli(resource_type: str) -> str:
     """Return ``apps:Deployment`` for ``apps/Deployment``, and ``helm chart`` for a release."""
     return "helm chart" if resource_type == inventory.HELM_RELEASE else resource_type.replace("/", ":")
+
+
+def _wide_cells(addon: deployed_addons.AddOn) -> list[str]:
+    """Return the further columns of -o wide. A resource has no app version and no repository."""
+    unknown = deployed_addons.NOT_APPLICABLE
+    return [addon.feature, addon.app_version or unknown, addon.repository or unknown]
 
 
 def _failed_deployments_now(cluster: Cluster, filters: Filters) -> list[deployed_addons.FailedDeployment]:

@@ -6,7 +6,6 @@ This module must not open a cluster.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ import typer
 from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
@@ -56,8 +56,7 @@ def blame(
 
     named, field = arguments.parse_field(words)
     opened = archive.open()
-    sample = named.sample("--sample", sample) or "latest"
-    chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
+    chosen = choose_sample(opened.samples(), named.sample("--sample", sample) or "latest")
     held = samples.find_object(opened.tree(chosen), named.objects[0])
     origins = find_origins(read_versions(opened, held.path, chosen))
     present = _below(origins.present, field)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -20,8 +19,10 @@ from gitsnap.cli.diff_tables import comparison_tables
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, UsageError
 from gitsnap.core.model import Sample, SecretsMode
+from gitsnap.core.text import plural
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
@@ -80,7 +81,7 @@ def diff(
     sveltos_cli: options.SveltosCli = False,
     cluster: ClusterOptions,
     identity: options.Identity = None,
-    form: options.Output = terminal.Output.TABLE,
+    form: options.NameOutput = terminal.Output.TABLE,
 ) -> None:
     """Show what changed between two samples.
 
@@ -97,19 +98,19 @@ def diff(
     if decrypt and not raw_diff:
         raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
-    samples, now = opened.samples(), datetime.now(UTC)
+    samples = opened.samples()
     if to_sample == LIVE:
         if other is not opened:
             raise UsageError("--to-sample live compares with a cluster: give --archive once")
-        before = history.find_sample(samples, from_sample or "latest", now=now)
+        before = choose_sample(samples, from_sample or "latest", end=False)
         after_tree, server, live_keeper = _live_tree(opened, before, cluster, identity or [], decrypt=decrypt)
         after: Sample | None = None
     else:
-        after = history.find_sample(samples if other is opened else other.samples(), to_sample, now=now)
+        after = choose_sample(samples if other is opened else other.samples(), to_sample)
         if other is not opened:
             from_sample = from_sample or "latest"
         if from_sample:
-            before = history.find_sample(samples, from_sample, now=now)
+            before = choose_sample(samples, from_sample, end=False)
         else:
             before = history.sample_before(samples, after)
         after_tree = other.tree(after)
@@ -163,7 +164,9 @@ def _print(
     sveltos_cli: bool,
 ) -> None:
     labels = (before.tag, after.tag if after else LIVE)
-    if form is not terminal.Output.TABLE:
+    if form is terminal.Output.NAME:
+        _print_names(comparison)
+    elif form.is_document:
         to = sample_document(after) if after else LIVE
         result = _document(comparison, labels, sample_document(before), to, raw_diff=raw_diff, values=values)
         terminal.print_document(result, form)
@@ -244,6 +247,17 @@ def _print_tables(comparison: Comparison, *, sveltos_cli: bool) -> None:
         terminal.print_result(_nothing(comparison))
         return
     terminal.print_result(comparison_tables(comparison, columns=terminal.width(), sveltos_cli=sveltos_cli))
+
+
+def _print_names(comparison: Comparison) -> None:
+    """Print the changed objects of the management cluster. A message counts the rows for managed clusters."""
+    terminal.print_names(row.key.path for row in comparison.management)
+    if comparison.rows:
+        terminal.say(
+            f"{plural(len(comparison.rows), 'change')} in managed clusters cannot be listed as names: --output table"
+        )
+    elif not comparison:
+        terminal.say("no changes detected")
 
 
 def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> None:

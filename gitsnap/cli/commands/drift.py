@@ -20,7 +20,7 @@ def drift(
     exit_code: options.ExitCode = False,
     cluster: ClusterOptions,
     identity: options.Identity = None,
-    form: options.Output = terminal.Output.TABLE,
+    form: options.NameOutput = terminal.Output.TABLE,
 ) -> None:
     """Show how the live cluster differs from a sample.
 

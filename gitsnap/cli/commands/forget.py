@@ -11,34 +11,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.cli.system_user import user_name
 from gitsnap.core.model import Sample
 from gitsnap.core.text import plural
 from gitsnap.format.sample_message import first_line
-from gitsnap.history import samples as history
 from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
 
-_Samples = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SAMPLE...",
-        help="The samples, in any form that --sample of other commands accepts.",
-        autocompletion=completion.complete_sample,
-    ),
-]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which samples would be removed, but remove none.")]
 
 
 def forget(
     *,
-    names: _Samples,
+    words: arguments.SeveralSamples,
     archive: ArchiveOptions,
     message: options.Message = None,
     dry_run: _DryRun = False,
@@ -56,11 +48,12 @@ def forget(
     """
     from gitsnap.capture import prune
 
+    names = arguments.parse(words, samples=len(words)).samples
     opened = archive.open_to_write()
     opened.check_samples()
     now = datetime.now(UTC)
     known = opened.samples()
-    chosen = sorted({history.find_sample(known, name, now=now) for name in names}, key=lambda sample: sample.order)
+    chosen = sorted({choose_sample(known, name) for name in names}, key=lambda sample: sample.order)
     prune.check_forgettable(known, chosen, marked=opened.marked())
     if form is terminal.Output.TABLE:  # the user must see the samples before the question
         _show_table(chosen, opened.location)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.history import samples
+from gitsnap.cli.sample_choice import choose_sample
 
 
 def keep(
@@ -25,8 +24,8 @@ def keep(
     Example: gitsnap keep 2023-08-26:05:00:00 --snapshot hourly
     """
     opened = archive.open_to_write()
-    names, now = arguments.parse(words, samples=len(words)).samples, datetime.now(UTC)
-    chosen = {sample.tag: sample for sample in (samples.find_sample(opened.samples(), name, now=now) for name in names)}
+    names = arguments.parse(words, samples=len(words)).samples
+    chosen = {sample.tag: sample for sample in (choose_sample(opened.samples(), name) for name in names)}
     with opened.writer() as writer:
         for sample in chosen.values():
             if remove:

@@ -5,6 +5,7 @@ This module must not open a cluster.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,47 +15,82 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.sample_choice import choose_period, say_period
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Consistency, IncompleteKind, Sample
+from gitsnap.core.model import Consistency, IncompleteKind, Sample, SampleMetadata
 from gitsnap.core.text import plural
+from gitsnap.format.sample_message import first_line
+from gitsnap.history.moments import Period
 from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.archive.completeness import MissingPart
 
+_WIDE_COLUMNS = (
+    ("changes", False),
+    ("objects", False),
+    ("complete", False),
+    ("commit", False),
+    ("trigger", False),
+    ("by", True),
+    ("reason", True),
+    ("kept", False),
+)
+"""The further columns of --wide. The second value is whether a column is left out if all its cells are empty."""
 
 _Wide = Annotated[
     bool,
-    typer.Option("--wide", "-w", help="Also show changes, objects, completeness, commit, trigger and marks."),
+    typer.Option(
+        "--wide", "-w", help="Also show changes, objects, completeness, commit, trigger, user and marks. As -o wide."
+    ),
 ]
+_Last = Annotated[
+    int, typer.Option("--last", metavar="N", min=0, help="Only the newest N samples of each archive. 0: all samples.")
+]
+_Reverse = Annotated[bool, typer.Option("--reverse", help="List the newest sample first.")]
 
 
 def list_(
     *,
     archive: ArchiveOptions,
+    last: _Last = 0,
+    since: options.Since = "",
+    until: options.Until = "",
+    reverse: _Reverse = False,
     wide: _Wide = False,
-    form: options.Output = terminal.Output.TABLE,
+    form: options.WideOrNameOutput = terminal.Output.TABLE,
 ) -> None:
     """List samples, oldest first. Dates are in UTC.
 
     Without --snapshot, the samples of all archives in the storage are listed.
 
-    Example: gitsnap list --snapshot hourly --wide
+    Example: gitsnap list --snapshot hourly --last 10 --wide
+
+    Example: gitsnap list --since yesterday --reverse
     """
+    period = choose_period(since, until)
     damaged: list[ArchiveError] = []
     archives = archive.find_all(damaged)
     listings = [(opened.policy, *opened.listing()) for opened in archives]
-    samples = [(policy, sample) for policy, listed, _ in listings for sample in listed]
+    for policy, listed, _ in listings:
+        say_period(listed, period, policy if len(listings) > 1 else "")
+    samples = [
+        (policy, sample)
+        for policy, listed, _ in listings
+        for sample in _selected(listed, period, last, reverse=reverse)
+    ]
     kept = {tag for opened in archives for tag in opened.marked()}
     parts = [part for opened in archives for part in _warn_of_missing_parts(opened)]
     for policy, _, problems in listings:
         for problem in problems:
             terminal.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
-    if form is terminal.Output.TABLE:
+    if form is terminal.Output.NAME:
+        terminal.print_names(sample.tag for _, sample in samples)
+    elif not form.is_document:
         say_heading(f"samples of {_describe_archives(archives, archive.folder)}; dates in UTC")
-        _print_table(samples, kept, wide=wide)
+        _print_table(samples, kept, wide=wide or form is terminal.Output.WIDE)
         if not archives and not damaged:
             _say_empty(archive.folder)
     else:
@@ -73,14 +109,25 @@ def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
     return f"{plural(len(archives), 'archive')} in {folder.resolve()}"
 
 
+def _selected(samples: Sequence[Sample], period: Period, last: int, *, reverse: bool) -> Sequence[Sample]:
+    """Return the newest ``last`` samples of a period (0: all of them), oldest first or, in reverse, newest first."""
+    within = [sample for sample in samples if sample.time in period] if period else samples
+    newest = within[-last:] if last else within
+    return list(reversed(newest)) if reverse else newest
+
+
 def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: bool) -> None:
     header = ["snapshot policy", "date"]
+    rows = [[policy, sample.moment] for policy, sample in samples]
     if wide:
-        header += ["changes", "objects", "complete", "commit", "trigger", "kept"]
-    rows = [
-        [policy, sample.moment, *(_wide_cells(sample, kept=sample.tag in kept) if wide else ())]
-        for policy, sample in samples
-    ]
+        cells = [[*_wide_cells(sample), "yes" if sample.tag in kept else ""] for _, sample in samples]
+        shown = [
+            number
+            for number, (_, is_optional) in enumerate(_WIDE_COLUMNS)
+            if not is_optional or any(row[number] for row in cells)
+        ]
+        header += [_WIDE_COLUMNS[number][0] for number in shown]
+        rows = [[*row, *(more[number] for number in shown)] for row, more in zip(rows, cells, strict=True)]
     terminal.print_result(render_table(header, rows, columns=terminal.width(), group=header[0]))
 
 
@@ -97,7 +144,8 @@ def _say_empty(folder: Path) -> None:
         terminal.say(f"`gitsnap import --from {folder}` imports the samples of the old Sveltos Snapshot feature")
 
 
-def _wide_cells(sample: Sample, *, kept: bool) -> list[str]:
+def _wide_cells(sample: Sample) -> list[str]:
+    """Return the cells of ``_WIDE_COLUMNS`` without the last one."""
     metadata = sample.metadata
     changes = metadata.changes
     signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
@@ -109,7 +157,18 @@ def _wide_cells(sample: Sample, *, kept: bool) -> list[str]:
     if metadata.unresolved:
         complete += f", {metadata.unresolved} unresolved"
     trigger = f"{metadata.trigger}, imported" if metadata.imported else str(metadata.trigger)
-    return [changed, str(metadata.objects), complete, sample.commit[:12], trigger, "yes" if kept else ""]
+    reason = first_line(metadata.message)
+    return [changed, str(metadata.objects), complete, sample.commit[:12], trigger, _user(metadata), reason]
+
+
+def _user(metadata: SampleMetadata) -> str:
+    """Return the user of a rollback and, in parentheses, the user of the cluster; ``""`` for other samples."""
+    from gitsnap.format import parse_record
+
+    record = parse_record(metadata.extra)
+    if record is None:
+        return ""
+    return f"{record.user} ({record.cluster_user})" if record.user and record.cluster_user else record.user
 
 
 def _describe_incomplete(incomplete: IncompleteKind) -> str:

@@ -6,7 +6,7 @@ This module must not open a cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -16,6 +16,7 @@ from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.diff_tables import without_advice
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.sample_choice import choose_period, say_period
 from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.diff.rows import Comparison
@@ -35,13 +36,8 @@ _Entry = TypeVar("_Entry")
 
 _HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
 _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
-_MOMENTS = "2h, yesterday, 14:30, 2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
 
 
-_Since = Annotated[
-    str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
-]
-_Until = Annotated[str, typer.Option("--until", metavar="MOMENT", help="Only changes at or before this moment.")]
 _Limit = Annotated[
     int,
     typer.Option(
@@ -58,11 +54,11 @@ def log(
     *,
     words: arguments.Objects = None,
     archive: ArchiveOptions,
-    since: _Since = "",
-    until: _Until = "",
+    since: options.Since = "",
+    until: options.Until = "",
     clusters: options.Clusters = None,
     limit: _Limit = 0,
-    form: options.Output = terminal.Output.TABLE,
+    form: options.NameOutput = terminal.Output.TABLE,
 ) -> None:
     """Show when objects changed, in which fields, and by whom.
 
@@ -72,14 +68,15 @@ def log(
 
     Example: gitsnap log cm/default/database ClusterProfile/guestbook --since 2023-08-01
     """
-    opened, now = archive.open(), datetime.now(UTC)
-    bounds = {
-        "since": history.parse_moment(since, end=False, now=now) if since else None,
-        "until": history.parse_moment(until, end=True, now=now) if until else None,
-    }
+    period = choose_period(since, until)
+    opened = archive.open()
+    say_period(opened.samples(), period)
+    bounds = {"since": period.since, "until": period.until}
     if clusters:
         if words:
             raise UsageError("--cluster shows what changed in a cluster: omit the object, or --cluster")
+        if form is terminal.Output.NAME:
+            raise UsageError("--output name lists objects of the management cluster: omit it, or --cluster")
         _show_clusters(opened, Filters(clusters=tuple(clusters)), bounds, limit, form)
         return
     patterns = _parse_patterns(opened, words or [])
@@ -142,6 +139,11 @@ def _collect(entries: Iterable[_Entry]) -> list[_Entry]:
 
 
 def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> None:
+    if form is terminal.Output.NAME:
+        terminal.print_names(dict.fromkeys(entry.key.path for entry in entries))
+        if not entries:
+            terminal.say("no changes found")
+        return
     if form is terminal.Output.TABLE:
         rows = [
             [

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import arguments, options, terminal
@@ -16,9 +15,9 @@ from gitsnap.cli.plan_files import PlanFileOptions, check_plan_holds, find_plann
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.rollback_options import RollbackOptions, RollbackRequest, SelectionOptions
 from gitsnap.cli.rollback_target import CrossClusterOptions, RollbackTarget
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Sample
-from gitsnap.history import samples
 
 if TYPE_CHECKING:
     from gitsnap.rollback import RecordedRequest
@@ -132,7 +131,7 @@ def _recorded_request(
 def _find_sample(target: RollbackTarget, name: str) -> Sample:
     if not name:
         raise UsageError("--sample is needed: which sample to roll back to", hint="`gitsnap list` shows the samples.")
-    return samples.find_sample(target.archive.samples(), name, now=datetime.now(UTC))
+    return choose_sample(target.archive.samples(), name)
 
 
 def _command(tag: str, selection: Selection, permitted: Options, *, atomic: bool) -> list[str]:

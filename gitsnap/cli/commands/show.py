@@ -6,7 +6,6 @@ This module must not compare or change anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ import typer
 from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
 from gitsnap.core.text import plural
@@ -43,7 +43,7 @@ def show(
     everything: _Everything = False,
     decrypt: _Decrypt = False,
     identity: options.Identity = None,
-    form: options.Output = terminal.Output.TABLE,
+    form: options.NameOutput = terminal.Output.TABLE,
 ) -> None:
     """Show what a sample holds, or single objects as YAML.
 
@@ -60,9 +60,11 @@ def show(
     named = arguments.parse(words, objects=True)
     sample, objects = named.sample("--sample", sample) or "latest", named.objects
     opened = archive.open()
-    chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
+    chosen = choose_sample(opened.samples(), sample)
     tree = opened.tree(chosen)
     if references:
+        if form is terminal.Output.NAME:
+            raise UsageError("show references has no format 'name': --output table, json or yaml")
         _show_references(tree, (chosen, opened.location), objects, namespace or [], form)
         return
     if not objects and not everything:
@@ -73,6 +75,9 @@ def show(
     held = [samples.find_object(tree, name, namespaces=namespace or ()) for name in objects] or list(
         samples.list_objects(tree, namespaces=namespace or ())
     )
+    if form is terminal.Output.NAME:
+        terminal.print_names(held_object.key.path for held_object in held)
+        return
     documents = [held_object.document for held_object in held]
     if decrypt:
         from gitsnap.history.decryption import reveal
@@ -126,6 +131,9 @@ def _split_references(words: list[str]) -> tuple[list[str], bool]:
 def _show_overview(tree: Tree, sample: Sample, location: str, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
     tag, keys = sample.tag, [held.key for held in samples.list_objects(tree, namespaces=namespaces)]
+    if form is terminal.Output.NAME:
+        terminal.print_names(key.path for key in keys)
+        return
     if form is not terminal.Output.TABLE:
         listed = [
             {

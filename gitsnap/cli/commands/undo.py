@@ -5,18 +5,18 @@ This module must not decide what is restored; ``gitsnap.rollback`` and ``gitsnap
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import arguments, completion, options, terminal
+from gitsnap.cli import arguments, clock, completion, options, terminal
 from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.rollback_options import UndoOptions
 from gitsnap.cli.rollback_target import RollbackTarget
+from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import NotFoundError
-from gitsnap.history import samples
+from gitsnap.history.samples import search_sample
 
 if TYPE_CHECKING:
     from gitsnap.rollback import PastRollback, RecordedRequest
@@ -93,8 +93,21 @@ def _recorded_request(past: PastRollback, permitted: UndoOptions, *, atomic: boo
 
 
 def _tag(target: RollbackTarget, name: str) -> str:
-    """Return the tag of the sample ``name``; a name without a sample is returned as it is, for the error message."""
+    """Return the tag of the sample ``name``; a name without a sample is returned as it is, for the error message.
+
+    ``@2h`` is the newest sample at that time among the samples before rollbacks. Raises NotFoundError if none is older.
+    """
+    from gitsnap import rollback
+
+    if not name:
+        return ""
     try:
-        return samples.find_sample(target.archive.samples(), name, now=datetime.now(UTC)).tag if name else ""
+        found = search_sample(target.archive.samples(), name, now=clock.now())
+        if found.moment is None:
+            return found.sample.tag
+        before = [past.before for past in rollback.past_rollbacks(target.samples_of_cluster)]
+        return choose_sample(before, name, noun="sample before a rollback").tag if before else name
     except NotFoundError:
+        if name.startswith("@"):
+            raise
         return name

@@ -1,0 +1,41 @@
+"""The sample and the period that a user names. The answer says which moment a relative time stands for, in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitsnap.cli import clock, terminal
+from gitsnap.core.model import Sample
+from gitsnap.history.moments import Period, format_moment, parse_period
+from gitsnap.history.samples import describe_period, search_sample
+from gitsnap.render import wrapped
+
+
+def choose_sample(samples: Sequence[Sample], name: str, *, end: bool = True, noun: str = "sample") -> Sample:
+    """Return the sample with a name. If a moment was named, print the moment and the sample to stderr.
+
+    ``end``: whether a day stands for its last second or its first (``history.samples.search_sample``, which also lists
+    the errors). ``noun``: what ``samples`` are.
+    """
+    found = search_sample(samples, name, now=clock.now(), end=end)
+    if found.moment is not None:
+        later = f" The archive has no later {noun}." if found.sample == samples[-1] else ""
+        moment = format_moment(found.moment)
+        text = f"{name} is {moment}. The newest {noun} at that time: {found.sample.tag}.{later}"
+        terminal.say(wrapped(text, terminal.width()))
+    return found.sample
+
+
+def choose_period(since: str, until: str) -> Period:
+    """Return the period of --since and --until. Raises UsageError."""
+    return parse_period(since, until, clock.now())
+
+
+def say_period(samples: Sequence[Sample], period: Period, policy: str = "") -> None:
+    """Print the limits of a period and the samples in it to stderr, or the nearest samples if it has none.
+
+    ``policy``: of the samples, if there are several archives.
+    """
+    if period:
+        text = f"{policy}{': ' if policy else ''}{describe_period(samples, period)}"
+        terminal.say(wrapped(text, terminal.width()))
