@@ -1,10 +1,10 @@
-"""The JSON form of a sample, which several commands print (docs/SCRIPTING.md)."""
+"""The JSON form of a sample (docs/SCRIPTING.md), and its changes as text. Several commands print them."""
 
 from __future__ import annotations
 
 from datetime import UTC
 
-from gitsnap.core.model import ForgottenSample, IncompleteKind, Sample, SampleMetadata
+from gitsnap.core.model import ChangeCounts, ForgottenSample, IncompleteKind, Sample, SampleMetadata
 from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
 
@@ -63,6 +63,12 @@ def _forgotten_document(sample: ForgottenSample) -> dict[str, str]:
         "by": sample.user,
         "message": sample.message,
     }
+
+
+def changes_text(changes: ChangeCounts) -> str:
+    """Return the numbers of objects that a sample added, modified and deleted: ``+1 ~12``."""
+    signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
+    return " ".join(f"{sign}{count}" for count, sign in signs if count) or "none"
 
 
 def _incomplete_document(incomplete: IncompleteKind) -> dict[str, str]:

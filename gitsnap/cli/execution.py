@@ -26,7 +26,7 @@ from gitsnap.core.errors import (
     RollbackFailedError,
 )
 from gitsnap.core.text import plural
-from gitsnap.render.plan import plan_text, question, report_text
+from gitsnap.render.plan import nothing_text, plan_text, question, report_text
 from gitsnap.render.plan_document import plan_document
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def _execute(
     if plan.writes:
         terminal.confirm(question(plan), yes=execution.yes, unchanged="nothing was changed")
     else:
-        terminal.say("nothing to do: the cluster already has what was selected")
+        unselected = [] if is_text else [f"not selected: {unselected}" for unselected in plan.unselected]
+        terminal.say("\n".join([nothing_text(plan, undo=bool(request.undoes)), *unselected]))
     return _apply(target, plan, request, execution, is_text=is_text)
 
 

@@ -208,7 +208,9 @@ Namespaces = Annotated[
 Clusters = Annotated[
     _Strings,
     typer.Option(
-        "--cluster", metavar="NAME", help="Only this managed cluster: NAME, NS/NAME or capi--NAME; repeatable."
+        "--cluster",
+        metavar="NAME",
+        help="Only what is deployed on this managed cluster: NAME, NS/NAME or capi--NAME; repeatable.",
     ),
 ]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with status 1 if there are differences.")]
@@ -226,6 +228,15 @@ WideOrNameOutput = Annotated[terminal.Output, output_option(terminal.Output.WIDE
 
 # Objects that a rollback restores -------------------------------------------------------------------------------------
 
+ClustersToRestore = Annotated[
+    _Strings,
+    typer.Option(
+        "--cluster",
+        metavar="NAME",
+        help="Labels and annotations of this managed cluster: NAME, NS/NAME or capi--NAME; repeatable. To restore what "
+        "is deployed there, name the profile.",
+    ),
+]
 ClusterProfiles = Annotated[_Strings, _objects_of("ClusterProfile")]
 Profiles = Annotated[_Strings, _objects_of("Profile", metavar="[NS/]NAME")]
 Classifiers = Annotated[_Strings, _objects_of("Classifier")]

@@ -17,7 +17,7 @@ class SelectionOptions:
     """The options that select objects. Without any of them the whole sample is selected."""
 
     namespace: options.Namespaces = None
-    clusters: options.Clusters = None
+    clusters: options.ClustersToRestore = None
     clusterprofile: options.ClusterProfiles = None
     profile: options.Profiles = None
     classifier: options.Classifiers = None

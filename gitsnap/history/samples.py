@@ -53,7 +53,7 @@ class MaybeIncomplete(Protocol):
 def _check_newest(samples: Sequence[Sample], name: str) -> None:
     """Raise ArchiveError if a relative name may stand for a sample that this copy lacks."""
     if isinstance(samples, MaybeIncomplete) and samples.incomplete_reason:
-        newest = f" {_newest_names(samples)}" if samples else ""
+        newest = f" {newest_names(samples)}" if samples else ""
         raise ArchiveError(
             f"{name}: {samples.incomplete_reason}", hint=f"Fetch the samples, or name a sample of this copy.{newest}"
         )
@@ -112,7 +112,20 @@ def search_sample(
     _check_newest(samples, name)
     if moment is not None:
         return _newest_at(samples, name, moment, end=end)
-    raise NotFoundError(f"there is no sample {name}", hint=_newest_names(samples))
+    raise NotFoundError(f"there is no sample {name}", hint=newest_names(samples))
+
+
+def is_relative(name: str, *, now: datetime) -> bool:
+    """Whether a name may stand for another sample later: ``latest~2``, ``@2h``, ``@`` and a date that has not ended."""
+    if _LATEST.match(name):
+        return True
+    if "/" in name:
+        return False
+    try:
+        moment = parse_moment(name, now)
+    except UsageError:
+        return False
+    return moment.is_relative or (name.startswith("@") and moment.last >= now)
 
 
 def is_sample_name(word: str) -> bool:
@@ -250,7 +263,8 @@ def _find_by_moment(samples: Sequence[Sample], name: str, moment: Moment) -> Sam
     raise NotFoundError(f"there is no sample {name}", hint=f"The nearest samples: {moments}")
 
 
-def _newest_names(samples: Sequence[Sample]) -> str:
+def newest_names(samples: Sequence[Sample]) -> str:
+    """Name the newest samples, for the hint of an error."""
     return f"The newest samples: {_names(samples[-_MAX_SUGGESTIONS:])}. `gitsnap list` shows all."
 
 

@@ -88,6 +88,9 @@ def _consequences(plan: Plan) -> list[str]:
     lines += [f"note: {shortened(note)}" for note in plan.notes]
     lines += [f"incomplete in the sample, left alone: {failure} ({failure.substitute})" for failure in plan.incomplete]
     lines += _retained(plan)
+    lines += [f"not selected: {unselected}" for unselected in plan.unselected]
+    if plan.is_partial and not plan.writes:
+        lines.append(f"note: other objects were not compared; `gitsnap drift --sample {plan.sample}` compares all")
     return ["", *lines] if lines else []
 
 
@@ -182,6 +185,27 @@ def _name(key: ObjectKey) -> str:
 def _flat(text: str) -> str:
     """A server message of several lines as one line."""
     return " ".join(text.split("\n"))
+
+
+def nothing_text(plan: Plan, *, undo: bool) -> str:
+    """Why a plan writes nothing, with what it leaves out. ``undo``: the plan is that of an undo."""
+    if plan.refused:
+        text = f"nothing to do: {plural(len(plan.refused), 'object')} cannot be rolled back and"
+        text += " is left out" if len(plan.refused) == 1 else " are left out"
+    elif undo:
+        text = "nothing to do: the objects that the rollback changed are as they were before it"
+    else:
+        text = "nothing to do: the cluster already has what was selected"
+    if plan.retained:
+        stay = "object stays that" if len(plan.retained) == 1 else "objects stay that"
+        text += f"; {len(plan.retained)} {stay} the sample does not have"
+    differing = sum(len(unselected.differing) for unselected in plan.unselected)
+    if differing:
+        verb = "differs" if differing == 1 else "differ"
+        text += f", but {plural(differing, 'object')} beside the selection {verb}"
+    elif plan.is_partial:
+        text += "; other objects were not compared"
+    return text
 
 
 def question(plan: Plan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan import Effect, Plan, plan_hash
+from gitsnap.rollback.plan import Effect, Plan, Unselected, plan_hash
 
 if TYPE_CHECKING:
     from gitsnap.rollback import Report
@@ -45,6 +45,7 @@ def plan_document(plan: Plan, *, report: Report | None = None, message: str = ""
         "unread": sorted(map(str, plan.unread)),
         "blocked": list(plan.blocked),
         "notes": [*plan.suggestions, *plan.notes],
+        "unselected": [_unselected(unselected) for unselected in plan.unselected],
         "staying": len(plan.retained),
         "stays": [{"object": _object(retained.key), "reason": retained.reason} for retained in plan.retained],
     }
@@ -89,6 +90,19 @@ def report_document(report: Report) -> dict[str, object]:
         "before": report.before.tag if report.before else "",
         "after": report.after.tag if report.after else "",
         "afterProblem": report.after_problem,
+    }
+
+
+def _unselected(unselected: Unselected) -> dict[str, object]:
+    return {
+        "relation": str(unselected.relation),
+        "subject": _object(unselected.subject) if unselected.subject else None,
+        "clusters": list(map(str, unselected.clusters)),
+        "objects": [_object(key) for key in unselected.differing],
+        "notCompared": [_object(key) for key in unselected.not_compared],
+        "options": list(unselected.options),
+        "separate": unselected.is_separate,
+        "message": str(unselected),
     }
 
 

@@ -16,6 +16,7 @@ from gitsnap.rollback.records import (
     unfinished,
 )
 from gitsnap.rollback.rollout import RolloutStatus, read_rollout_state, wait_for_rollout
+from gitsnap.rollback.shifted_names import ShiftedName, find_shift
 from gitsnap.rollback.undo import prepare_undo
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "Report",
     "RevertedError",
     "RolloutStatus",
+    "ShiftedName",
     "StoppedError",
     "TakeSample",
     "WaitOptions",
     "apply",
+    "find_shift",
     "past_rollbacks",
     "prepare",
     "prepare_undo",

@@ -37,6 +37,19 @@ def read_live(
     return live, frozenset(reader.unchanged)
 
 
+def read_objects(
+    cluster: Cluster, objects: SampleObjects, keys: Collection[ObjectKey]
+) -> tuple[dict[ObjectKey, JsonObject], frozenset[ObjectKey], frozenset[ObjectKey]]:
+    """Read some objects of the sample, and nothing else.
+
+    Returns the live objects that differ, the keys of the objects that are exactly as in the sample, and the keys of the
+    objects that this user may not read. Objects that do not exist are in none of them.
+    """
+    reader = _LiveReader(cluster, objects, frozenset(keys))
+    denied = reader.read_selected()
+    return reader.documents, frozenset(reader.unchanged), frozenset(key for key in keys if key.kind in denied)
+
+
 @dataclass(slots=True)
 class _LiveReader:
     """Reads the live objects of one plan."""
@@ -77,6 +90,24 @@ class _LiveReader:
             unread=frozenset(self._unread),
             summary_clusters=read_summary_clusters(self.cluster, self._profiles_in_dry_run()),
         )
+
+    @property
+    def documents(self) -> dict[ObjectKey, JsonObject]:
+        """The selected objects that differ from the sample."""
+        return {key: raw for key, raw in self._objects.items() if key in self.selected}
+
+    def read_selected(self) -> frozenset[Kind]:
+        """Read the selected objects only. Returns the kinds that this user may not read."""
+        denied = set()
+        for kind in kinds.reading_order({key.kind for key in self.selected}):
+            try:
+                if kind in kinds.REFERENCED_KINDS:
+                    self._read_referenced(kind)
+                else:
+                    self._read_kind(kind, matching=False, covered=False)
+            except AccessDeniedError:
+                denied.add(kind)
+        return frozenset(denied)
 
     def _profiles_in_dry_run(self) -> frozenset[ObjectKey]:
         """Sveltos withdraws nothing for these profiles, so their add-ons may be on clusters that no longer match."""

@@ -29,6 +29,7 @@ from gitsnap.rollback.plan import (
 )
 from gitsnap.rollback.sample_objects import SampleObjects
 from gitsnap.rollback.selected_objects import select_objects
+from gitsnap.rollback.unselected_objects import find_unselected
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.kind_names import KindNames, definitions_of_tree
 
@@ -104,7 +105,12 @@ def plan_objects(cluster: Cluster, objects: SampleObjects, request: PlanRequest)
     )
     plan = make_plan(sample, live, request.selection, request.options)
     if not request.selection.keys:  # an undo never suggests other objects
-        plan = replace(plan, avoidable=_avoidable(plan, objects, request, sample, live))
+        plan = replace(
+            plan,
+            avoidable=_avoidable(plan, objects, request, sample, live),
+            is_partial=request.selection.is_partial,
+            unselected=find_unselected(cluster, objects, live, selected, request.selection),
+        )
     return add_withdrawals(cluster, plan)
 
 

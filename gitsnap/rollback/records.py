@@ -88,6 +88,8 @@ class PastRollback:
     """The record in the sample before the rollback."""
     result: str = ""
     """A ``Result``; ``""`` for a rollback that stopped half-way or was killed."""
+    after: Sample | None = None
+    """The sample with the result; None if there is none."""
 
     @property
     def finished(self) -> bool:
@@ -99,18 +101,23 @@ class PastRollback:
         """Whether the rollback left changes in the cluster."""
         return self.result not in (Result.NOTHING, Result.REVERTED)
 
+    @property
+    def last_former_state(self) -> Sample:
+        """The newest sample of the state that the rollback was to replace: after a failure, the sample at its end."""
+        return self.before if self.changed_something or self.after is None else self.after
+
 
 def past_rollbacks(samples: Sequence[Sample]) -> list[PastRollback]:
     """The rollbacks whose sample before still exists, oldest first. ``samples`` are sorted, oldest first."""
-    results: dict[str, str] = {}
+    ends: dict[str, tuple[str, Sample]] = {}
     started: list[tuple[Sample, RollbackRecord]] = []
     for sample in samples:
         record = parse_record(sample.metadata.extra)
         if record is not None and sample.metadata.trigger is Trigger.BEFORE_ROLLBACK and record.objects:
             started.append((sample, record))
         elif record is not None and record.before:
-            results[record.before] = record.result or Result.DONE
-    return [PastRollback(sample, record, results.get(sample.tag, "")) for sample, record in started]
+            ends[record.before] = (record.result or Result.DONE, sample)
+    return [PastRollback(sample, record, *ends.get(sample.tag, ("", None))) for sample, record in started]
 
 
 def unfinished(samples: Sequence[Sample]) -> PastRollback | None:

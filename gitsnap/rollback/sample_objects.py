@@ -6,7 +6,7 @@ Secret are decrypted only if its fingerprints differ from the fingerprints of th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection
 from functools import cached_property
 
 from gitsnap import format as archive_format
@@ -15,12 +15,12 @@ from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.core.objects import changed_fields, same_json
 from gitsnap.core.ports import SecretsKeeper, Tree
 from gitsnap.format import fingerprint, masking
-from gitsnap.format.archived import documents_of_kind
+from gitsnap.format.archived import document_at, documents_of_kind
 from gitsnap.rollback.plan import Unrestorable
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, SET_KINDS
 from gitsnap.sveltos import inventory, kinds, restore
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterRef, matching_clusters
+from gitsnap.sveltos.matching import ClusterRef, LabelIndex, matching_clusters
 from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 
@@ -127,6 +127,10 @@ class SampleObjects:
             return f"the sample was made with the fingerprint key {required}, and the available key is {own}"
         return ""
 
+    def has_key_problem(self, kind: Kind) -> bool:
+        """Whether objects of a kind have fingerprints that cannot be compared: the keys of the archive are missing."""
+        return self.masks(kind) and bool(self._key_problem)
+
     def _mask(self, document: JsonObject) -> JsonObject:
         if self._keeper is None:
             raise AssertionError("fingerprints need a key")
@@ -152,23 +156,44 @@ class SampleObjects:
 
         References to other profiles, clusters and sets are left out.
         """
-        labels: dict[ClusterRef, Mapping[str, str]] = {}
-        views: dict[ClusterRef, JsonObject] = {}
-        for document in self._documents(kinds.CLUSTER_KINDS):
-            ref = ClusterRef.of(document)
-            labels[ref] = document["metadata"].get("labels") or {}
-            views[ref] = template_view(document)
-        sets = {ObjectKey.of(document): document for document in self._documents(SET_KINDS)}
         collected: list[Reference] = []
-        for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
-            if ObjectKey.of(document) in selected:
-                collected += references(document, matching_clusters(document, labels, sets), views.get)
+        for key in sorted(selected):
+            if key.kind in REFERENCE_PATHS:
+                document = self.with_status(key)
+                matching = matching_clusters(document, self.cluster_labels, self.sets)
+                collected += references(document, matching, self._cluster_views.get)
         return [reference for reference in collected if reference.target.kind in _NEEDED_KINDS]
 
-    def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
-        """The archived objects of some kinds, with the status from the folder ``inventory/``."""
-        for kind in sorted(of_kinds):
-            yield from documents_of_kind(self.tree, kind)
+    def with_status(self, key: ObjectKey) -> JsonObject:
+        """An archived object with its status from the folder ``inventory/``."""
+        document = document_at(self.tree, self._paths[key])
+        if document is None:
+            raise AssertionError("the paths are those of the tree")
+        return document
+
+    @cached_property
+    def sets(self) -> dict[ObjectKey, JsonObject]:
+        """The sets of the sample, with their status."""
+        return {
+            ObjectKey.of(document): document for kind in SET_KINDS for document in documents_of_kind(self.tree, kind)
+        }
+
+    @cached_property
+    def cluster_labels(self) -> LabelIndex:
+        """The managed clusters of the sample with their labels."""
+        labels = LabelIndex()
+        for ref, document in self._clusters.items():
+            labels.add(ref, document["metadata"].get("labels") or {})
+        return labels
+
+    @cached_property
+    def _cluster_views(self) -> dict[ClusterRef, JsonObject]:
+        return {ref: template_view(document) for ref, document in self._clusters.items()}
+
+    @cached_property
+    def _clusters(self) -> dict[ClusterRef, JsonObject]:
+        documents = (document for kind in kinds.CLUSTER_KINDS for document in documents_of_kind(self.tree, kind))
+        return {ClusterRef.of(document): document for document in documents}
 
 
 def _without_fingerprints(document: JsonObject) -> JsonObject | Unrestorable:

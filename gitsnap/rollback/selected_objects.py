@@ -21,7 +21,7 @@ def select_objects(
     """
     live = _live_keys(cluster, objects, selection) if prune else frozenset[ObjectKey]()
     selected = resolve(selection, objects.keys | live, incomplete=objects.tree.incomplete)
-    outside = _outside_scope(objects, selected) if selection.everything else frozenset[ObjectKey]()
+    outside = outside_scope(objects, selected) if selection.everything else frozenset[ObjectKey]()
     selected -= outside
     if selection.labels:
         selected = frozenset(
@@ -48,7 +48,7 @@ def _live_keys(cluster: Cluster, objects: SampleObjects, selection: Selection) -
     )
 
 
-def _outside_scope(objects: SampleObjects, selected: Iterable[ObjectKey]) -> frozenset[ObjectKey]:
+def outside_scope(objects: SampleObjects, selected: Iterable[ObjectKey]) -> frozenset[ObjectKey]:
     """Objects of kinds that the policy does not capture: the sample contains them because templates read them."""
     info = objects.tree.info
     scope = {*info.kinds, *(selector.kind for selector in info.resources)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,33 @@ def test_drift(place: _Place) -> None:
 
     assert changed["to"] == "live"
     assert ("shared", "data.a") in [(row["name"], row["message"]) for row in changed["management"]]
+
+
+def test_diff_from_the_live_cluster(place: _Place) -> None:
+    """The sides are exchanged: what the cluster has and the sample lacks is deleted on the way to the sample."""
+    place.put(cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "c"}), profile("young", {}))
+    to_live = ("diff", "--to-sample", "live", "--from-dir", "cluster")
+    from_live = ("diff", "--from-sample", "live", "--from-dir", "cluster")
+
+    def actions(words: tuple[str, ...]) -> dict[str, str]:
+        found = json.loads(place.run(*words, "-o", "json").stdout)
+        assert (found["from"] == "live", found["to"] == "live") == (words == from_live, words == to_live)
+        return {row["name"]: row["action"] for row in found["management"]}
+
+    assert actions(to_live) == {
+        "shared": "modified", "young": "added", "west-own": "deleted", "password": "deleted",
+    }  # fmt: skip
+    assert actions(from_live) == {
+        "shared": "modified", "young": "deleted", "west-own": "added", "password": "added",
+    }  # fmt: skip
+    raw = place.run(*from_live, "--raw-diff").stdout
+    assert ("-  a: c" in raw, "+  a: b" in raw) == (True, True)
+    assert "--- /ConfigMap default/shared from live\n+++ /ConfigMap default/shared from hourly/" in raw
+    heading = place.run(*from_live, "--exit-code", code=1).stderr
+    assert re.search(r"comparing the cluster .* now with hourly/\S+ \(manual\) of ", " ".join(heading.split()))
+    both = place.run(*from_live, "--to-sample", "live", code=2).stderr
+    assert "both live" in both
+    assert "two samples" in place.run(*from_live, "--raw-diff", "--decrypt", code=2).stderr
 
 
 def test_two_archives(place: _Place) -> None:
@@ -266,6 +294,7 @@ def test_three_archives_or_an_archive_and_a_cluster_are_refused(place: _Place) -
     two = ("diff", "--archive", "hourly", "--archive", "hourly")
     assert "not more" in place.run(*two, "--archive", "hourly", code=2).stderr
     assert "give --archive once" in place.run(*two, "--to-sample", "live", code=2).stderr
+    assert "give --archive once" in place.run(*two, "--from-sample", "live", code=2).stderr
 
 
 def test_generated_objects_are_listed(place: _Place) -> None:

@@ -15,8 +15,10 @@ import termios
 from pathlib import Path
 
 
-def on_terminal(folder: Path, *words: str, columns: int, code: int | None = 0, **environment: str) -> str:
-    """The output on the terminal with standard error, with LF line ends."""
+def on_terminal(
+    folder: Path, *words: str, columns: int, code: int | None = 0, typed: str = "", **environment: str
+) -> str:
+    """The output on the terminal with standard error, with LF line ends. ``typed``: the lines that the user types."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
@@ -29,6 +31,7 @@ def on_terminal(folder: Path, *words: str, columns: int, code: int | None = 0, *
         stderr=theirs,
     ) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         shown = b""
         try:
             while piece := os.read(ours, 65536):

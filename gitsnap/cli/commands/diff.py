@@ -6,7 +6,7 @@ This module must not compare objects; ``gitsnap.diff`` does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -50,7 +50,7 @@ _FromSample = Annotated[
     typer.Option(
         "--from-sample",
         metavar="SAMPLE",
-        help="Older sample. Default: the sample before --to-sample.",
+        help="Older sample, or `live` for the live cluster. Default: the sample before --to-sample.",
         autocompletion=completion.complete_sample,
     ),
 ]
@@ -98,36 +98,21 @@ def diff(
     if decrypt and not raw_diff:
         raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
-    samples = opened.samples()
-    if to_sample == LIVE:
-        if other is not opened:
-            raise UsageError("--to-sample live compares with a cluster: give --archive once")
-        before = choose_sample(samples, from_sample or "latest", end=False)
-        after_tree, server, live_keeper = _live_tree(opened, before, cluster, identity or [], decrypt=decrypt)
-        after: Sample | None = None
+    if LIVE in (from_sample, to_sample):
+        options_of_cluster = _LiveOptions(cluster, identity or [], decrypt=decrypt)
+        before, after = _compared_with_live(opened, other, from_sample, to_sample, options_of_cluster)
     else:
-        after = choose_sample(samples if other is opened else other.samples(), to_sample)
-        if other is not opened:
-            from_sample = from_sample or "latest"
-        if from_sample:
-            before = choose_sample(samples, from_sample, end=False)
-        else:
-            before = history.sample_before(samples, after)
-        after_tree = other.tree(after)
+        before, after = _compared_samples(opened, other, from_sample, to_sample)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
-    before_tree = opened.tree(before)
-    tags = dict.fromkeys([before.tag, after.tag if after else "the management cluster now"])
-    terminal.warn(filter_check.check_filters(filters, [before_tree, after_tree], where=" or ".join(tags)))
-    comparison = compare(before_tree, after_tree, filters=filters, texts=raw_diff)
+    names = dict.fromkeys([before.name, after.name])
+    terminal.warn(filter_check.check_filters(filters, [before.tree, after.tree], where=" or ".join(names)))
+    comparison = compare(before.tree, after.tree, filters=filters, texts=raw_diff)
     values: Mapping[str, RawDiff] = {}
     if decrypt:
-        labels = (before.tag, after.tag if after is not None else LIVE)
-        new = _keyed_tree(other, after, identity or []) if after is not None else (after_tree, live_keeper)
-        values = _decrypted_diffs(_keyed_tree(opened, before, identity or []), new, labels, filters)
+        values = _decrypted_diffs(before, after, filters, identity or [])
         comparison = _with_values_compared(comparison)
-    location = "" if other is opened else f" of {other.location}"
-    _say_compared(before, opened.location, f"{describe_sample(after)}{location}" if after else f"{server} now")
-    if other is opened and after is not None and after.tag == before.tag:
+    say_heading(f"comparing {before.description} with {after.description}")
+    if other is opened and before.sample == after.sample:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
     _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form, sveltos_cli=sveltos_cli)
     if exit_code and (comparison or values):
@@ -136,10 +121,86 @@ def diff(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _say_compared(before: Sample, location: str, compared_with: str) -> None:
-    """Print the two sides of the comparison to stderr."""
-    heading = f"comparing {describe_sample(before)} of {location} with {compared_with}"
-    say_heading(heading)
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of the comparison: a sample, or the live cluster."""
+
+    tree: Tree
+    description: str
+    """The side in the heading: sample, trigger and archive, or the cluster."""
+    archive: GitArchive
+    """The archive of the sample, or the archive that the cluster is compared with."""
+    sample: Sample | None = None
+    """None for the live cluster."""
+    live_keeper: SecretsKeeper | None = None
+    """The keys of the tree of a live cluster."""
+
+    @property
+    def label(self) -> str:
+        """The side in the headings of a raw diff: a tag, or ``live``."""
+        return self.sample.tag if self.sample else LIVE
+
+    @property
+    def name(self) -> str:
+        """The side in messages."""
+        return self.sample.tag if self.sample else "the management cluster now"
+
+    @property
+    def document(self) -> object:
+        """The side in JSON."""
+        return sample_document(self.sample) if self.sample else LIVE
+
+    def with_keys(self, identities: list[Path]) -> KeyedTree:
+        """Return the tree and the keys that decrypt its values. Raises SecretsError."""
+        from gitsnap.secrets import archive_keys
+
+        if self.sample is None:
+            return self.tree, self.live_keeper
+        return self.tree, archive_keys.for_reading(self.archive, self.sample, identities=identities)
+
+
+@dataclass(frozen=True, slots=True)
+class _LiveOptions:
+    """How the live cluster is read."""
+
+    cluster: ClusterOptions
+    identities: list[Path]
+    decrypt: bool
+    """Whether the tree also has the values of Secrets."""
+
+
+def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, to_sample: str) -> tuple[_Side, _Side]:
+    """Return the two samples.
+
+    The default of ``from_sample`` is the sample before the other one; for two archives, the newest sample.
+    """
+    samples = opened.samples()
+    after = choose_sample(samples if other is opened else other.samples(), to_sample)
+    if from_sample or other is not opened:
+        before = choose_sample(samples, from_sample or "latest", end=False)
+    else:
+        before = history.sample_before(samples, after)
+    location = "" if other is opened else f" of {other.location}"
+    return (
+        _Side(opened.tree(before), f"{describe_sample(before)} of {opened.location}", opened, before),
+        _Side(other.tree(after), f"{describe_sample(after)}{location}", other, after),
+    )
+
+
+def _compared_with_live(
+    opened: GitArchive, other: GitArchive, from_sample: str, to_sample: str, choice: _LiveOptions
+) -> tuple[_Side, _Side]:
+    """Return a sample and the live cluster, in the order of the options. Raises UsageError, WrongClusterError."""
+    from_live = from_sample == LIVE
+    if from_live and to_sample == LIVE:
+        raise UsageError("both sides are live: name a sample for one of them")
+    if other is not opened:
+        raise UsageError("live compares with a cluster: give --archive once")
+    name = to_sample if from_live else from_sample or "latest"
+    sample = choose_sample(opened.samples(), name, end=from_live)
+    live = _live_side(opened, sample, choice)
+    side = _Side(opened.tree(sample), f"{describe_sample(sample)} of {opened.location}", opened, sample)
+    return (live, side) if from_live else (side, live)
 
 
 def _open_archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[GitArchive, GitArchive]:
@@ -155,20 +216,19 @@ def _open_archives(storage: Path | None, snapshot: str, paths: list[str]) -> tup
 
 def _print(
     comparison: Comparison,
-    before: Sample,
-    after: Sample | None,
+    before: _Side,
+    after: _Side,
     *,
     raw_diff: bool,
     values: Mapping[str, RawDiff],
     form: terminal.Output,
     sveltos_cli: bool,
 ) -> None:
-    labels = (before.tag, after.tag if after else LIVE)
+    labels = (before.label, after.label)
     if form is terminal.Output.NAME:
         _print_names(comparison)
     elif form.is_document:
-        to = sample_document(after) if after else LIVE
-        result = _document(comparison, labels, sample_document(before), to, raw_diff=raw_diff, values=values)
+        result = _document(comparison, labels, before.document, after.document, raw_diff=raw_diff, values=values)
         terminal.print_document(result, form)
     elif raw_diff:
         _print_raw(comparison, labels, values)
@@ -178,22 +238,15 @@ def _print(
         terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 
 
-def _keyed_tree(archive: GitArchive, sample: Sample, identities: list[Path]) -> KeyedTree:
-    from gitsnap.secrets import archive_keys
-
-    return archive.tree(sample), archive_keys.for_reading(archive, sample, identities=identities)
-
-
-def _decrypted_diffs(
-    old: KeyedTree, new: KeyedTree, labels: tuple[str, str], filters: Filters
-) -> Mapping[str, RawDiff]:
+def _decrypted_diffs(before: _Side, after: _Side, filters: Filters, identities: list[Path]) -> Mapping[str, RawDiff]:
     """Return the raw diffs of objects with hidden values, with these values, by their titles."""
     from gitsnap.diff.raw_diff import object_texts, raw_diffs
     from gitsnap.diff.rows import object_title
     from gitsnap.history.decryption import revealed_changes
 
-    pairs = (object_texts(object_title(key), *versions) for key, *versions in revealed_changes(old, new, filters))
-    return {diff.title: diff for diff in raw_diffs(pairs, *labels)}
+    changes = revealed_changes(before.with_keys(identities), after.with_keys(identities), filters)
+    pairs = (object_texts(object_title(key), *versions) for key, *versions in changes)
+    return {diff.title: diff for diff in raw_diffs(pairs, before.label, after.label)}
 
 
 def _with_values_compared(comparison: Comparison) -> Comparison:
@@ -210,30 +263,27 @@ def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[
     yield from values.values()
 
 
-def _live_tree(
-    archive: GitArchive, sample: Sample, choice: ClusterOptions, identities: list[Path], *, decrypt: bool
-) -> tuple[Tree, str, SecretsKeeper | None]:
-    """Return the configuration of the live cluster, the name of the cluster for messages, and the keys of the tree.
+def _live_side(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> _Side:
+    """Read the configuration of the live cluster.
 
-    With ``decrypt`` the tree also has the values of Secrets. The scope and the secrets mode are those of the sample
-    that the cluster is compared with. Raises WrongClusterError.
+    The scope and the secrets mode are those of the sample that the cluster is compared with. Raises WrongClusterError.
     """
     from gitsnap.capture import check_cluster, live_tree
     from gitsnap.capture.live_tree import MemoryKeeper
     from gitsnap.secrets import archive_keys
 
-    cluster = choice.open()
+    cluster = choice.cluster.open()
     info = cluster.info()
     check_cluster(archive, info)
-    keeper: SecretsKeeper | None = archive_keys.for_reading(archive, sample, identities=identities)
-    if decrypt and keeper is not None and archive.tree(sample).info.secrets.mode is SecretsMode.ENCRYPT:
+    keeper: SecretsKeeper | None = archive_keys.for_reading(archive, sample, identities=choice.identities)
+    if choice.decrypt and keeper is not None and archive.tree(sample).info.secrets.mode is SecretsMode.ENCRYPT:
         keeper = MemoryKeeper(keeper.fingerprint_key)
     progress = terminal.ProgressLine()
     try:
         tree = live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
-        return tree, describe_cluster(info), keeper
     finally:
         progress.clear()
+    return _Side(tree, f"{describe_cluster(info)} now", archive, live_keeper=keeper)
 
 
 def _nothing(comparison: Comparison) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.documents import sample_document
+from gitsnap.cli.documents import changes_text, sample_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
@@ -147,9 +147,6 @@ def _say_empty(folder: Path) -> None:
 def _wide_cells(sample: Sample) -> list[str]:
     """Return the cells of ``_WIDE_COLUMNS`` without the last one."""
     metadata = sample.metadata
-    changes = metadata.changes
-    signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
-    changed = " ".join(f"{sign}{count}" for count, sign in signs if count) or "none"
     incomplete = (f"{_describe_incomplete(kind)} {kind.substitute}" for kind in metadata.incomplete)
     complete = ", ".join(incomplete) or "yes"
     if metadata.consistency is Consistency.PER_KIND:
@@ -157,7 +154,7 @@ def _wide_cells(sample: Sample) -> list[str]:
     if metadata.unresolved:
         complete += f", {metadata.unresolved} unresolved"
     trigger = f"{metadata.trigger}, imported" if metadata.imported else str(metadata.trigger)
-    reason = first_line(metadata.message)
+    changed, reason = changes_text(metadata.changes), first_line(metadata.message)
     return [changed, str(metadata.objects), complete, sample.commit[:12], trigger, _user(metadata), reason]
 
 

@@ -13,9 +13,9 @@ from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
 from gitsnap.cli.plan_files import PlanFileOptions, check_plan_holds, find_planned_sample, load_plan, save_plan
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.cli.restored_sample import find_sample_to_restore
 from gitsnap.cli.rollback_options import RollbackOptions, RollbackRequest, SelectionOptions
 from gitsnap.cli.rollback_target import CrossClusterOptions, RollbackTarget
-from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Sample
 
@@ -59,7 +59,13 @@ def rollback(
     request = replace(request, options=execution.with_wait(request.options))
     target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key, cross_cluster=cross_cluster)
     execution = replace(execution, dry_run=execution.dry_run or files.plan_out is not None)
-    chosen = find_planned_sample(file, target) if file is not None else _find_sample(target, request.sample)
+    say_unfinished(target)
+    if file is not None:
+        chosen = find_planned_sample(file, target)
+    else:
+        chosen = find_sample_to_restore(
+            target.archive.samples(), request.sample, dry_run=execution.dry_run, picks=not execution.yes
+        )
     _check_clusters(target, chosen, request.options, execution)
     plan = _plan(target, chosen, request)
     if file is not None:
@@ -88,7 +94,6 @@ def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> P
     from gitsnap.rollback import prepare, try_on_server
     from gitsnap.secrets import archive_keys
 
-    say_unfinished(target)
     with role_explained():
         plan = prepare(
             target.cluster,
@@ -126,12 +131,6 @@ def _recorded_request(
         words += ["--into-cluster", target.uid]
     origin = sample.metadata.cluster if sample.metadata.cluster != target.uid else ""
     return RecordedRequest(command=shlex.join(words), origin=origin)
-
-
-def _find_sample(target: RollbackTarget, name: str) -> Sample:
-    if not name:
-        raise UsageError("--sample is needed: which sample to roll back to", hint="`gitsnap list` shows the samples.")
-    return choose_sample(target.archive.samples(), name)
 
 
 def _command(tag: str, selection: Selection, permitted: Options, *, atomic: bool) -> list[str]:

@@ -29,6 +29,7 @@ from gitsnap.rollback.plan.reductions import Reductions
 from gitsnap.rollback.plan.selection import Selection, labels_match, resolve
 from gitsnap.rollback.plan.steps import Action, DryRunResult, Options, Outcome, Plan, Step
 from gitsnap.rollback.plan.template_inputs import TemplateInputs
+from gitsnap.rollback.plan.unselected import Relation, Unselected
 from gitsnap.rollback.plan.writes import (
     Create,
     Delete,
@@ -59,6 +60,7 @@ __all__ = [
     "Plan",
     "PlanFile",
     "Reductions",
+    "Relation",
     "Replace",
     "Request",
     "Retained",
@@ -68,6 +70,7 @@ __all__ = [
     "TemplateInputs",
     "Uncertainty",
     "Unrestorable",
+    "Unselected",
     "Wait",
     "Withdrawal",
     "WithdrawalCause",

@@ -53,6 +53,11 @@ class Selection:
         return not self.namespaces and not self._names and not self.keys
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the selection leaves out objects of the sample that the user may mean. An undo leaves out none."""
+        return not self.keys and (not self.everything or bool(self.labels or self.excepted))
+
+    @property
     def _names(self) -> bool:
         return bool(
             self.clusters

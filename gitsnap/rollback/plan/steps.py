@@ -23,6 +23,7 @@ from gitsnap.rollback.plan.consequences import (
     Withdrawal,
     WithdrawalCause,
 )
+from gitsnap.rollback.plan.unselected import Unselected
 from gitsnap.sveltos.matching import ClusterRef
 
 
@@ -165,6 +166,10 @@ class Plan:
     """Kinds that could not be read when the sample was taken. Their objects are refused."""
     notes: tuple[str, ...] = ()
     """Further facts for the user who reviews the plan."""
+    is_partial: bool = False
+    """Whether the selection leaves out objects of the sample. An undo selects all that the rollback changed."""
+    unselected: tuple[Unselected, ...] = ()
+    """Objects that differ from the sample, and that the selection leaves out."""
     avoidable: frozenset[ObjectKey] = frozenset()
     """Profiles that lose clusters, and clusters that lose add-ons, only because they are not selected."""
     controller_labels: frozenset[str] = frozenset()

@@ -1,0 +1,135 @@
+"""The sample that a rollback restores: named, or picked from a list on a terminal.
+
+A rollback adds samples, so a relative name may stand for another sample than the user means. The user is asked, and a
+script is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from gitsnap.cli import clock, terminal
+from gitsnap.cli.documents import changes_text
+from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.core.errors import AbortedError, NotFoundError, RefusedError, UsageError
+from gitsnap.core.model import Sample
+from gitsnap.core.text import age
+from gitsnap.history import samples as history
+from gitsnap.render import render_table, wrapped
+
+if TYPE_CHECKING:
+    from gitsnap.rollback import ShiftedName
+
+_PAGE = 20
+"""Samples on one page of the list."""
+_HEADER = ["number", "date (UTC)", "age", "trigger", "changes"]
+_UNCHANGED = "nothing was changed"
+
+
+def find_sample_to_restore(samples: Sequence[Sample], name: str, *, dry_run: bool, picks: bool) -> Sample:
+    """Return the sample with a name, or let the user pick one if there is no name and ``picks`` is set.
+
+    Raises UsageError without a name in a script, RefusedError or AbortedError for a name that a rollback shifted, and
+    the errors of ``history.find_sample``.
+    """
+    now = clock.now()
+    if not name:
+        if picks and samples and terminal.is_interactive():
+            return _pick(samples, now)
+        hint = history.newest_names(samples) if samples else "`gitsnap list` shows the samples."
+        raise UsageError("--sample is needed: which sample to roll back to", hint=hint)
+    chosen = choose_sample(samples, name)
+    if history.is_relative(name, now=now):
+        _check_not_shifted(samples, name, chosen, dry_run=dry_run)
+    return chosen
+
+
+# Names that a rollback shifted ----------------------------------------------------------------------------------------
+
+
+def _check_not_shifted(samples: Sequence[Sample], name: str, chosen: Sample, *, dry_run: bool) -> None:
+    """Ask the user whether a name that a rollback shifted is meant. A dry run only warns.
+
+    Raises RefusedError without a terminal, AbortedError if the user declines.
+    """
+    from gitsnap.rollback import find_shift
+
+    def find(earlier: Sequence[Sample], time: datetime) -> Sample | None:
+        try:
+            return history.find_sample(earlier, name, now=time)
+        except NotFoundError:
+            return None
+
+    shift = find_shift(samples, chosen, find)
+    if shift is None:
+        return
+    message, hint = _describe_shift(name, chosen, shift), _alternatives(name, chosen, shift)
+    if dry_run:
+        terminal.warn([f"{message}\n{hint}"])
+    elif not terminal.is_interactive():
+        raise RefusedError(f"{_UNCHANGED}: {message}", hint=hint)
+    else:
+        terminal.say(wrapped(f"{message}.", terminal.width()))
+        if not typer.confirm(f"Plan a rollback to {chosen.moment}?", err=True):
+            raise AbortedError(_UNCHANGED, hint=hint)
+
+
+def _describe_shift(name: str, chosen: Sample, shift: ShiftedName) -> str:
+    """Say which sample a name stands for now, and which one before the rollback."""
+    past = shift.past
+    kind = "undo" if past.record.undoes else "rollback"
+    rollback = f"the {kind} of {past.before.time:%Y-%m-%d %H:%M:%S} UTC"
+    if chosen.tag == past.before.tag:
+        place = f"the sample taken before {rollback}"
+    elif chosen.order > past.before.order:
+        place = f"a sample of the state that {rollback} left unchanged"
+    else:
+        place = f"a sample from before {rollback}"
+    now = f"{name} is {chosen.tag} now, {place}"
+    return f"{now}; before that {kind}, {name} was {shift.former.tag}" if shift.former else now
+
+
+def _alternatives(name: str, chosen: Sample, shift: ShiftedName) -> str:
+    """Return a hint with the absolute names, and the command that undoes the rollback."""
+    lines = [f"Name the sample: --sample {chosen.moment} is what {name} is now"]
+    if shift.former is not None and shift.former.tag != chosen.tag:
+        lines[0] += f", --sample {shift.former.moment} is what it was"
+    if shift.past.changed_something:
+        kind = "undo" if shift.past.record.undoes else "rollback"
+        lines.append(f"To undo that {kind}: `gitsnap undo --of {shift.past.before.moment}`")
+    return ".\n".join(lines) + "."
+
+
+# The list -------------------------------------------------------------------------------------------------------------
+
+
+def _pick(samples: Sequence[Sample], now: datetime) -> Sample:
+    """Let the user pick a sample from a list, newest first, in pages. Raises AbortedError if the user picks none."""
+    shown = 0
+    more = True
+    while True:
+        if more:
+            page = range(len(samples) - shown, max(0, len(samples) - shown - _PAGE), -1)
+            rows = [_row(len(samples) - position + 1, samples[position - 1], now) for position in page]
+            title = "samples, newest first:" if not shown else "older samples:"
+            terminal.say(f"{title}\n{render_table(_HEADER, rows, columns=max(0, terminal.width() - 2))}".rstrip())
+            shown += len(rows)
+        older = ", m for older samples" if shown < len(samples) else ""
+        text = f"number of the sample to roll back to{older}, Enter to cancel"
+        answer = typer.prompt(text, default="", show_default=False, err=True).strip()
+        if not answer:
+            raise AbortedError(f"{_UNCHANGED}: no sample was picked")
+        if answer.isdecimal() and 1 <= int(answer) <= shown:
+            return samples[-int(answer)]
+        more = answer == "m" and shown < len(samples)
+        if not more:
+            terminal.say(f"{answer} is not in the list")
+
+
+def _row(number: int, sample: Sample, now: datetime) -> list[str]:
+    changes = changes_text(sample.metadata.changes)
+    return [str(number), sample.moment, age(now - sample.time), str(sample.metadata.trigger), changes]
