@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,10 +25,14 @@ from gitsnap.core.errors import (
     NotDeployedError,
     RefusedError,
     RollbackFailedError,
+    UsageError,
 )
+from gitsnap.core.model import Sample, SensitiveField
 from gitsnap.core.text import plural
 from gitsnap.render.plan import nothing_text, plan_text, question, report_text
+from gitsnap.render.plan_changes import ChangeView
 from gitsnap.render.plan_document import plan_document
+from gitsnap.render.plan_heading import heading_lines
 
 if TYPE_CHECKING:
     from gitsnap.rollback import PastRollback, RecordedRequest, Report, WaitOptions
@@ -84,6 +89,19 @@ class ExecutionOptions:
     accept_secrets_change: options.AcceptSecretsChange = False
     wait: options.Wait = None
     message: options.Message = None
+    full: options.Full = False
+    names_only: options.NamesOnly = False
+    decrypt: options.DecryptPlan = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for options that contradict each other."""
+        if self.names_only and (self.full or self.decrypt):
+            raise UsageError("--names-only shows no lines: omit --full and --decrypt")
+
+    @property
+    def change_view(self) -> ChangeView | None:
+        """How the plan shows the lines that change; None if it shows none."""
+        return None if self.names_only else ChangeView(self.full, self.decrypt, colour=terminal.has_colour())
 
     def with_wait(self, plan_options: Options) -> Options:
         """Return the options of a plan with the time of --wait, in seconds."""
@@ -111,26 +129,58 @@ def execute(
         and bool(plan.writes)
         and terminal.is_interactive()
     )
-    if is_text:
-        terminal.print_result(plan_text(plan, columns=terminal.width()))
-    elif asks:
-        terminal.say(plan_text(plan, columns=0))
+    plan = replace(plan, sensitive_fields=_sensitive_fields(target, plan))
+    view, sample = execution.change_view, _sample(target, plan)
+    if is_text or asks:
+        heading = _heading(target, plan, sample, undo=bool(request.undoes))
+        if is_text:
+            text = plan_text(plan, columns=terminal.width(), heading=heading, changes=view)
+            terminal.print_result(text, safe=True)
+        else:
+            without_colour = view and replace(view, colour=False)
+            terminal.say(plan_text(plan, columns=0, heading=heading, changes=without_colour))
     try:
         report = _execute(target, plan, request, execution, is_text=is_text)
     except Exception as error:
         if not is_text:
-            terminal.print_document(_document(plan, execution, getattr(error, "report", None)), form)
+            terminal.print_document(_document(target, plan, execution, getattr(error, "report", None)), form)
         raise
     if not is_text:
-        terminal.print_document(_document(plan, execution, report), form)
+        terminal.print_document(_document(target, plan, execution, report), form)
     if report is not None:
         _check_arrival(report)
     if report is not None and plan.refused:
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
-def _document(plan: Plan, execution: ExecutionOptions, report: Report | None) -> dict[str, object]:
-    return plan_document(plan, report=report, message=execution.message or "")
+def _sample(target: RollbackTarget, plan: Plan) -> Sample:
+    """Return the sample of a plan."""
+    return next(sample for sample in target.archive.samples() if sample.tag == plan.sample)
+
+
+def _sensitive_fields(target: RollbackTarget, plan: Plan) -> tuple[SensitiveField, ...]:
+    """Return the sensitive fields of the sample, and those that the policy has named since."""
+    newest = target.archive.tree(target.archive.samples()[-1]).info
+    return tuple(sorted({*plan.sensitive_fields, *newest.secrets.sensitive_fields}, key=str))
+
+
+def _heading(target: RollbackTarget, plan: Plan, sample: Sample, *, undo: bool) -> list[str]:
+    from gitsnap.rollback import origin_of
+
+    origin = origin_of(sample, target.samples_of_cluster)
+    return heading_lines(plan.cluster, origin, now=datetime.now(UTC), user=user_name(), undo=undo)
+
+
+def _document(
+    target: RollbackTarget, plan: Plan, execution: ExecutionOptions, report: Report | None
+) -> dict[str, object]:
+    return plan_document(
+        plan,
+        report=report,
+        message=execution.message or "",
+        sample=_sample(target, plan),
+        changes=execution.change_view,
+    )
 
 
 def _execute(

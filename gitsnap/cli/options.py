@@ -329,6 +329,13 @@ MaxDelete = Annotated[
         "--max-delete", metavar="N", parser=whole_number(0), help="Maximum number of objects that --prune may delete."
     ),
 ]
+Full = Annotated[bool, typer.Option("--full", help="Show all lines that the plan changes. Default: the first ones.")]
+NamesOnly = Annotated[
+    bool, typer.Option("--names-only", help="Show the names of the fields that change, and no lines of the objects.")
+]
+DecryptPlan = Annotated[
+    bool, typer.Option("--decrypt", help="Show the values of Secrets and of sensitive fields in the plan.")
+]
 PlanOut = Annotated[
     Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to a file, and change nothing.")
 ]

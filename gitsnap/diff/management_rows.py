@@ -5,10 +5,9 @@ Values of Secrets are masked in every text. This module must not know what is de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
-from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.model import ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
@@ -16,14 +15,10 @@ from gitsnap.diff.object_actions import object_actions, referrers_other_than_pro
 from gitsnap.diff.raw_diff import TextPair, object_texts
 from gitsnap.diff.rows import Action, ManagementRow, object_title
 from gitsnap.diff.shown_documents import shows_change
-from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.sveltos import kinds, kustomize_archives
+from gitsnap.diff.shown_objects import shown_versions
+from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.tree_view import TreeView
-
-MASK = "(not shown)"
-MASK_BEFORE = "(not shown, before)"
-MASK_AFTER = "(not shown, after)"
 
 
 def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]) -> list[ManagementRow]:
@@ -94,35 +89,7 @@ def _is_relabelled(change: Change) -> bool:
 def management_texts(changes: Iterable[Change], document_texts: Collection[TextPair]) -> list[TextPair]:
     """Return the objects that changed, except those whose change ``document_texts`` already show."""
     return [
-        object_texts(object_title(change.key), *_masked(change))
+        object_texts(object_title(change.key), *shown_versions(change.before, change.after))
         for change in changes
         if not shows_change(document_texts, change)
     ]
-
-
-def _masked(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
-    """Return both sides of a change as a raw diff shows them.
-
-    A Kustomize archive is shown as its files. Marks that show which values differ replace the values of Secrets.
-    """
-    if change.key.kind == kinds.CONFIG_MAP:
-        old_files, new_files = (side and kustomize_archives.with_files(side) for side in (change.before, change.after))
-        # If only the packing differs, the files are equal and the archives themselves are shown.
-        return (change.before, change.after) if same_json(old_files, new_files) else (old_files, new_files)
-    if change.key.kind != kinds.SECRET:
-        return change.before, change.after
-    old, new = ((side or {}).get("data") or {} for side in (change.before, change.after))
-    return _mask_values(change.before, old, new, MASK_BEFORE), _mask_values(change.after, new, old, MASK_AFTER)
-
-
-def _mask_values(
-    secret: JsonObject | None, own: Mapping[str, Any], other: Mapping[str, Any], mark: str
-) -> JsonObject | None:
-    """Replace the values of a Secret, except fingerprints. Values that differ from the ``other`` side get ``mark``."""
-    if secret is None or "data" not in secret:
-        return secret
-    data = {
-        name: value if is_fingerprint(value) else MASK if name not in other or same_json(other[name], value) else mark
-        for name, value in own.items()
-    }
-    return {**secret, "data": data}

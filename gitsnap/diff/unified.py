@@ -29,10 +29,21 @@ _Path = tuple["_Path", int, int, int] | None
 """The matches that an edit keeps: the matches before, and the last match. None at the start."""
 
 
+class LineDiff:
+    """The differing lines of two texts. None has no lines."""
+
+    def __init__(self, before: str | None, after: str | None) -> None:
+        self._old, self._new = _lines(before), _lines(after)
+        self._matches = _matches(self._old, self._new)
+
+    def hunks(self, context: int = _CONTEXT) -> list[list[str]]:
+        """Return the hunks with ``context`` equal lines around each change. The first line of a hunk is its header."""
+        return list(_hunks(self._matches, self._old, self._new, context))
+
+
 def unified_diff(before: str | None, after: str | None, before_title: str, after_title: str) -> str:
     """Return the diff with two header lines and a final newline, ``""`` if the lines are equal. None has no lines."""
-    old, new = _lines(before), _lines(after)
-    lines = [line for hunk in _hunks(_matches(old, new), old, new) for line in hunk]
+    lines = [line for hunk in LineDiff(before, after).hunks() for line in hunk]
     return "\n".join((f"--- {before_title}", f"+++ {after_title}", *lines, "")) if lines else ""
 
 
@@ -44,7 +55,7 @@ def _lines(text: str | None) -> list[str]:
 # Hunks ----------------------------------------------------------------------------------------------------------------
 
 
-def _hunks(matches: Sequence[_Match], old: Sequence[str], new: Sequence[str]) -> Iterator[list[str]]:
+def _hunks(matches: Sequence[_Match], old: Sequence[str], new: Sequence[str], context: int) -> Iterator[list[str]]:
     """Yield the changes with the lines around them. Changes whose context overlaps or touches share a hunk."""
     ends = [(0, 0, 0), *matches, (len(old), len(new), 0)]
     changes = [
@@ -54,17 +65,19 @@ def _hunks(matches: Sequence[_Match], old: Sequence[str], new: Sequence[str]) ->
     ]
     groups: list[list[tuple[int, int, int, int]]] = []
     for change in changes:
-        if groups and change[0] - groups[-1][-1][1] <= 2 * _CONTEXT:
+        if groups and change[0] - groups[-1][-1][1] <= 2 * context:
             groups[-1].append(change)
         else:
             groups.append([change])
     for group in groups:
-        yield _hunk(group, old, new)
+        yield _hunk(group, old, new, context)
 
 
-def _hunk(changes: Sequence[tuple[int, int, int, int]], old: Sequence[str], new: Sequence[str]) -> list[str]:
-    lead = min(_CONTEXT, changes[0][0])
-    start, end = changes[0][0] - lead, min(len(old), changes[-1][1] + _CONTEXT)
+def _hunk(
+    changes: Sequence[tuple[int, int, int, int]], old: Sequence[str], new: Sequence[str], context: int
+) -> list[str]:
+    lead = min(context, changes[0][0])
+    start, end = changes[0][0] - lead, min(len(old), changes[-1][1] + context)
     other, other_end = changes[0][2] - lead, changes[-1][3] + end - changes[-1][1]
     lines = [f"@@ -{_range(start, end)} +{_range(other, other_end)} @@"]
     at = start

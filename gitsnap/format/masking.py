@@ -7,6 +7,7 @@ Below ``configuration/`` a fingerprint replaces the value; below ``sealed/`` the
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
 import json
 import re
@@ -136,6 +137,34 @@ def blanked(document: JsonObject, fields: Iterable[SensitiveField]) -> JsonObjec
     return _changed(document, [field for field in fields if field.kind == kind], lambda _path, _steps, _value: None)
 
 
+def sensitive_values(document: JsonObject, fields: Iterable[SensitiveField]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The values of sensitive fields, each with the steps that lead to it; absent and null values are left out."""
+    kind = Kind.of(document)
+    for path, value in _values(document, [field for field in fields if field.kind == kind]):
+        yield tuple(EACH if isinstance(part, int) else part for part in path), value
+
+
+def replace_sensitive_values(
+    document: JsonObject, fields: Iterable[SensitiveField], replace: Callable[[tuple[str, ...], Any], Any]
+) -> JsonObject:
+    """An object with other values in sensitive fields. ``replace`` gets the steps of a value, and the value."""
+    kind = Kind.of(document)
+    own = [field for field in fields if field.kind == kind]
+    return _changed(document, own, lambda _path, steps, value: replace(steps, value))
+
+
+def decode_secret(secret: JsonObject) -> JsonObject:
+    """A Secret with its values decoded from base64, except values that are not text."""
+    return {**secret, "data": {name: _decoded(value) for name, value in (secret.get("data") or {}).items()}}
+
+
+def _decoded(value: object) -> object:
+    try:
+        return base64.b64decode(str(value), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return value
+
+
 def shows_fingerprints(value: Any) -> bool:
     """Whether a value contains a fingerprint. Such a value must not be written to a cluster."""
     if isinstance(value, dict):
@@ -149,15 +178,24 @@ def shows_fingerprints(value: Any) -> bool:
 def mask_secret(secret: JsonObject, key: bytes) -> JsonObject:
     """A Secret with a fingerprint in place of every value of ``data``.
 
-    ``stringData`` counts as ``data``, as it does on a server. Fields that a Secret does not have are left out: in a
-    file they may be a misspelt ``stringData``. Raises InputError if ``data`` is not a mapping.
+    Raises InputError if ``data`` is not a mapping.
     """
-    object_key = ObjectKey.of(secret)
-    masked = {field: secret[field] for field in _SECRET_FIELDS if field in secret}
+    object_key, known = ObjectKey.of(secret), known_fields(secret)
+    if "data" not in known:
+        return known
+    values = known["data"].items()
+    return {**known, "data": {name: _data_fingerprint(key, object_key, name, value) for name, value in values}}
+
+
+def known_fields(secret: JsonObject) -> JsonObject:
+    """A Secret with the fields that a server knows, and ``stringData`` merged into ``data``.
+
+    In a file, an unknown field may be a misspelt ``stringData``. Raises InputError if ``data`` is not a mapping.
+    """
+    known = {field: secret[field] for field in _SECRET_FIELDS if field in secret}
     if "data" in secret or secret.get("stringData"):
-        values = _data(secret, object_key)
-        masked["data"] = {name: _data_fingerprint(key, object_key, name, value) for name, value in values.items()}
-    return masked
+        known["data"] = _data(secret, ObjectKey.of(secret))
+    return known
 
 
 def secret_values(secret: JsonObject) -> JsonObject:

@@ -5,8 +5,6 @@ Every decrypted value is checked against its fingerprint. This module must not r
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator
 
 from gitsnap.core.errors import NotFoundError, UsageError
@@ -59,13 +57,4 @@ def _read(tree: Tree, path: str) -> JsonObject | None:
 
 def _reveal_text(document: JsonObject, side: KeyedTree) -> JsonObject:
     revealed = reveal(side[0], document, side[1])
-    if Kind.of(revealed) != kinds.SECRET:
-        return revealed
-    return {**revealed, "data": {name: _decode(value) for name, value in (revealed.get("data") or {}).items()}}
-
-
-def _decode(value: object) -> object:
-    try:
-        return base64.b64decode(str(value), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return value
+    return masking.decode_secret(revealed) if Kind.of(revealed) == kinds.SECRET else revealed

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.text import describe, plural
 from gitsnap.render import shortened, wrapped
+from gitsnap.render.plan_changes import ChangeView, PlanChanges
+from gitsnap.render.plan_heading import cluster_line
 from gitsnap.rollback.plan import (
     EFFECTS,
     Action,
@@ -48,24 +50,31 @@ _PAST_TENSE = {
 # The plan -------------------------------------------------------------------------------------------------------------
 
 
-def plan_text(plan: Plan, *, columns: int) -> str:
+def plan_text(plan: Plan, *, columns: int, heading: Sequence[str] = (), changes: ChangeView | None = None) -> str:
     """The plan as text: cluster and sample, steps in order, refusals, consequences, and counts.
 
-    ``columns`` is the width of the terminal; with 0, lines are not wrapped.
+    ``columns`` is the width of the terminal; with 0, lines are not wrapped. ``heading`` has the lines about cluster and
+    sample; without them, both are named. ``changes``: how to show the lines that change; None shows the names of the
+    fields only. The text is safe for a terminal.
     """
-    lines = [
-        f"cluster: {plan.cluster.server} (context {plan.cluster.context}, id {plan.cluster.uid})",
-        f"sample:  {plan.sample}",
-        "",
-    ]
-    lines += [] if plan.writes else ["nothing to write"]
+    blocks = PlanChanges(plan, changes, columns) if changes is not None else None
+    heading = heading or (cluster_line(plan.cluster), f"sample:  {plan.sample}")
+    rows = [wrapped(line, columns) for line in heading]
+    if blocks is not None and blocks.shown:
+        rows.append(wrapped("lines:   - in the cluster now, + as the plan writes them", columns))
+    rows += ["", *([] if plan.writes else ["nothing to write"])]
+    lines_above = False
     for number, step in enumerate(plan.writes, start=1):
-        lines.append(f"{number:>4} {step.action:<8} {_name(step.key)}")
-        lines += [_INDENT + text for text in _step_details(step)]
-    lines += _refused(plan)
-    lines += _consequences(plan)
-    lines += ["", *_totals(plan)]
-    return "\n".join(wrapped(line, columns) for line in lines) + "\n"
+        rows += [""] if lines_above else []
+        rows.append(wrapped(f"{number:>4} {step.action:<8} {_name(step.key)}", columns))
+        rows += [wrapped(_INDENT + text, columns) for text in _step_details(step)]
+        step_lines = blocks.of(step) if blocks is not None else []
+        rows += step_lines
+        lines_above = bool(step_lines)
+    lines = [*_refused(plan), *_consequences(plan), ""]
+    lines += [blocks.note] if blocks is not None and blocks.note else []
+    lines += _totals(plan)
+    return "\n".join([*rows, *(wrapped(line, columns) for line in lines)]) + "\n"
 
 
 def _consequences(plan: Plan) -> list[str]:

@@ -1,26 +1,40 @@
-"""A rollback's plan and report as JSON documents for scripts (docs/SCRIPTING.md). They contain no values of objects."""
+"""A rollback's plan and report as JSON documents for scripts (docs/SCRIPTING.md).
+
+They contain no values of objects, unless the lines that change are requested.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
-from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan import Effect, Plan, Unselected, plan_hash
+from gitsnap.core.model import ObjectKey, Sample
+from gitsnap.render.plan_changes import ChangeView
+from gitsnap.rollback.plan import Effect, Plan, Step, Unselected, plan_hash, step_diff
 
 if TYPE_CHECKING:
     from gitsnap.rollback import Report
 
 
-def plan_document(plan: Plan, *, report: Report | None = None, message: str = "") -> dict[str, object]:
+def plan_document(
+    plan: Plan,
+    *,
+    report: Report | None = None,
+    message: str = "",
+    sample: Sample | None = None,
+    changes: ChangeView | None = None,
+) -> dict[str, object]:
     """The JSON document of a plan, with the report if the plan was applied.
 
-    ``message``: the reason that the samples around the rollback record.
+    ``message``: the reason that the samples around the rollback record. ``sample`` adds the date and the trigger of the
+    sample. ``changes`` adds the lines that change, if all lines are requested.
     """
     document: dict[str, object] = {
         "kind": "RollbackPlan",
         "cluster": {"context": plan.cluster.context, "server": plan.cluster.server, "uid": plan.cluster.uid},
         "sample": plan.sample,
         "message": message,
+        **(_taken(sample) if sample is not None else {}),
         "hash": plan_hash(plan),
         "steps": [
             {
@@ -35,6 +49,7 @@ def plan_document(plan: Plan, *, report: Report | None = None, message: str = ""
                 else {"outcome": step.dry_run.outcome, "message": step.dry_run.message},
                 "effects": [_effect(effect) for effect in step.effects],
                 "waits": list(map(str, step.waits)),
+                **(_diff(step, plan, changes) if changes is not None and changes.full else {}),
             }
             for step in plan.steps
         ],
@@ -104,6 +119,19 @@ def _unselected(unselected: Unselected) -> dict[str, object]:
         "separate": unselected.is_separate,
         "message": str(unselected),
     }
+
+
+def _taken(sample: Sample) -> dict[str, str]:
+    return {
+        "sampleTime": sample.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "sampleTrigger": str(sample.metadata.trigger),
+    }
+
+
+def _diff(step: Step, plan: Plan, changes: ChangeView) -> dict[str, str]:
+    """The unified diff of a step; ``""`` for a step that writes no lines."""
+    diff = step_diff(step, plan, decrypt=changes.decrypt)
+    return {"diff": diff.text if diff is not None else ""}
 
 
 def _effect(effect: Effect) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import timedelta
 
 from gitsnap.core.escapes import one_line
 
@@ -80,10 +81,38 @@ def wrapped(line: str, columns: int) -> str:
         return line
     text = line.lstrip(" ")
     indent = " " * min(len(line) - len(text), columns // 2)
-    first = wrap(text, columns - len(indent), names=False)[0]
+    first = wrap(text, max(columns - len(indent), 1), names=False)[0]
     inner = indent or "  "
-    further = wrap(text[len(first) :].lstrip(), columns - len(inner), names=False)
+    further = wrap(text[len(first) :].lstrip(), max(columns - len(inner), 1), names=False)
     return "\n".join([indent + first, *(inner + part for part in further)])
+
+
+def age(elapsed: timedelta) -> str:
+    """``3 h ago``, ``2 days ago``; less than a minute is ``just now``. A clock may be behind: ``in the future``."""
+    seconds = int(elapsed.total_seconds())
+    if seconds < -60:
+        return "in the future"
+    if seconds < 60:
+        return "just now"
+    for unit, size, limit in (("min", 60, 3600), ("h", 3600, 2 * 86400)):
+        if seconds < limit:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds // 86400} days ago"
+
+
+def split_at(text: str, size: int) -> tuple[str, str]:
+    """The beginning of a text that fits into ``size`` columns, at least one character, and the rest.
+
+    A text of characters without width is split as well, after twice as many characters as there are columns.
+    """
+    end = min(_fitting(text[: 2 * size], size), 2 * size)
+    return text[:end], text[end:]
+
+
+def paint_change(text: str, sign: str) -> str:
+    """A part of a line in the colour of its sign: ``+`` green, ``-`` red."""
+    colour = _GREEN if sign == "+" else _RED if sign == "-" else ""
+    return f"{colour}{text}{_PLAIN}" if colour else text
 
 
 def paint_diff(lines: str) -> str:

@@ -104,6 +104,7 @@ def plan_objects(cluster: Cluster, objects: SampleObjects, request: PlanRequest)
         pausable=request.pausable,
     )
     plan = make_plan(sample, live, request.selection, request.options)
+    plan = replace(plan, sensitive_fields=tree.info.secrets.sensitive_fields)
     if not request.selection.keys:  # an undo never suggests other objects
         plan = replace(
             plan,

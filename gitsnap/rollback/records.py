@@ -126,6 +126,32 @@ def unfinished(samples: Sequence[Sample]) -> PastRollback | None:
     return past[-1] if past and not past[-1].finished else None
 
 
+@dataclass(frozen=True, slots=True)
+class SampleOrigin:
+    """What a sample was taken for."""
+
+    sample: Sample
+    rollback: PastRollback | None = None
+    """The rollback that the sample was taken before or after; None for any other sample."""
+    undo_returns: bool = False
+    """Whether `gitsnap undo`, without options, goes back to this sample."""
+
+    @property
+    def before(self) -> bool:
+        """Whether the sample is the state before the rollback, rather than after it."""
+        return self.rollback is not None and self.rollback.before == self.sample
+
+
+def origin_of(sample: Sample, samples: Sequence[Sample]) -> SampleOrigin:
+    """What a sample was taken for. ``samples`` are those of its cluster, sorted, oldest first."""
+    past = past_rollbacks(samples)
+    record = parse_record(sample.metadata.extra)
+    before = record.before if record is not None else ""
+    rollback = next((entry for entry in past if entry.before == sample or entry.before.tag == before), None)
+    changed = [entry for entry in past if entry.changed_something]
+    return SampleOrigin(sample, rollback, undo_returns=bool(changed) and changed[-1].before == sample)
+
+
 def sample_with_created(samples: Sequence[Sample], past: PastRollback) -> Sample | None:
     """A sample with the objects that a rollback created: its target, else the sample after the rollback, else None."""
     cluster = past.record.origin or past.before.metadata.cluster

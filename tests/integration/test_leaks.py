@@ -248,7 +248,10 @@ def test_no_canary_is_found_anywhere(api: ApiServer, tmp_path: Path, mode: str) 
     refused = 14 if mode == "redact" else 0
     day.run(
         (refused, [*back, "--dry-run", "-o", "json", "--plan-out", "plan.json"]),
+        *((refused, words) for words in _plans(back)),
+        *([(0, ["rollback", "--plan", "plan.json", "--dry-run", "--full"])] if not refused else []),
         (refused, [*back, "--yes"]),
+        *((0, words) for words in _plans(["undo", "--snapshot", "hourly"]) if not refused),
         (0, "secrets rekey" if mode == "encrypt" else "diff"),
         (0, "verify"),
     )
@@ -260,6 +263,12 @@ def test_no_canary_is_found_anywhere(api: ApiServer, tmp_path: Path, mode: str) 
         bits = stat.S_IMODE(file.lstat().st_mode)
         assert file.is_symlink() or not bits & 0o077, f"{file}: {bits:o}"
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _plans(words: list[str]) -> Iterator[list[str]]:
+    """Yield commands that show a plan with lines: short, with all lines, and as JSON."""
+    for options in ([], ["--full"], ["--full", "-o", "json"], ["--full", "-o", "yaml"]):
+        yield [*words, "--dry-run", *options]
 
 
 def _kept_by(mode: str) -> set[str]:
@@ -281,6 +290,13 @@ def test_the_search_finds_canaries_in_plaintext(api: ApiServer, tmp_path: Path) 
         assert {"objects of hourly", "objects of remote.git"} <= leaks[place]
     assert "output" in leaks["changed-data"]  # `show` prints it; no diff ever does
     assert "output" not in leaks["data"]
+
+    back = ["rollback", "--snapshot", "hourly", "--sample", "latest~1"]
+    day.run(*((0, words) for words in _plans(back)))
+    assert "output" not in day.find_canaries()["data"]
+    assert b"(not shown, before)" in day.output
+    day.run((0, [*back, "--dry-run", "--decrypt"]))
+    assert "output" in day.find_canaries()["data"]
 
 
 @pytest.mark.parametrize("mode", ["encrypt", "redact", "omit", "plaintext"])

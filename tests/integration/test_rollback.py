@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from gitsnap.core.errors import NotFoundError
-from gitsnap.core.model import JsonObject, Kind, ObjectKey, Trigger
+from gitsnap.core.model import BlobId, JsonObject, Kind, ObjectKey, Trigger
+from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.rollback import past_rollbacks, unfinished
-from gitsnap.rollback.plan import Action, Selection
+from gitsnap.rollback.plan import Action, Selection, step_diff
 from gitsnap.sveltos import kinds
 from tests.support.adapters import connect, open_directory
 from tests.support.plans import changed, custom, with_metadata
@@ -76,6 +77,46 @@ def test_undo_restores_the_configuration(story: Story) -> None:
     again = story.undo()
     assert again.after is not None
     assert story.configuration(again.after) == story.configuration(first)
+
+
+def test_the_plan_shows_the_lines_that_the_rollback_writes(story: Story) -> None:
+    """The lines are the diff between the cluster before and after the rollback; those of an undo are the reverse."""
+    _deploy(story)
+    extra = custom(kinds.CLUSTER_PROFILE, "extra", {"clusterSelector": {"matchLabels": {"env": "none"}}})
+    put(story.cluster, extra)
+    first = story.capture()
+    put(story.cluster, changed(DATABASE, data={"database.yaml": "a: 2\nb: 3\n"}))
+    put(story.cluster, changed(PASSWORD, data={"password": "YmF0dGVyeS1zdGFwbGU="}))
+    put(story.cluster, with_metadata(WEST, labels={"env": "fv", "tier": "1"}))
+    delete(story.cluster, extra)
+    before = story.capture()
+
+    plan = story.plan(first)
+    lines = {diff.title: _signed(diff) for step in plan.writes if (diff := step_diff(step, plan))}
+    done = story.roll_back(first)
+    undoing = story.plan_undo()
+
+    assert lines["/ConfigMap default/database"] == ["-    a: 2", "-    b: 3", "+    a: 1"]
+    assert lines["/Secret default/password"] == [
+        '-  password: "(not shown, before)"',
+        '+  password: "(not shown, after)"',
+    ]
+    assert lines["lib.projectsveltos.io/SveltosCluster default/west"] == ['-    tier: "1"']
+    assert done.after is not None
+    now, then = (story.configuration(sample) for sample in (done.after, before))
+    written = [path for path in now.keys() | then.keys() if now.get(path) != then.get(path)]
+    assert len(written) == len(lines) == 4
+    (path,) = now.keys() - then.keys()
+    created = story.archive.tree(done.after).read(BlobId(now[path])).decode().splitlines()
+    assert lines["config.projectsveltos.io/ClusterProfile extra"] == [f"+{line}" for line in created]
+    back = {diff.title: _signed(diff) for step in undoing.writes if (diff := step_diff(step, undoing))}
+    assert back["/ConfigMap default/database"] == ["-    a: 1", "+    a: 2", "+    b: 3"]
+    assert back["config.projectsveltos.io/ClusterProfile extra"] == [f"-{line}" for line in created]
+
+
+def _signed(diff: RawDiff) -> list[str]:
+    """Return the removed and added lines of a diff."""
+    return [line for line in diff.text.split("\n")[2:] if line[:1] in ("-", "+")]
 
 
 def test_undo_writes_only_objects_of_the_rollback(story: Story) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -29,6 +30,39 @@ def test_rollback_and_undo(place: TypedPlace) -> None:
     assert NEW_VALUE in place.read("password")
     assert "undoing the undo of hourly/" in place.run("undo --yes").stderr
     assert "a: 1" in place.read("database")
+
+
+def test_a_plan_shows_values_and_what_its_sample_was_taken_for(place: TypedPlace) -> None:
+    """Values of ConfigMaps are shown and those of Secrets are not, except on request."""
+    plan = place.run("rollback --sample latest --dry-run").stdout
+    assert "lines:   - in the cluster now, + as the plan writes them" in plan
+    assert "             -  text: 'a: 2'\n             +  text: 'a: 1'\n" in plan.replace('"', "'")
+    assert '-  password: "(not shown, before)"' in plan
+    assert re.search(r"\d UTC, just now, taken by hand\n", plan)
+    shown = place.run("rollback --sample latest --dry-run --decrypt").stdout
+    assert "-  password: battery-staple\n" in shown
+    assert "+  password: correct-horse\n" in shown
+    names = place.run("rollback --sample latest --dry-run --names-only").stdout
+    assert "a: 1" not in names
+    assert "data.text" in names
+    assert "--names-only shows no lines" in place.run("rollback --sample latest --names-only --full", 2).stderr
+
+    place.run("rollback --sample latest --yes")
+    back = place.run("rollback --sample latest~1 --dry-run").stdout
+    assert re.search(r"This sample is the state before your rollback of \d\d:\d\d UTC to hourly/", back)
+    assert "`gitsnap undo` goes back to it." in back
+    undo = place.run("undo --dry-run").stdout
+    assert "This sample is the state before your rollback" in undo
+    assert "goes back to it" not in undo
+
+
+def test_a_sensitive_field_that_was_named_after_the_sample(place: TypedPlace) -> None:
+    """The plan hides the values that samples are to hide now, although the old sample does not."""
+    place.run("capture --snapshot hourly --sensitive-field 'ConfigMap data.text'")
+    plan = place.run("rollback --sample latest~1 --dry-run --full").stdout
+    assert "a: 1" not in plan
+    assert "a: 2" not in plan
+    assert '-  text: "(not shown, before)"' in plan
 
 
 def test_the_log_names_gitsnap_as_the_manager_of_a_rollback(place: TypedPlace) -> None:

@@ -14,11 +14,22 @@ import sys
 import termios
 from pathlib import Path
 
+_QUESTION = b"[y/N]: "
+
 
 def on_terminal(
-    folder: Path, *words: str, columns: int, code: int | None = 0, typed: str = "", **environment: str
+    folder: Path,
+    *words: str,
+    columns: int,
+    code: int | None = 0,
+    typed: str = "",
+    answer: str = "",
+    **environment: str,
 ) -> str:
-    """The output on the terminal with standard error, with LF line ends. ``typed``: the lines that the user types."""
+    """The output on the terminal with standard error, with LF line ends.
+
+    ``typed``: the lines that the user types at the start. ``answer``: the answer to each yes-or-no question.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
@@ -36,6 +47,8 @@ def on_terminal(
         try:
             while piece := os.read(ours, 65536):
                 shown += piece
+                if answer and shown.endswith(_QUESTION):
+                    os.write(ours, f"{answer}\n".encode())
         except OSError:  # what Linux gives at the end of a terminal
             pass
     os.close(ours)

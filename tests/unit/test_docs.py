@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import xml.parsers.expat
 from pathlib import Path
 
 import pytest
@@ -44,18 +45,35 @@ def test_every_file_that_a_document_links_to_exists(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_picture_shows_the_output_of_the_demo() -> None:
-    """Run scripts/picture after changing the output of `gitsnap diff`."""
+def test_the_pictures_show_the_output_of_the_commands() -> None:
+    """Run scripts/picture after changing the output of a command, and look at the pictures."""
     command = [sys.executable, str(ROOT / "scripts" / "picture"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_picture_has_no_external_resources() -> None:
-    """The picture refers to no external font, image or style. The XML namespace is its only URL."""
-    picture = (ROOT / "docs" / "diff.svg").read_text()
+@pytest.mark.parametrize("name", ["diff", "plan", "story"])
+def test_a_picture_has_no_external_resources(name: str) -> None:
+    """A picture refers to no external font, image or style. The XML namespace is its only URL."""
+    picture = (ROOT / "docs" / f"{name}.svg").read_text()
     assert set(re.findall(r"\w+://[^\s\"']+", picture)) == {"http://www.w3.org/2000/svg"}
-    assert not re.search(r"<(?:image|style|script|a)\b|@import|url\(", picture)
+    assert not re.search(r"<(?:image|script|a)\b|@import|url\(", picture)
+    assert len(picture) < 60_000
+    xml.parsers.expat.ParserCreate().Parse(picture, True)
+
+
+def test_only_the_story_moves_and_only_for_readers_who_like_motion() -> None:
+    """Without the animation every line is visible: no line has an opacity of its own."""
+    styles = {
+        name: re.findall(r"<style>(.*)</style>", (ROOT / "docs" / f"{name}.svg").read_text())
+        for name in ("diff", "plan", "story")
+    }
+    assert styles["diff"] == styles["plan"] == []
+    (style,) = styles["story"]
+    motion, _, frames = style.partition("@keyframes")
+    assert re.fullmatch(r"@media \(prefers-reduced-motion:no-preference\)\{text\{animation:[^{}]*\}\}", motion)
+    assert "opacity" in frames
+    assert "opacity" not in (ROOT / "docs" / "story.svg").read_text().replace(style, "")
 
 
 _NOTHING = re.compile(

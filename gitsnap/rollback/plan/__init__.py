@@ -27,6 +27,7 @@ from gitsnap.rollback.plan.match_states import MATCHING_KINDS
 from gitsnap.rollback.plan.plan_file import PlanFile, differences, plan_file, plan_hash, read_plan_file
 from gitsnap.rollback.plan.reductions import Reductions
 from gitsnap.rollback.plan.selection import Selection, labels_match, resolve
+from gitsnap.rollback.plan.step_changes import changes_lines, step_diff, step_texts
 from gitsnap.rollback.plan.steps import Action, DryRunResult, Options, Outcome, Plan, Step
 from gitsnap.rollback.plan.template_inputs import TemplateInputs
 from gitsnap.rollback.plan.unselected import Relation, Unselected
@@ -77,6 +78,7 @@ __all__ = [
     "add_deployed_content",
     "build_request",
     "changed_since",
+    "changes_lines",
     "conflict_lines",
     "describe",
     "differences",
@@ -90,6 +92,8 @@ __all__ = [
     "read_plan_file",
     "releasable_after",
     "resolve",
+    "step_diff",
+    "step_texts",
     "unselected_losing_profiles",
     "unselected_lost_clusters",
     "withdrawal_lines",

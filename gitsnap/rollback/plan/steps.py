@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
+from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, SensitiveField
 from gitsnap.core.text import describe, plural
 from gitsnap.rollback.plan.consequences import (
     Conflict,
@@ -172,6 +172,8 @@ class Plan:
     """Objects that differ from the sample, and that the selection leaves out."""
     avoidable: frozenset[ObjectKey] = frozenset()
     """Profiles that lose clusters, and clusters that lose add-ons, only because they are not selected."""
+    sensitive_fields: tuple[SensitiveField, ...] = ()
+    """The fields of other kinds than Secret whose values the plan does not show."""
     controller_labels: frozenset[str] = frozenset()
     """Label keys that classifiers own on clusters."""
     matching_objects: tuple[JsonObject, ...] = field(default=(), repr=False)
