@@ -142,11 +142,14 @@ class TreeFiles(Mapping[str, BlobId]):
         self._folders = folders
         self._tree = tree
         self._entries_read = 0
-        self._last: tuple[str | None, Mapping[str, Entry]] = (None, {})
-        """Path and entries of the last folder: callers look up the files of a folder one after the other."""
+        self._known: dict[str, Mapping[str, Entry]] = {}
+        """The folders read so far by path. Their number is limited by the number of their entries."""
 
     def folder(self, path: str) -> Mapping[str, Entry]:
         """The entries of a folder; none where the folder does not exist (ports.FolderIndex)."""
+        known = self._known.get(path)
+        if known is not None:
+            return known
         tree, prefix = self._tree, ""
         if path.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
             raise _too_large(path)
@@ -156,16 +159,13 @@ class TreeFiles(Mapping[str, BlobId]):
                 return {}
             tree, prefix = child, f"{prefix}{name}/"
         entries = self._folders.entries(tree, prefix)
-        self._entries_read += len(entries)
+        self._entries_read += 1 + len(entries)
+        self._known[path] = entries
         return entries
 
     def __getitem__(self, path: str) -> BlobId:
         folder, slash, name = path.rpartition("/")
-        last_folder, entries = self._last
-        if last_folder != folder:
-            entries = self.folder(folder + slash)
-            self._last = folder, entries
-        child, is_folder = entries[name]
+        child, is_folder = self.folder(folder + slash)[name]
         if is_folder:
             raise KeyError(path)
         return BlobId(child)

@@ -7,6 +7,7 @@ objects. Only these facts are kept in memory, never whole objects. This module m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
@@ -14,8 +15,15 @@ from gitsnap.core.objects import KubeObject
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.inventory import classifier_labels
-from gitsnap.sveltos.matching import ClusterRef, Dependents, LabelIndex, matching_clusters
-from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, UnresolvedReason, references
+from gitsnap.sveltos.matching import ClusterIndex, ClusterRef, Dependents, matching_clusters
+from gitsnap.sveltos.references import (
+    REFERENCE_PATHS,
+    Reference,
+    Unresolved,
+    UnresolvedReason,
+    WrittenReferences,
+    references,
+)
 
 _CLASSIFIERS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
@@ -30,7 +38,7 @@ ReferencedObjects = Mapping[ObjectKey, list[Reference]]
 class DeployedProfile:
     """A profile that depends on other profiles, or that other profiles may depend on."""
 
-    clusters: frozenset[ClusterRef]
+    clusters: AbstractSet[ClusterRef]
     """The clusters that the profile itself matches."""
     document: JsonObject
     """The profile, reduced to its dependencies and to the references that differ from cluster to cluster."""
@@ -57,7 +65,7 @@ class CaptureContext:
 
     def __init__(self) -> None:
         self.controller_labels: frozenset[str] = frozenset()
-        self._clusters = LabelIndex()
+        self._clusters = ClusterIndex()
         self._cluster_views: dict[ClusterRef, JsonObject] = {}
         self._sets: dict[ObjectKey, JsonObject] = {}
         self._profiles: dict[ObjectKey, DeployedProfile] = {}
@@ -80,11 +88,12 @@ class CaptureContext:
             own_references = tuple(references(obj.raw, (), lambda _: view))
             return Facts(cluster=(cluster, obj.labels), cluster_view=view, references=own_references)
         matched = matching_clusters(obj.raw, self._clusters, self._sets)
-        per_cluster = tuple(references(obj.raw, matched, self._cluster_views.get))
+        written = WrittenReferences(obj.raw)
+        resolved = tuple(written.resolve(matched, self._cluster_views.get))
         if kind in _SETS:
-            return Facts(cluster_set=(obj.key, _set_fields(obj.raw)), references=per_cluster)
-        profile = DeployedProfile(matched, _profile_fields(obj)) if kind in kinds.PROFILE_KINDS else None
-        return Facts(profile=profile, references=per_cluster) if per_cluster or profile else None
+            return Facts(cluster_set=(obj.key, _set_fields(obj.raw)), references=resolved)
+        profile = DeployedProfile(matched, _profile_fields(obj, written)) if kind in kinds.PROFILE_KINDS else None
+        return Facts(profile=profile, references=resolved) if resolved or profile else None
 
     def add(self, facts: Facts) -> None:
         """Add the facts about an object. Call this after the list of its kind was read to the end."""
@@ -108,12 +117,14 @@ class CaptureContext:
         """
         dependents = Dependents(profile.document for profile in self._profiles.values())
         for key, profile in sorted(self._profiles.items()):
+            if not dependents.of(key):
+                continue
             further = dependents.deployed_on(key, self._matched_clusters) - profile.clusters
             self._references += references(profile.document, further, self._cluster_views.get) if further else ()
 
     def _matched_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:
         profile = self._profiles.get(key)
-        return profile.clusters if profile is not None else frozenset()
+        return frozenset(profile.clusters) if profile is not None else frozenset()
 
     def referenced_objects(self) -> dict[Kind, dict[ObjectKey, list[Reference]]]:
         """The targets of all resolved references by kind, sorted."""
@@ -148,22 +159,14 @@ def counts_as_unresolved(entry: Unresolved) -> bool:
     return entry.reason not in _NO_WARNING
 
 
-_ANY = "any-cluster-of-a-dependent"
-_ANY_CLUSTER = ClusterRef(kinds.SVELTOS_CLUSTER, _ANY, _ANY)
-
-
-def _profile_fields(obj: KubeObject) -> JsonObject:
+def _profile_fields(obj: KubeObject, written: WrittenReferences) -> JsonObject:
     """The fields of a profile that decide its dependencies, and its references on the clusters of its dependents.
 
     References that are the same on every cluster are left out: they have been resolved already.
     """
     identity = {field: obj.raw[field] for field in ("apiVersion", "kind")}
     identity["metadata"] = {field: obj.metadata.get(field) for field in ("name", "namespace")}
-    probed = references(obj.raw, (_ANY_CLUSTER,))
-    if all(
-        reference.unresolved is None and _ANY not in reference.target.namespace + reference.target.name
-        for reference in probed
-    ):
+    if not written.depend_on_clusters:
         return {**identity, "spec": {"dependsOn": obj.spec.get("dependsOn")}}
     charts = [
         {field: value for field, value in chart.items() if field != "values"}

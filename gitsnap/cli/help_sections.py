@@ -93,6 +93,8 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--output",
             "--wide",
             "--raw-diff",
+            "--full",
+            "--names-only",
             "--exit-code",
             "--include-generated",
             "--sveltos-cli",
@@ -115,7 +117,6 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--create-namespaces",
             "--into-cluster",
             "--record",
-            "--full",
             "--adopt",
             "--continues",
             "--time-zone",
@@ -128,7 +129,9 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
 )
 """For each section its options, by their long names."""
 
-OF_ONE_COMMAND: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+OF_ONE_COMMAND: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"capture": MappingProxyType({"--full": "Advanced"})}
+)
 """For a command whose option has another meaning than elsewhere: the section of the option."""
 
 

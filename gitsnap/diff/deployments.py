@@ -12,13 +12,15 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from gitsnap.core.model import ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.diff.changed_objects import ChangedObjects
+from gitsnap.diff.deployment_references import DeploymentReferences
 from gitsnap.diff.document_changes import DocumentChange, SourceChanges, compare_sources
 from gitsnap.diff.patches import Patch, changed_patches
+from gitsnap.diff.reached_deployments import ReachedDeployments, clusters_of
 from gitsnap.diff.source_settings import settings_differ
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
+from gitsnap.sveltos.documents import is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
@@ -30,8 +32,6 @@ from gitsnap.sveltos.tree_view import TreeView
 POLICY = "policyRefs[]"
 KUSTOMIZATION = "kustomizationRefs[]"
 TEMPLATE_INPUT = "templateResourceRefs[].resource"
-
-_DEPLOYING_KINDS = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
 
 _SourceState = tuple[ObjectKey, tuple[str, str], bool]
 """A source in one tree: its key, its content ids, and whether it is deployed to the management cluster."""
@@ -79,65 +79,16 @@ class Deployments:
         self._documents: dict[
             tuple[_SourceState, TemplateContext], tuple[list[SourceDocument], frozenset[ObjectKey]]
         ] = {}
-        self._references_of: dict[tuple[bool, ObjectKey, ClusterRef], list[Reference]] = {}
+        self._references = DeploymentReferences(changed)
+        self._reached = ReachedDeployments(changed, self._references)
         self._contents: dict[tuple[bool, ObjectKey, ClusterRef], Content] = {}
 
     # Which deployments a change can reach ---------------------------------------------------------------------
 
-    @cached_property
-    def profiles(self) -> list[ObjectKey]:
-        """Profiles and producers that changed, or that may refer to an object that changed; sorted."""
-        keys = self.changed.by_key.keys() | self.changed.moved_sources
-        names = {key.name for key in keys if key.kind not in _DEPLOYING_KINDS | kinds.CLUSTER_KINDS}
-        profiles = {key for key in self.changed.by_key if key.kind in _DEPLOYING_KINDS}
-        if names:
-            profiles |= self._profiles_naming(names)
-        return sorted(profiles)
-
-    @cached_property
-    def _templated_profiles(self) -> frozenset[ObjectKey]:
-        """Profiles that a changed cluster may affect, because they are templates or name sources that are templates."""
-        if not self.changed.clusters:
-            return frozenset()
-        sources = (
-            self.after.object_at(path)
-            for kind in kinds.REFERENCED_KINDS - self.changed.excluded
-            for path in self.after.paths(kind)
-            if any(mark.encode() in self.after.content_at(path) for mark in RENDERED_ANNOTATIONS)
-        )
-        return self._profiles_naming({ObjectKey.of(document).name for document in sources if document is not None})
-
-    def _profiles_naming(self, names: set[str]) -> frozenset[ObjectKey]:
-        """Return the profiles and producers of the newer side that contain one of the names, or a template action."""
-        documents = (
-            self.after.object_at(path)
-            for kind in _DEPLOYING_KINDS - self.changed.excluded
-            for path in self.after.paths_naming(kind, names)
-        )
-        return frozenset(ObjectKey.of(document) for document in documents if document is not None)
-
-    @cached_property
+    @property
     def by_cluster(self) -> Mapping[ClusterRef, list[ObjectKey]]:
         """The deployments of both sides that a change may reach: cluster -> profiles, sorted."""
-        by_cluster: dict[ClusterRef, list[ObjectKey]] = {}
-        profiles = frozenset(self.profiles)
-        for profile in sorted(profiles | self._templated_profiles):
-            if not all(side.holds(profile) for side in self.sides):
-                continue
-            for cluster in _clusters_of(self.before, profile) & _clusters_of(self.after, profile):
-                is_reevaluated = profile in self._templated_profiles and cluster in self.changed.clusters
-                if is_reevaluated or (profile in profiles and self._is_reached(profile, cluster)):
-                    by_cluster.setdefault(cluster, []).append(profile)
-        return by_cluster
-
-    def _is_reached(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
-        """Return whether a profile changed, or an object that it refers to for a cluster."""
-        changed, moved = self.changed.by_key, self.changed.moved_sources
-        return profile in changed or any(
-            reference.target in changed or reference.target in moved
-            for side in self.sides
-            for reference in self._references(side, profile, cluster)
-        )
+        return self._reached.by_cluster
 
     @cached_property
     def deleted_profiles(self) -> frozenset[ObjectKey]:
@@ -157,12 +108,17 @@ class Deployments:
 
     def new_profiles(self, cluster: ClusterRef) -> list[ObjectKey]:
         """Return the profiles that only the newer side has and that match a cluster there, sorted."""
-        profiles = []
-        for profile in self.profiles:
-            document = None if self.before.holds(profile) else self.after.get(profile)
-            if document is not None and cluster in self.after.matching_clusters(document):
-                profiles.append(profile)
-        return profiles
+        return [
+            profile
+            for profile, document in self._new_profiles.items()
+            if cluster in self.after.matching_clusters(document)
+        ]
+
+    @cached_property
+    def _new_profiles(self) -> Mapping[ObjectKey, JsonObject]:
+        """Profiles that only the newer side has, sorted."""
+        new = (profile for profile in self._reached.profiles if not self.before.holds(profile))
+        return {profile: document for profile in new if (document := self.after.get(profile)) is not None}
 
     # Generated profiles ---------------------------------------------------------------------------------------
 
@@ -181,7 +137,7 @@ class Deployments:
         for kind in sorted(kinds.PRODUCER_KINDS - self.changed.excluded):
             for path in self.after.paths(kind):
                 producer = ObjectKey.of(self.after.object_at(path) or {})
-                if all(cluster in _clusters_of(side, producer) for side in self.sides):
+                if all(cluster in clusters_of(side, producer) for side in self.sides):
                     yield producer
 
     # Changes of a deployment ----------------------------------------------------------------------------------
@@ -195,7 +151,7 @@ class Deployments:
             self.template_context(self.after, profile, cluster),
         )
         old_targets, new_targets = (
-            _targets_below(self._references(side, profile, cluster), KUSTOMIZATION) for side in self.sides
+            _targets_below(self._references.of(side, profile, cluster), KUSTOMIZATION) for side in self.sides
         )
         kustomizations = {target for target in old_targets & new_targets if self.changed.content_changed(target)}
         if settings_differ(old, new, contexts, KUSTOMIZATION):
@@ -205,8 +161,8 @@ class Deployments:
 
     def compare_profiles(self, former: ObjectKey, profile: ObjectKey, cluster: ClusterRef) -> SourceChanges:
         """Compare what one profile deployed to a cluster before with what another profile deploys there now."""
-        old = self._references(self.before, former, cluster)
-        new = self._references(self.after, profile, cluster)
+        old = self._references.of(self.before, former, cluster)
+        new = self._references.of(self.after, profile, cluster)
         contexts = _context(self.before, cluster, old), _context(self.after, cluster, new)
         return self._compare_policies(_at_path(old, POLICY), _at_path(new, POLICY), contexts)
 
@@ -244,14 +200,14 @@ class Deployments:
     def changed_patches(self, profile: ObjectKey, cluster: ClusterRef) -> tuple[Patch, ...]:
         """Return the patches of a deployment that only one side has."""
         return changed_patches(
-            (side, side.get(profile), self._references(side, profile, cluster)) for side in self.sides
+            (side, side.get(profile), self._references.of(side, profile, cluster)) for side in self.sides
         )
 
     # One side of a deployment ---------------------------------------------------------------------------------
 
     def template_context(self, side: TreeView, profile: ObjectKey, cluster: ClusterRef) -> TemplateContext:
         """Return the context in which the templates of a profile are evaluated for a cluster."""
-        return _context(side, cluster, self._references(side, profile, cluster))
+        return _context(side, cluster, self._references.of(side, profile, cluster))
 
     def content(self, side: TreeView, profile: ObjectKey, cluster: ClusterRef) -> Content:
         """Return the documents that a profile deploys to a cluster on one side."""
@@ -264,7 +220,7 @@ class Deployments:
         documents: list[SourceDocument] = []
         # The archive does not contain what a generated profile deploys.
         unreadable = set() if side.holds(profile) else {profile}
-        references = self._references(side, profile, cluster)
+        references = self._references.of(side, profile, cluster)
         context = _context(side, cluster, references)
         for reference in _at_path(references, POLICY):
             texts = _texts(side, reference)
@@ -283,27 +239,9 @@ class Deployments:
         """Return whether a required source of a profile did not exist when the newer side was captured."""
         return any(
             self.after.unresolved_reason(reference.target) is UnresolvedReason.NOT_FOUND
-            for reference in _at_path(self._references(self.after, profile, cluster), POLICY)
+            for reference in _at_path(self._references.of(self.after, profile, cluster), POLICY)
             if not reference.optional
         )
-
-    def _references(self, side: TreeView, profile: ObjectKey, cluster: ClusterRef) -> list[Reference]:
-        deployment = side is self.before, profile, cluster
-        if deployment not in self._references_of:
-            self._references_of[deployment] = [
-                reference
-                for reference in side.references(side.get(profile), cluster)
-                if self.changed.covers(reference.target)
-            ]
-        return self._references_of[deployment]
-
-
-def _clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:
-    """Return the clusters that a profile, or the profiles generated from a producer, deploy to."""
-    if profile.kind in kinds.PROFILE_KINDS:
-        return side.reported_clusters(profile)
-    document = side.get(profile)
-    return frozenset() if document is None else side.matching_clusters(document) | side.destination_clusters(document)
 
 
 def _context(side: TreeView, cluster: ClusterRef, references: Iterable[Reference]) -> TemplateContext:

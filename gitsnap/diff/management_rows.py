@@ -5,9 +5,11 @@ Values of Secrets are masked in every text. This module must not know what is de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import itemgetter
 
-from gitsnap.core.model import ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
@@ -17,8 +19,11 @@ from gitsnap.diff.rows import Action, ManagementRow, object_title
 from gitsnap.diff.shown_documents import shows_change
 from gitsnap.diff.shown_objects import shown_versions
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.matching import ClusterRef, Selection
 from gitsnap.sveltos.tree_view import TreeView
+
+_PLAIN = re.compile(r"[A-Za-z0-9./_!-]*")
+"""Words that YAML never writes with escapes. A server accepts no other label keys."""
 
 
 def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]) -> list[ManagementRow]:
@@ -54,20 +59,23 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[Change]
     A profile counts only if its newer version gives another result for the older labels: a change of its selector has a
     row of its own. A profile does not count if the older side already had the same result.
     """
-    clusters = {ClusterRef.of(change.after or change.before or {}) for change in changes if _is_relabelled(change)}
+    relabelled = (change.after or change.before or {} for change in changes if _is_relabelled(change))
+    clusters = frozenset(map(ClusterRef.of, relabelled))
     if not clusters:
         return {}
     started: dict[ClusterRef, list[ObjectKey]] = {}
     stopped: dict[ClusterRef, list[ObjectKey]] = {}
-    selected_before = dict(before.selected_clusters())
-    selected_by_old_labels = dict(after.selected_clusters(before.cluster_labels))
-    for profile, selected in sorted(after.selected_clusters()):
-        if profile not in selected_by_old_labels or (profile not in selected_before and before.holds(profile)):
+    for profile, document in sorted(_profiles_reading(_terms(before, after, clusters), after), key=itemgetter(0)):
+        selection = after.select_among(document, clusters)
+        by_old_labels = after.select_among(document, clusters, before)
+        old = before.get(profile)
+        former = Selection(frozenset()) if old is None else before.select_among(old, clusters)
+        if not (selection.certain and by_old_labels.certain and former.certain):
             continue
-        by_old_labels, matched = selected_by_old_labels[profile], selected_before.get(profile, frozenset())
-        for cluster in clusters & (selected - by_old_labels - matched - before.reported_clusters(profile)):
+        new_matches = selection.clusters - by_old_labels.clusters - former.clusters
+        for cluster in new_matches - before.reported_clusters(profile) if new_matches else ():
             started.setdefault(cluster, []).append(profile)
-        for cluster in clusters & (by_old_labels & matched) - selected:
+        for cluster in (by_old_labels.clusters & former.clusters) - selection.clusters:
             stopped.setdefault(cluster, []).append(profile)
     return {
         cluster.key: [
@@ -77,6 +85,37 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[Change]
         ]
         for cluster in clusters
     }
+
+
+def _terms(before: TreeView, after: TreeView, clusters: Iterable[ClusterRef]) -> frozenset[str]:
+    """Return the words of which a profile contains one if its rules may select one of the clusters on one side only.
+
+    These are the changed label keys, and words of fields that do not name label keys: a profile may name sets. For a
+    cluster that one side lacks, they are all label keys, the name of the cluster, and the operators that a missing
+    label meets. The text form of selectors has ``!`` and ``notin`` for these.
+    """
+    terms = {"setRefs", "clusterSetRefs"}
+    for cluster in clusters:
+        old, new = before.labels_of(cluster), after.labels_of(cluster)
+        if old is None or new is None:
+            terms |= {*(old or new or {}), cluster.name, "NotIn", "DoesNotExist", "notin", "!"}
+        else:
+            terms |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    return frozenset(terms)
+
+
+def _profiles_reading(terms: Collection[str], side: TreeView) -> Iterator[tuple[ObjectKey, JsonObject]]:
+    """Yield the profiles that contain one of some words. All profiles, if a word may be written in another way."""
+    encoded = [term.encode() for term in terms]
+    is_plain = all(map(_PLAIN.fullmatch, terms))
+    for kind in kinds.PROFILE_KINDS:
+        for path in side.paths(kind):
+            content = side.content_at(path) if is_plain else b""
+            if is_plain and not any(term in content for term in encoded):
+                continue
+            document = side.object_at(path)
+            if document is not None:
+                yield ObjectKey.of(document), document
 
 
 def _is_relabelled(change: Change) -> bool:

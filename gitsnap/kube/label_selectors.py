@@ -33,6 +33,13 @@ def matches_all(requirements: Sequence[Mapping[str, Any]], labels: Mapping[str, 
     return all(requirement_matches(requirement, labels) for requirement in requirements)
 
 
+def selector_matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether labels match a selector with ``matchLabels`` and ``matchExpressions``. An empty selector matches all."""
+    required = selector.get("matchLabels") or {}
+    requirements = selector.get("matchExpressions") or ()
+    return all(labels.get(key) == value for key, value in required.items()) and matches_all(requirements, labels)
+
+
 def requirement_matches(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Whether labels meet one requirement of ``matchExpressions``. Gt and Lt come from the text form only."""
     key, values = str(requirement.get("key", "")), requirement.get("values") or ()
@@ -46,7 +53,7 @@ def requirement_matches(requirement: Mapping[str, Any], labels: Mapping[str, str
         case "DoesNotExist":
             return key not in labels
         case "Gt" | "Lt" as operator:
-            return _is_beyond(labels.get(key), operator, values)
+            return is_beyond(labels.get(key), operator, values)
         case _:
             return False
 
@@ -64,7 +71,8 @@ def _parse_requirement(text: str) -> dict[str, Any]:
     raise ValueError(text)
 
 
-def _is_beyond(value: Any, operator: str, bounds: Sequence[Any]) -> bool:
+def is_beyond(value: Any, operator: str, bounds: Sequence[Any]) -> bool:
+    """Whether a label value is a number beyond the bound of a Gt or Lt requirement."""
     try:
         number, bound = int(str(value)), int(bounds[0])
     except (ValueError, TypeError, IndexError):

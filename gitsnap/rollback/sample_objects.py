@@ -20,7 +20,7 @@ from gitsnap.rollback.plan import Unrestorable
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, SET_KINDS
 from gitsnap.sveltos import inventory, kinds, restore
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterRef, LabelIndex, matching_clusters
+from gitsnap.sveltos.matching import ClusterIndex, ClusterRef, matching_clusters
 from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 
@@ -179,9 +179,9 @@ class SampleObjects:
         }
 
     @cached_property
-    def cluster_labels(self) -> LabelIndex:
+    def cluster_labels(self) -> ClusterIndex:
         """The managed clusters of the sample with their labels."""
-        labels = LabelIndex()
+        labels = ClusterIndex()
         for ref, document in self._clusters.items():
             labels.add(ref, document["metadata"].get("labels") or {})
         return labels

@@ -25,7 +25,7 @@ from gitsnap.rollback.plan.unselected import Relation, Unselected
 from gitsnap.rollback.sample_objects import SampleObjects
 from gitsnap.rollback.selected_objects import outside_scope
 from gitsnap.sveltos import generated, kinds, restore
-from gitsnap.sveltos.matching import ClusterRef, LabelIndex, matching_clusters, prerequisites_of, selects, sets_of
+from gitsnap.sveltos.matching import ClusterIndex, ClusterRef, matching_clusters, prerequisites_of, selects, sets_of
 from gitsnap.sveltos.normalize import terminating
 
 MAX_READ = 100
@@ -132,9 +132,9 @@ class _Candidates:
         return self._live_of(SET_KINDS)
 
     @cached_property
-    def _live_labels(self) -> LabelIndex:
+    def _live_labels(self) -> ClusterIndex:
         """The managed clusters with their live labels."""
-        labels = LabelIndex()
+        labels = ClusterIndex()
         for raw in self._live_of(kinds.CLUSTER_KINDS).values():
             labels.add(ClusterRef.of(raw), labels_of(raw))
         return labels
@@ -195,14 +195,14 @@ class _Candidates:
 def _deployed(
     profiles: Mapping[ObjectKey, JsonObject],
     selected: frozenset[ClusterRef],
-    labels: LabelIndex,
+    labels: ClusterIndex,
     sets: Mapping[ObjectKey, JsonObject],
 ) -> dict[ObjectKey, frozenset[ClusterRef]]:
     """The profiles that are deployed on selected clusters: those that match, and their prerequisites."""
-    own = LabelIndex()
+    own = ClusterIndex()
     for cluster in selected & labels.keys():
         own.add(cluster, labels[cluster])
-    matches = {key: matching_clusters(document, own, sets) & selected for key, document in profiles.items()}
+    matches = {key: frozenset(matching_clusters(document, own, sets) & selected) for key, document in profiles.items()}
     deployed = {key: clusters for key, clusters in matches.items() if clusters}
     pending = list(deployed)
     while pending:

@@ -9,13 +9,17 @@ change makes it out of date. The rules are those of Sveltos' addon-controller; d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.kube.label_selectors import matches_all, parse_requirements
+from gitsnap.kube import label_selectors
+from gitsnap.kube.label_index import LabelIndex
+from gitsnap.kube.label_selectors import parse_requirements
 from gitsnap.sveltos import kinds
 
 _TYPE_OF_KIND = {kinds.CAPI_CLUSTER: "capi", kinds.SVELTOS_CLUSTER: "sveltos"}
@@ -28,6 +32,10 @@ class ClusterRef:
     kind: Kind
     namespace: str
     name: str
+
+    def __hash__(self) -> int:
+        """As the fields decide equality. Few clusters of different kinds have the same name."""
+        return hash((self.name, self.namespace))
 
     def __str__(self) -> str:
         """``default/capi--clusterapi-workload``, as the CLUSTER column of a diff has it."""
@@ -58,42 +66,26 @@ class ClusterRef:
     @classmethod
     def of_reference(cls, reference: Mapping[str, Any]) -> ClusterRef:
         """The reference that ``status`` or ``clusterRefs`` writes as ``{apiVersion, kind, namespace, name}``."""
-        return cls(Kind.of(reference), str(reference.get("namespace") or ""), str(reference.get("name") or ""))
+        return _reference(
+            str(reference.get("apiVersion", "")),
+            str(reference.get("kind", "")),
+            str(reference.get("namespace") or ""),
+            str(reference.get("name") or ""),
+        )
+
+
+@lru_cache(maxsize=16384)
+def _reference(api_version: str, kind: str, namespace: str, name: str) -> ClusterRef:
+    """Cached: each cluster occurs in the status of many profiles."""
+    return ClusterRef(Kind.of({"apiVersion": api_version, "kind": kind}), namespace, name)
 
 
 ClusterLabels = Mapping[ClusterRef, Mapping[str, str]]
 """Every registered cluster with its labels."""
 
 
-class LabelIndex(dict[ClusterRef, Mapping[str, str]]):
-    """ClusterLabels with an index from label to clusters.
-
-    Without the index, the labels of every cluster would be compared with the selector of every profile.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._by_label: dict[tuple[str, str], dict[ClusterRef, None]] = {}
-
-    def add(self, cluster: ClusterRef, labels: Mapping[str, str]) -> None:
-        """Register a cluster, or replace the labels of a registered cluster."""
-        for label in self.get(cluster, {}).items():
-            del self._by_label[label][cluster]
-        self[cluster] = labels
-        for label in labels.items():
-            self._by_label.setdefault(label, {})[cluster] = None
-
-    def copied(self) -> LabelIndex:
-        """A copy that can be changed independently."""
-        copy = LabelIndex()
-        copy.update(self)
-        copy._by_label = {label: dict(clusters) for label, clusters in self._by_label.items()}
-        return copy
-
-    def with_label(self, key: str, value: str) -> Iterable[ClusterRef]:
-        """The clusters with the label ``key=value``."""
-        return self._by_label.get((key, value), ())
-
+ClusterIndex = LabelIndex[ClusterRef]
+"""ClusterLabels that answer which clusters a selector selects without comparing the labels of every cluster."""
 
 Sets = Mapping[ObjectKey, JsonObject]
 """Every Set and ClusterSet, with its status where the status is known."""
@@ -137,22 +129,29 @@ _SETS_OF: Mapping[Kind, Kind] = {
 _OWN_NAMESPACE_ONLY = frozenset({kinds.PROFILE, kinds.SET})
 
 
-def matching_clusters(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None) -> frozenset[ClusterRef]:
+def matching_clusters(
+    document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None
+) -> AbstractSet[ClusterRef]:
     """The clusters that an object matches by its status or by its rules.
 
     Each set counts both by its status and by its selector: a cluster that is not ready leaves the status of a set, but
     must stay in the sample.
     """
-    by_set_status = selects(document, clusters, sets).clusters
-    by_set_selector = selects(document, clusters, sets, outdated=(sets or {}).keys()).clusters
-    return observed_clusters(document) | by_set_status | by_set_selector
+    selected, _ = _select(document, clusters, sets or {}, ())
+    if sets and not sets.keys().isdisjoint(sets_of(document)):
+        selected |= _select(document, clusters, sets, sets.keys())[0]
+    return selected | _collect(_observed(document), clusters)
 
 
 def observed_clusters(document: JsonObject) -> frozenset[ClusterRef]:
     """The clusters that ``status`` lists as matching."""
+    return frozenset(_observed(document))
+
+
+def _observed(document: JsonObject) -> Iterator[ClusterRef]:
     field = STATUS_FIELDS.get(Kind.of(document), "matchingClusters")
     references = (document.get("status") or {}).get(field) or ()
-    return frozenset(ClusterRef.of_reference(reference) for reference in references)
+    return map(ClusterRef.of_reference, references)
 
 
 def selects(
@@ -163,37 +162,57 @@ def selects(
     A Profile or Set selects only clusters of its own namespace. A cluster in ``clusterRefs`` counts only if it is
     registered, that is, a key of ``clusters``. ``outdated`` names the sets whose status is out of date because the set
     or the labels of a cluster change. The selector of such a set is evaluated; for any other set the status is used if
-    Sveltos has written one.
+    Sveltos has written one. A ClusterIndex as ``clusters`` gives the same result faster than another mapping.
     """
+    selected, certain = _select(document, clusters, sets or {}, outdated)
+    return Selection(frozenset(selected), certain)
+
+
+def _select(
+    document: JsonObject, clusters: ClusterLabels, sets: Sets, outdated: Collection[ObjectKey]
+) -> tuple[AbstractSet[ClusterRef], bool]:
+    """As ``selects``: the clusters, and whether they are certain."""
     kind = Kind.of(document)
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
     spec = document.get("spec") or {}
-    selected: set[ClusterRef] = set()
+    selected: AbstractSet[ClusterRef] = frozenset()
     certain = True
     for path in SELECTOR_PATHS.get(kind, ()):
         for value in values_at(spec, path):
             selector = label_selector(value)
             if selector is None:
                 certain = False
-                continue
-            selected.update(
-                cluster
-                for cluster in _candidates(selector, clusters)
-                if own_namespace in ("", cluster.namespace) and selector_matches(selector, clusters[cluster])
-            )
-    for reference in spec.get("clusterRefs") or ():
-        cluster = ClusterRef.of_reference(reference)
-        # Sveltos replaces the namespace in the references of a Profile or Set with the object's own namespace.
-        cluster = ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
-        if cluster in clusters:
-            selected.add(cluster)
+            elif not is_empty(selector):
+                selected |= _selected_by(selector, clusters, own_namespace)
+    # Sveltos replaces the namespace in the references of a Profile or Set with the object's own namespace.
+    named = (
+        ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
+        for cluster in map(ClusterRef.of_reference, spec.get("clusterRefs") or ())
+    )
+    selected |= _collect((cluster for cluster in named if cluster in clusters), clusters)
     for key in sets_of(document):
-        set_document = (sets or {}).get(key)
+        set_document = sets.get(key)
         if set_document is not None:
             members = members_of(set_document, clusters, outdated=key in outdated)
-            selected |= members.clusters
+            selected |= _collect(members.clusters, clusters)
             certain = certain and members.certain
-    return Selection(frozenset(selected), certain)
+    return selected, certain
+
+
+def _collect(refs: Iterable[ClusterRef], clusters: ClusterLabels) -> AbstractSet[ClusterRef]:
+    """A set of clusters, in the form in which the sets of an index are united fast."""
+    return clusters.collect(refs) if isinstance(clusters, LabelIndex) else frozenset(refs)
+
+
+def _selected_by(selector: Mapping[str, Any], clusters: ClusterLabels, namespace: str) -> AbstractSet[ClusterRef]:
+    """The clusters that a selector selects, with ``namespace`` only those of a namespace."""
+    if isinstance(clusters, LabelIndex):
+        return clusters.select(selector, namespace=namespace)
+    return frozenset(
+        cluster
+        for cluster, labels in clusters.items()
+        if namespace in ("", cluster.namespace) and selector_matches(selector, labels)
+    )
 
 
 # Sets -----------------------------------------------------------------------------------------------------------------
@@ -325,23 +344,11 @@ def _is_requirement(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("values") or [], list)
 
 
-def _candidates(selector: Mapping[str, Any], clusters: ClusterLabels) -> Iterable[ClusterRef]:
-    """The clusters that a selector may match.
-
-    With a LabelIndex these are the clusters with the first label of ``matchLabels``; otherwise all clusters.
-    """
-    required = selector.get("matchLabels")
-    if required and isinstance(clusters, LabelIndex):
-        return clusters.with_label(*next(iter(required.items())))
-    return clusters
+def is_empty(selector: Mapping[str, Any]) -> bool:
+    """Whether a label selector has no terms. Such a selector matches nothing in Sveltos, unlike in Kubernetes."""
+    return not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
 def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector matches labels. An empty selector matches nothing in Sveltos, unlike in Kubernetes."""
-    if not selector:
-        return False
-    required = selector.get("matchLabels") or {}
-    requirements = selector.get("matchExpressions") or ()
-    if not required and not requirements:
-        return False
-    return all(labels.get(key) == value for key, value in required.items()) and matches_all(requirements, labels)
+    """Whether a label selector matches labels. An empty selector matches nothing."""
+    return selector is not None and not is_empty(selector) and label_selectors.selector_matches(selector, labels)

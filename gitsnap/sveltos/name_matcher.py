@@ -12,6 +12,11 @@ _FEW = 40
 """Up to this number, each name is searched for in the text. For more, looking up each word of the text is faster."""
 
 
+def words_of(text: bytes) -> frozenset[bytes]:
+    """Return the words of a text. A name of these characters that a NameMatcher finds in the text is one of them."""
+    return frozenset(_WORD.findall(text))
+
+
 class NameMatcher:
     """Searches texts for a fixed set of names."""
 

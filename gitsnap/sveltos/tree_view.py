@@ -14,15 +14,23 @@ from typing import Any
 
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
 from gitsnap.core.ports import Tree
-from gitsnap.format import decode, decode_object, kind_folder, path_of
+from gitsnap.format import decode, decode_object, key_of, kind_folder, path_of
 from gitsnap.format.masking import blanked
 from gitsnap.format.tree_files import PathsByKind
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterRef, Dependents, LabelIndex, observed_clusters, selects
+from gitsnap.sveltos.matching import (
+    ClusterIndex,
+    ClusterRef,
+    Dependents,
+    Selection,
+    observed_clusters,
+    selects,
+    sets_of,
+)
 from gitsnap.sveltos.name_matcher import NameMatcher
 from gitsnap.sveltos.normalize import RULES, normalize
-from gitsnap.sveltos.references import Reference, UnresolvedReason, references
+from gitsnap.sveltos.references import UnresolvedReason, references
 
 UNRESOLVED_FILE = "unresolved.yaml"
 _ACTION = b"{{"
@@ -64,6 +72,9 @@ class TreeView:
         self._inventory_by_kind = PathsByKind(self.inventory)
         self._cache = ContentCache() if cache is None else cache
         self._matched_clusters: dict[ObjectKey, frozenset[ClusterRef]] = {}
+        self._reported_clusters: dict[ObjectKey, frozenset[ClusterRef]] = {}
+        self._labels_among: dict[frozenset[ClusterRef], ClusterIndex] = {}
+        self._name_matchers: dict[frozenset[ClusterRef], NameMatcher] = {}
         self._failing: dict[tuple[ClusterRef, str], list[ObjectKey]] = {}
 
     @property
@@ -102,6 +113,13 @@ class TreeView:
         """Return the content ids of an object in the configuration and in the inventory, ``""`` if absent there."""
         path = path_of(key)
         return self.configuration.get(path, ""), self.inventory.get(path, "")
+
+    def key_at(self, path: str) -> ObjectKey | None:
+        """Return the key of the object at a path below ``configuration/``, None if absent."""
+        key = key_of(path)
+        if key is None and (document := self.object_at(path)) is not None:
+            key = ObjectKey.of(document)
+        return key if path in self.configuration else None
 
     def content_at(self, path: str) -> bytes:
         """Return the bytes at a path below ``configuration/``, ``b""`` if absent."""
@@ -163,6 +181,25 @@ class TreeView:
 
     def reported_clusters(self, profile: ObjectKey) -> frozenset[ClusterRef]:
         """Return the clusters that a profile matches by the reports of Sveltos: its status and its ClusterSummaries."""
+        if profile not in self._reported_clusters:
+            self._reported_clusters[profile] = self._read_reported_clusters(profile)
+        return self._reported_clusters[profile]
+
+    def reported_among(self, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> frozenset[ClusterRef]:
+        """Return the reported clusters that are among ``clusters``. Reports that name none of them are not decoded."""
+        if profile not in self._reported_clusters:
+            blob = self.inventory.get(path_of(profile))
+            if clusters not in self._name_matchers:
+                self._name_matchers[clusters] = NameMatcher(cluster.name for cluster in clusters)
+            matcher = self._name_matchers[clusters]
+            paths = self._summary_paths.get(_summary_prefix(profile), ())
+            if (blob is None or not matcher.matches(self.tree.read(blob))) and not any(
+                "%" in path or any(cluster.name in path for cluster in clusters) for path in paths
+            ):
+                return frozenset()
+        return clusters & self.reported_clusters(profile)
+
+    def _read_reported_clusters(self, profile: ObjectKey) -> frozenset[ClusterRef]:
         reported = self.reported(profile)
         clusters = set(observed_clusters(reported)) if reported else set()
         known_paths = {path_of(summary_key(profile, cluster)) for cluster in clusters}
@@ -207,25 +244,45 @@ class TreeView:
         entries = (reported.get("status") or {}).get("destinationMatchingClusterRefs") or ()
         return frozenset(ClusterRef.of_reference(reference) for reference in entries)
 
-    def selected_clusters(self, labels: LabelIndex | None = None) -> Iterator[tuple[ObjectKey, frozenset[ClusterRef]]]:
-        """Yield each profile with the clusters that it selects. A profile for which only Sveltos can tell is left out.
+    def select_among(
+        self, document: JsonObject, clusters: frozenset[ClusterRef], labels: TreeView | None = None
+    ) -> Selection:
+        """Return the clusters among ``clusters`` that an object selects by its rules.
 
-        ``labels``: cluster labels to use in place of those of this tree. The status of sets does not apply to them.
+        ``labels``: the tree with the labels of the clusters, this tree by default. The status of sets does not apply to
+        labels of another tree. Only an object that names sets needs the labels of all clusters.
         """
-        outdated = () if labels is None else self._sets.keys()
-        index = self.cluster_labels if labels is None else labels
-        for document in self._documents(kinds.PROFILE_KINDS):
-            selection = selects(document, index, self._sets, outdated=outdated)
-            if selection.certain:
-                yield ObjectKey.of(document), selection.clusters
+        side, outdated = (self, ()) if labels is None else (labels, self._sets.keys())
+        if any(key in self._sets for key in sets_of(document)):
+            selection = selects(document, side.cluster_labels, self._sets, outdated=outdated)
+            return Selection(selection.clusters & clusters, selection.certain)
+        return selects(document, side.labels_among(clusters))
+
+    def labels_among(self, clusters: frozenset[ClusterRef]) -> ClusterIndex:
+        """Return those of some managed clusters that the tree has, with their labels."""
+        if clusters not in self._labels_among:
+            index = self._labels_among[clusters] = ClusterIndex()
+            for cluster in clusters:
+                labels = self.labels_of(cluster)
+                if labels is not None:
+                    index.add(cluster, labels)
+        return self._labels_among[clusters]
+
+    def labels_of(self, cluster: ClusterRef) -> Mapping[str, str] | None:
+        """Return the labels of a managed cluster, including those that classifiers set. None if it is absent."""
+        document = self.get(cluster.key)
+        return None if document is None else self._labels(cluster.key, document)
+
+    def _labels(self, key: ObjectKey, document: JsonObject) -> Mapping[str, str]:
+        owned = ((self.reported(key) or {}).get("metadata") or {}).get("labels") or {}
+        return {**(document["metadata"].get("labels") or {}), **owned}
 
     @cached_property
-    def cluster_labels(self) -> LabelIndex:
-        """All managed clusters with their labels, including the labels that classifiers set."""
-        index = LabelIndex()
+    def cluster_labels(self) -> ClusterIndex:
+        """All managed clusters with their labels."""
+        index = ClusterIndex()
         for document in self._documents(kinds.CLUSTER_KINDS):
-            owned = ((self.reported(ObjectKey.of(document)) or {}).get("metadata") or {}).get("labels") or {}
-            index.add(ClusterRef.of(document), {**(document["metadata"].get("labels") or {}), **owned})
+            index.add(ClusterRef.of(document), self._labels(ObjectKey.of(document), document))
         return index
 
     @cached_property
@@ -246,16 +303,6 @@ class TreeView:
                     yield document
 
     # References -----------------------------------------------------------------------------------------------
-
-    def references(self, document: JsonObject | None, cluster: ClusterRef) -> list[Reference]:
-        """Return the references of an object for one cluster, without those that cannot be resolved."""
-        if document is None:
-            return []
-        return [
-            reference
-            for reference in references(document, (cluster,), self.cluster_object)
-            if reference.unresolved is None
-        ]
 
     def reference_targets(self, document: JsonObject) -> set[ObjectKey]:
         """Return the objects that an object refers to, for all clusters that it matches."""

@@ -29,6 +29,7 @@ _OTHER_MEANINGS = {
     "--dry-run": "a prune has no plan",
     "--prune": "on a remote, not in a cluster",
     "--decrypt": "diff needs --raw-diff",
+    "--full": "capture reads all objects, a plan shows all lines",
     "--last": "search has periods, not samples",
     "--time-zone": "of dates, and of calendar units",
 }

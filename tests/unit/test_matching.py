@@ -13,12 +13,13 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,
+    ClusterIndex,
     ClusterLabels,
     ClusterRef,
     Dependents,
-    LabelIndex,
     Selection,
     matching_clusters,
+    selector_matches,
     selects,
 )
 from tests.support.plans import custom
@@ -35,16 +36,33 @@ _LABELS = {
 }
 
 
-def _index() -> LabelIndex:
-    index = LabelIndex()
+def _index() -> ClusterIndex:
+    index = ClusterIndex()
     for cluster, labels in _LABELS.items():
         index.add(cluster, labels)
     return index
 
 
+_LABEL_SETS: list[JsonObject] = [
+    {}, {"zone": "a"}, {"zone": "b"}, {"zone": ""}, {"zone": "7"}, {"zone": 7}, {"zone": ["a"], "env": "prod"},
+    {"env": "prod"}, {"env": "prod", "zone": "a"},
+]  # fmt: skip
+"""Also of a malformed object of a folder, whose labels are no texts."""
+_SELECTORS: list[JsonObject] = [
+    {"matchLabels": {"zone": "a"}},
+    {"matchLabels": {"zone": "a", "env": "prod"}},
+    *(
+        {**required, "matchExpressions": [{"key": "zone", "operator": operator, "values": values}]}
+        for required in ({}, {"matchLabels": {"env": "prod"}})
+        for operator in ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Other")
+        for values in (["a"], ["a", "b"], ["6"], [7], [])
+    ),
+]
+
+
 @pytest.fixture(params=["plain", "index"])
 def clusters(request: pytest.FixtureRequest) -> ClusterLabels:
-    """The same clusters as a plain mapping and as a LabelIndex."""
+    """The same clusters as a plain mapping and as a ClusterIndex."""
     return _index() if request.param == "index" else _LABELS
 
 
@@ -80,6 +98,18 @@ def test_expressions_alone_and_with_labels(
     both = {"matchLabels": {"env": "prod"}, "matchExpressions": [expression]}
     assert alone.clusters == matched
     assert selects(_profile(clusterSelector=both), clusters).clusters == matched & {_EAST, _WEST}
+
+
+@pytest.mark.parametrize("first", _LABEL_SETS)
+@pytest.mark.parametrize("second", _LABEL_SETS)
+def test_a_relabelled_cluster_is_selected_by_its_new_labels(first: JsonObject, second: JsonObject) -> None:
+    """As a comparison of the new labels decides, whatever the former labels were."""
+    index = ClusterIndex()
+    for labels in (first, second):
+        index.add(_EAST, labels)
+        for selector in _SELECTORS:
+            expected = {_EAST} if selector_matches(selector, labels) else set()
+            assert selects(_profile(clusterSelector=selector), index).clusters == expected, selector
 
 
 def test_every_required_label_must_fit(clusters: ClusterLabels) -> None:

@@ -55,6 +55,14 @@ _EXACT: dict[str, frozenset[str]] = {
             "sveltos/restore.py: name not in present",
         }
     ),
+    "options of the command line, names of fields and of documents": frozenset(
+        {
+            "cli/help.py: default in (None, '', ())",
+            "cli/help.py: parameter not in arguments",
+            "cluster/api/kubeconfig.py: name == field",
+            "render/plan_changes.py: self._document in ('', former)",
+        }
+    ),
     "the one equality itself": frozenset(
         {"core/objects.py: left == right", "core/objects.py: set(_changed(before, after, ''))"},
     ),

@@ -15,9 +15,9 @@ from gitsnap.core.objects import same_json
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,
+    ClusterIndex,
     ClusterRef,
     Dependents,
-    LabelIndex,
     label_selector,
     observed_clusters,
     prerequisites_of,
@@ -66,7 +66,7 @@ class Change:
 class State:
     """The management cluster at one moment. A state is never changed in place."""
 
-    labels: LabelIndex
+    labels: ClusterIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
     outdated: frozenset[ObjectKey]
@@ -89,7 +89,7 @@ class State:
         """The state of the live ``documents`` after the ``changes`` are written."""
         objects: dict[ObjectKey, JsonObject | None] = {ObjectKey.of(document): document for document in documents}
         objects |= {change.key: change.after for change in changes if change.key.kind in MATCHING_KINDS}
-        labels, sets, selecting = LabelIndex(), dict[ObjectKey, JsonObject](), dict[ObjectKey, JsonObject]()
+        labels, sets, selecting = ClusterIndex(), dict[ObjectKey, JsonObject](), dict[ObjectKey, JsonObject]()
         for key, document in objects.items():
             if document is None:
                 continue

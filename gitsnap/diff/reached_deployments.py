@@ -1,0 +1,142 @@
+"""The deployments that a change can reach, found without reading the profiles and sources that it cannot reach.
+
+A change reaches a deployment through the profile, through an object that the profile refers to for this cluster, or
+through the cluster itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+
+from gitsnap.core.model import ObjectKey
+from gitsnap.diff.changed_objects import ChangedObjects
+from gitsnap.diff.deployment_references import DeploymentReferences
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.name_matcher import NameMatcher, words_of
+from gitsnap.sveltos.tree_view import TreeView
+
+DEPLOYING_KINDS = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
+
+_ACTION = b"{{"
+_MARKS = tuple(mark.encode() for mark in RENDERED_ANNOTATIONS)
+
+
+class ReachedDeployments:
+    """The deployments of two trees that a change can reach."""
+
+    def __init__(self, changed: ChangedObjects, references: DeploymentReferences) -> None:
+        self._changed = changed
+        self._references = references
+        self._sides = changed.sides
+        self._after = changed.after
+
+    @cached_property
+    def profiles(self) -> list[ObjectKey]:
+        """Profiles and producers that changed, or that may refer to an object that changed; sorted."""
+        keys = self._changed.by_key.keys() | self._changed.moved_sources
+        names = {key.name for key in keys if key.kind not in DEPLOYING_KINDS | kinds.CLUSTER_KINDS}
+        profiles = {key for key in self._changed.by_key if key.kind in DEPLOYING_KINDS}
+        if names:
+            of_kinds = DEPLOYING_KINDS - self._changed.excluded
+            paths = (path for kind in of_kinds for path in self._after.paths_naming(kind, names))
+            profiles |= {key for path in paths if (key := self._after.key_at(path)) is not None}
+        return sorted(profiles)
+
+    @cached_property
+    def by_cluster(self) -> Mapping[ClusterRef, list[ObjectKey]]:
+        """The deployments of both sides that a change may reach: cluster -> profiles, sorted."""
+        by_cluster: dict[ClusterRef, list[ObjectKey]] = {}
+        profiles, templated = frozenset(self.profiles), self._templated_profiles
+        for profile in sorted(profiles | templated.keys()):
+            clusters = set(templated.get(profile, ()))
+            if profile in profiles:
+                clusters |= self._reached_clusters(profile)
+            for cluster in clusters:
+                by_cluster.setdefault(cluster, []).append(profile)
+        return by_cluster
+
+    def _reached_clusters(self, profile: ObjectKey) -> AbstractSet[ClusterRef]:
+        """Return the clusters for which a profile, or an object that it refers to, changed."""
+        if not all(side.holds(profile) for side in self._sides):
+            return frozenset()
+        if profile in self._changed.by_key:
+            return self._clusters_of_both(profile)
+        if self._references.depend_on_clusters(profile):
+            clusters = self._clusters_of_both(profile)
+            return {cluster for cluster in clusters if self._refers_to_change(profile, cluster)}
+        any_cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "", "")
+        return self._clusters_of_both(profile) if self._refers_to_change(profile, any_cluster) else frozenset()
+
+    def _refers_to_change(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
+        changed, moved = self._changed.by_key, self._changed.moved_sources
+        return any(
+            reference.target in changed or reference.target in moved
+            for side in self._sides
+            for reference in self._references.of(side, profile, cluster)
+        )
+
+    def _clusters_of_both(self, profile: ObjectKey) -> frozenset[ClusterRef]:
+        before, after = (clusters_of(side, profile) for side in self._sides)
+        return before & after
+
+    # Templates --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _templated_profiles(self) -> Mapping[ObjectKey, frozenset[ClusterRef]]:
+        """Profiles that a changed cluster may affect, because they are templates or name sources that are templates.
+
+        Each has the changed clusters to which it is deployed in both trees.
+        """
+        changed, templated = self._changed.clusters, {}
+        if not changed:
+            return {}
+        candidates: list[tuple[ObjectKey, frozenset[ClusterRef], bytes]] = []
+        for kind in sorted(DEPLOYING_KINDS - self._changed.excluded):
+            for path in self._after.paths(kind):
+                content, key = self._after.content_at(path), self._after.key_at(path)
+                if key is None or not all(side.holds(key) for side in self._sides):
+                    continue
+                clusters = changed.intersection(*(deployed_among(side, key, changed) for side in self._sides))
+                if clusters and _ACTION in content:
+                    templated[key] = clusters
+                elif clusters:
+                    candidates.append((key, clusters, content))
+        if candidates:
+            rendered = NameMatcher(self._rendered_sources(content for _, _, content in candidates))
+            templated |= {key: clusters for key, clusters, content in candidates if rendered.matches(content)}
+        return templated
+
+    def _rendered_sources(self, contents: Iterable[bytes]) -> Iterator[str]:
+        """Yield the names of the sources that are templates and that one of the contents may name."""
+        words = frozenset[bytes]().union(*map(words_of, contents))
+        for kind in kinds.REFERENCED_KINDS - self._changed.excluded:
+            for path in self._after.paths(kind):
+                file_name = path.rpartition("/")[2].encode().removesuffix(b".yaml")
+                if file_name not in words and b"%" not in file_name:  # the name of such a file is encoded
+                    continue
+                content = self._after.content_at(path)
+                if any(mark in content for mark in _MARKS) and (key := self._after.key_at(path)) is not None:
+                    yield key.name
+
+
+def clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:
+    """Return the clusters that a profile, or the profiles generated from a producer, deploy to."""
+    if profile.kind in kinds.PROFILE_KINDS:
+        return side.reported_clusters(profile)
+    document = side.get(profile)
+    return frozenset() if document is None else side.matching_clusters(document) | side.destination_clusters(document)
+
+
+def deployed_among(side: TreeView, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> frozenset[ClusterRef]:
+    """Return ``clusters_of`` among ``clusters``. Most often this reads fewer files."""
+    if profile.kind in kinds.PROFILE_KINDS:
+        return side.reported_among(profile, clusters)
+    document = side.get(profile)
+    if document is None:
+        return frozenset()
+    selection = side.select_among(document, clusters)
+    return clusters & (selection.clusters | side.reported_clusters(profile) | side.destination_clusters(document))
