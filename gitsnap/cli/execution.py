@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from gitsnap.cli.system_user import user_name
 from gitsnap.core.errors import (
     EXIT_LEFT_OUT,
     AccessDeniedError,
+    ConflictError,
     NotDeployedError,
     RefusedError,
     RollbackFailedError,
@@ -78,6 +79,13 @@ def role_explained() -> Iterator[None]:
         raise AccessDeniedError(error.message, hint=hint) from error
 
 
+def try_plan(target: RollbackTarget, plan: Plan) -> Plan:
+    """Return the plan with the results of a dry run on the server."""
+    from gitsnap.rollback import try_on_server
+
+    return try_on_server(target.cluster, plan)
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionOptions:
     """The options that say how a plan is executed."""
@@ -114,12 +122,19 @@ class ExecutionOptions:
 
 
 def execute(
-    target: RollbackTarget, plan: Plan, request: RecordedRequest, execution: ExecutionOptions, form: terminal.Output
+    target: RollbackTarget,
+    plan: Plan,
+    request: RecordedRequest,
+    execution: ExecutionOptions,
+    form: terminal.Output,
+    *,
+    plan_again: Callable[[], Plan],
 ) -> None:
     """Print a tried plan, ask the user, apply the plan and print a report.
 
-    Raises typer.Exit with EXIT_LEFT_OUT if objects were left out, RefusedError, AbortedError, NotDeployedError, and the
-    errors of a rollback that failed.
+    ``plan_again`` makes the plan from the present state of the cluster: the cluster may change while the user reads.
+    Raises typer.Exit with EXIT_LEFT_OUT if objects were left out, RefusedError, AbortedError, ConflictError,
+    NotDeployedError, and the errors of a rollback that failed.
     """
     is_text = form is terminal.Output.TABLE
     asks = (
@@ -140,7 +155,10 @@ def execute(
             without_colour = view and replace(view, colour=False)
             terminal.say(plan_text(plan, columns=0, heading=heading, changes=without_colour))
     try:
-        report = _execute(target, plan, request, execution, is_text=is_text)
+        _confirm(plan, request, execution, is_text=is_text)
+        if asks:
+            _check_still_holds(plan, sample, plan_again)
+        report = None if execution.dry_run else _apply(target, plan, request, execution, is_text=is_text)
     except Exception as error:
         if not is_text:
             terminal.print_document(_document(target, plan, execution, getattr(error, "report", None)), form)
@@ -183,20 +201,33 @@ def _document(
     )
 
 
-def _execute(
-    target: RollbackTarget, plan: Plan, request: RecordedRequest, execution: ExecutionOptions, *, is_text: bool
-) -> Report | None:
-    """Apply the plan after the user has confirmed it. Return None for a dry run."""
+def _confirm(plan: Plan, request: RecordedRequest, execution: ExecutionOptions, *, is_text: bool) -> None:
+    """Ask the user whether the plan is applied. Raises RefusedError for a refused plan, AbortedError for a no."""
     if plan.blocked:
         raise RefusedError("this plan is refused, and nothing was changed:\n  " + "\n  ".join(plan.blocked))
     if execution.dry_run:
-        return None
+        return
     if plan.writes:
         terminal.confirm(question(plan), yes=execution.yes, unchanged="nothing was changed")
     else:
         unselected = [] if is_text else [f"not selected: {unselected}" for unselected in plan.unselected]
         terminal.say("\n".join([nothing_text(plan, undo=bool(request.undoes)), *unselected]))
-    return _apply(target, plan, request, execution, is_text=is_text)
+
+
+def _check_still_holds(plan: Plan, sample: Sample, plan_again: Callable[[], Plan]) -> None:
+    """Compare the approved plan with a plan of the present state. Raises ConflictError if they differ.
+
+    The user may have read the plan for minutes. A cluster that has come to match meanwhile is not part of the approval.
+    """
+    from gitsnap.rollback.plan import changes_since_approval
+
+    with terminal.ProgressLine("comparing the plan with the cluster"):
+        changes = changes_since_approval(plan, sample, plan_again())
+    if changes:
+        raise ConflictError(
+            "the cluster has changed since the plan was shown:\n  " + "\n  ".join(changes),
+            hint="Nothing was changed. Give the command again, and review the new plan.",
+        )
 
 
 def _apply(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,10 @@ class RollbackTarget:
     identities: tuple[Path, ...] = ()
     signing_key: Path | None = None
     cross_cluster: CrossClusterOptions = CrossClusterOptions()
+
+    def reconnected(self) -> RollbackTarget:
+        """Return the target with a new connection to the cluster. A folder of files is read again."""
+        return replace(self, cluster=self.cluster_options.open())
 
     @classmethod
     def open(

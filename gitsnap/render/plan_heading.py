@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ClusterInfo, Trigger
-from gitsnap.render.text import age
+from gitsnap.core.text import age
 
 if TYPE_CHECKING:
     from gitsnap.rollback import SampleOrigin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import timedelta
 
 from gitsnap.core.escapes import one_line
 
@@ -85,19 +84,6 @@ def wrapped(line: str, columns: int) -> str:
     inner = indent or "  "
     further = wrap(text[len(first) :].lstrip(), max(columns - len(inner), 1), names=False)
     return "\n".join([indent + first, *(inner + part for part in further)])
-
-
-def age(elapsed: timedelta) -> str:
-    """``3 h ago``, ``2 days ago``; less than a minute is ``just now``. A clock may be behind: ``in the future``."""
-    seconds = int(elapsed.total_seconds())
-    if seconds < -60:
-        return "in the future"
-    if seconds < 60:
-        return "just now"
-    for unit, size, limit in (("min", 60, 3600), ("h", 3600, 2 * 86400)):
-        if seconds < limit:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds // 86400} days ago"
 
 
 def split_at(text: str, size: int) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,42 @@ def test_a_script_names_its_sample(place: TypedPlace, words: str) -> None:
     assert "--sample is needed" in done.stderr
     assert f"The newest samples: {', '.join(_dates(place))}" in done.stderr
     assert "--sample is needed" in _ask(place, "rollback", "--yes", typed="", code=2)
+
+
+# The cluster changes while the question is open -----------------------------------------------------------------------
+
+
+def _approve(place: TypedPlace, command: str, change: Callable[[], None], code: int) -> str:
+    words = (*command.split(), *_PLACE)
+    return on_terminal(place.folder, *words, columns=80, answer="y", at_question=change, code=code)
+
+
+def test_a_cluster_that_comes_to_match_is_not_part_of_the_approval(place: TypedPlace) -> None:
+    """The user has approved a plan that reaches one cluster. Nothing is written where it would reach two."""
+    place.write("guestbook", place.read("guestbook").replace("spec:", "spec:\n  tier: 50", 1))
+    west = place.read("west")
+    command = "rollback latest --clusterprofile guestbook"
+
+    shown = _approve(place, command, lambda: place.write("east", west.replace("west", "east")), 10)
+
+    assert "the cluster has changed since the plan was shown" in shown
+    assert "default/sveltos--east (ClusterProfile guestbook), which is not in the approved plan" in " ".join(
+        shown.split()
+    )
+    assert "tier: 50" in place.read("guestbook")
+    assert len(_dates(place)) == 2
+    _approve(place, command, lambda: None, 0)
+    assert "tier: 50" not in place.read("guestbook")
+
+
+def test_an_object_that_changes_is_planned_again(place: TypedPlace) -> None:
+    """Also in an undo. A change of another object is no reason to refuse."""
+    place.run(f"{_DATABASE} --yes")
+
+    shown = _approve(place, "undo", lambda: place.write("database", config_map("database", "by hand")), 10)
+    assert "ConfigMap default/database has changed" in " ".join(shown.split())
+    assert "by hand" in place.read("database")
+
+    place.write("database", config_map("database", "a: 1"))
+    _approve(place, "undo", lambda: place.write("frontend", config_map("frontend", "by hand")), 0)
+    assert "broken" in place.read("database")

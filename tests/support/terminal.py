@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 _QUESTION = b"[y/N]: "
@@ -24,11 +25,13 @@ def on_terminal(
     code: int | None = 0,
     typed: str = "",
     answer: str = "",
+    at_question: Callable[[], None] = lambda: None,
     **environment: str,
 ) -> str:
     """The output on the terminal with standard error, with LF line ends.
 
     ``typed``: the lines that the user types at the start. ``answer``: the answer to each yes-or-no question.
+    ``at_question`` is called before the answer is given.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -48,6 +51,7 @@ def on_terminal(
             while piece := os.read(ours, 65536):
                 shown += piece
                 if answer and shown.endswith(_QUESTION):
+                    at_question()
                     os.write(ours, f"{answer}\n".encode())
         except OSError:  # what Linux gives at the end of a terminal
             pass

@@ -100,7 +100,7 @@ def test_a_cluster_that_newly_matches_is_not_approved() -> None:
     assert not differences(file, _plan(WEST))
     (line,) = differences(file, _plan(WEST, EAST))
     assert "now redeploys default/sveltos--east" in line
-    assert "not in the plan" in line
+    assert "not in the approved plan" in line
 
 
 def test_a_cluster_that_no_longer_matches_is_approved() -> None:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from gitsnap.core.model import ObjectKey, Sample, Trigger
+from gitsnap.core.text import age
 from gitsnap.format import Result, RollbackRecord, record_lines
 from gitsnap.render.plan_heading import heading_lines, origin_sentences
-from gitsnap.render.text import age
 from gitsnap.rollback import SampleOrigin, origin_of
 from gitsnap.sveltos import kinds
 from tests.support.plans import CLUSTER

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
+from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished, try_plan
 from gitsnap.cli.plan_files import PlanFileOptions, check_plan_holds, find_planned_sample, load_plan, save_plan
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.restored_sample import find_sample_to_restore
@@ -67,12 +67,13 @@ def rollback(
             target.archive.samples(), request.sample, dry_run=execution.dry_run, picks=not execution.yes
         )
     _check_clusters(target, chosen, request.options, execution)
-    plan = _plan(target, chosen, request)
+    plan = try_plan(target, _plan(target, chosen, request))
     if file is not None:
         check_plan_holds(file, plan)
     else:
         _check_not_empty(plan, request.selection)
-    execute(target, plan, _recorded_request(target, chosen, request, atomic=execution.atomic), execution, form)
+    recorded = _recorded_request(target, chosen, request, atomic=execution.atomic)
+    execute(target, plan, recorded, execution, form, plan_again=lambda: _plan(target.reconnected(), chosen, request))
     if files.plan_out is not None:
         save_plan(files.plan_out, plan, request.selection, chosen, target)
 
@@ -90,12 +91,11 @@ def _check_clusters(target: RollbackTarget, sample: Sample, permitted: Options, 
 
 
 def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> Plan:
-    """Return the plan with the results of a dry run on the server."""
-    from gitsnap.rollback import prepare, try_on_server
+    from gitsnap.rollback import prepare
     from gitsnap.secrets import archive_keys
 
     with role_explained():
-        plan = prepare(
+        return prepare(
             target.cluster,
             target.archive.tree(sample),
             sample=sample,
@@ -103,7 +103,6 @@ def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> P
             options=request.options,
             keeper=archive_keys.for_reading(target.archive, sample, identities=target.identities),
         )
-    return try_on_server(target.cluster, plan)
 
 
 def _check_not_empty(plan: Plan, selection: Selection) -> None:

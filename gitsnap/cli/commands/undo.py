@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import arguments, clock, completion, options, terminal
-from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
+from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished, try_plan
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.rollback_options import UndoOptions
 from gitsnap.cli.rollback_target import RollbackTarget
@@ -19,7 +19,9 @@ from gitsnap.core.errors import NotFoundError
 from gitsnap.history.samples import search_sample
 
 if TYPE_CHECKING:
+    from gitsnap.core.ports import Cluster
     from gitsnap.rollback import PastRollback, RecordedRequest
+    from gitsnap.rollback.plan import Plan
 
 
 _Of = Annotated[
@@ -64,17 +66,21 @@ def undo(
     subject = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
     terminal.say(f"undoing {subject}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
     restored = rollback.sample_with_created(target.archive.samples(), past)
-    with role_explained():
-        plan = rollback.prepare_undo(
-            target.cluster,
-            past,
-            target.archive.tree(past.before),
-            target=target.archive.tree(restored) if restored is not None else None,
-            options=execution.with_wait(permitted.plan_options()),
-            keeper=archive_keys.for_reading(target.archive, past.before, identities=target.identities),
-        )
-    plan = rollback.try_on_server(target.cluster, plan)
-    execute(target, plan, _recorded_request(past, permitted, atomic=execution.atomic), execution, form)
+
+    def make_plan(cluster: Cluster) -> Plan:
+        with role_explained():
+            return rollback.prepare_undo(
+                cluster,
+                past,
+                target.archive.tree(past.before),
+                target=target.archive.tree(restored) if restored is not None else None,
+                options=execution.with_wait(permitted.plan_options()),
+                keeper=archive_keys.for_reading(target.archive, past.before, identities=target.identities),
+            )
+
+    plan = try_plan(target, make_plan(target.cluster))
+    recorded = _recorded_request(past, permitted, atomic=execution.atomic)
+    execute(target, plan, recorded, execution, form, plan_again=lambda: make_plan(target.reconnected().cluster))
 
 
 def _recorded_request(past: PastRollback, permitted: UndoOptions, *, atomic: bool) -> RecordedRequest:

@@ -24,7 +24,14 @@ from gitsnap.rollback.plan.deletions import PRUNED_KINDS
 from gitsnap.rollback.plan.effects import EFFECTS
 from gitsnap.rollback.plan.inputs import LiveState, SampleState, Unrestorable
 from gitsnap.rollback.plan.match_states import MATCHING_KINDS
-from gitsnap.rollback.plan.plan_file import PlanFile, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.rollback.plan.plan_file import (
+    PlanFile,
+    changes_since_approval,
+    differences,
+    plan_file,
+    plan_hash,
+    read_plan_file,
+)
 from gitsnap.rollback.plan.reductions import Reductions
 from gitsnap.rollback.plan.selection import Selection, labels_match, resolve
 from gitsnap.rollback.plan.step_changes import changes_lines, step_diff, step_texts
@@ -79,6 +86,7 @@ __all__ = [
     "build_request",
     "changed_since",
     "changes_lines",
+    "changes_since_approval",
     "conflict_lines",
     "describe",
     "differences",

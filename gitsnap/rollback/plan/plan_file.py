@@ -182,12 +182,17 @@ def _check_types(default: Selection | Options, values: Mapping[str, Any], where:
             raise TypeError(f"{where}.{name} is not of type {expected.__name__}")
 
 
+def changes_since_approval(approved: Plan, sample: Sample, plan: Plan) -> list[str]:
+    """How a new plan differs from a plan that a user approved, as ``differences``."""
+    return differences(read_plan_file(plan_file(approved, Selection(), sample), "the approved plan"), plan)
+
+
 def differences(file: PlanFile, plan: Plan) -> list[str]:
     """How a new plan differs from a plan file: a line for each difference, empty if there is none."""
     lines = list(_step_differences(file, plan))
     now = _consequence_lines(plan)
     lines += _new_effects(file, plan)
-    lines += [f"not in the plan file: {line}" for line in now if line not in file.withdrawals]
+    lines += [f"not in the approved plan: {line}" for line in now if line not in file.withdrawals]
     lines += [f"no longer in the plan: {line}" for line in file.withdrawals if line not in now]
     if not lines and plan_hash(plan) != file.hash:
         same = same_json(_hashed_options(plan.options), _hashed_options(file.options))
@@ -214,7 +219,7 @@ def _new_effects(file: PlanFile, plan: Plan) -> Iterator[str]:
         now[step.key] = now.get(step.key, frozenset()) | _reach(step)
     for key in sorted(now):
         for effect_type, by, cluster in sorted(now[key] - file.reach.get(key, frozenset())):
-            yield f"{describe(key)} now {effect_type} {cluster} ({by}), which is not in the plan file"
+            yield f"{describe(key)} now {effect_type} {cluster} ({by}), which is not in the approved plan"
 
 
 def _step_differences(file: PlanFile, plan: Plan) -> Iterator[str]:
@@ -233,7 +238,7 @@ def _difference(planned: tuple[Any, ...], now: tuple[Any, ...], unwritten: Step 
     if not now:
         return f"would not be written now: {unwritten.refusal or 'it no longer differs'}" if unwritten else "is gone"
     if not planned:
-        return "is not in the plan file and would be written now"
+        return "is not in the approved plan and would be written now"
     (_, uid, version, _), (_, live_uid, live_version, _) = planned[0], now[0]
     if uid != live_uid:
         return "was created or deleted since" if not uid or not live_uid else "was recreated since"
