@@ -49,7 +49,8 @@ def _reason(collected: Collected, cluster: ClusterInfo) -> str:
     """Describe what was looked at, and why it yields no object."""
     subject = cluster.server if cluster.is_folder else f"{cluster.server} (context {cluster.context})"
     if collected.incomplete:
-        reason = f"no kind of {subject} can be read: {', '.join(str(entry) for entry in collected.incomplete)}"
+        unread = ", ".join(str(entry) for entry in collected.incomplete)
+        reason = f"these kinds of {subject} cannot be read: {unread}; no other kind has an object"
     elif cluster.is_folder:
         reason = f"{subject} holds {plural(cluster.objects or 0, 'object')}, and none is captured"
     elif not collected.serves_any:

@@ -79,9 +79,13 @@ class CaptureResult:
 
     @property
     def changed(self) -> list[tuple[ChangedFile, ObjectKey]]:
-        """The changes since the previous commit with the objects that they are about, sorted by path."""
+        """The changes since the previous commit with the objects that they are about, sorted by path.
+
+        Files that gitsnap did not write, and that the sample removed, are left out.
+        """
         prefix = f"{Area.CONFIGURATION}/"
-        return [(entry, shown_key(entry.path.removeprefix(prefix))) for entry in self.recorded.changed]
+        keyed = ((entry, shown_key(entry.path.removeprefix(prefix))) for entry in self.recorded.changed)
+        return [(entry, key) for entry, key in keyed if key is not None]
 
     @property
     def summary(self) -> str:
@@ -238,7 +242,9 @@ def capture(
                 progress=progress,
             )
         _check_complete(collected, request)
-        if not request.allow_empty:
+        if not request.allow_empty and not collected.files.get(Area.CONFIGURATION):
+            if locked.head is not None:
+                locked.head.files(Area.CONFIGURATION)  # a damaged archive is reported as damaged
             check_not_empty(collected, cluster_info, archive.samples())
         recorded = locked.record(_draft(request, cluster_info, collected, unchanged))
     return CaptureResult(

@@ -41,12 +41,15 @@ def key_of(path: str) -> ObjectKey | None:
     return ObjectKey(Kind.parse(parts[1]), namespace, parts[2].removesuffix(EXTENSION))
 
 
-def shown_key(path: str) -> ObjectKey:
+def shown_key(path: str) -> ObjectKey | None:
     """The key of an object below an area's folder, for people: exact, except for a name that is longer than 255 bytes.
 
-    ``path`` is a result of ``path_of``.
+    None for a path that ``path_of`` never returns: of a file that gitsnap did not write.
     """
-    namespace, kind, name = (unquote(part) for part in path.removesuffix(EXTENSION).split("/"))
+    parts = path.removesuffix(EXTENSION).split("/")
+    if len(parts) != 3:
+        return None
+    namespace, kind, name = map(unquote, parts)
     return ObjectKey(Kind.parse(kind), "" if namespace == CLUSTER_SCOPED else namespace, name)
 
 

@@ -67,7 +67,9 @@ class _Bench:
         made = snapshot.Policy("hourly", secrets_mode=SecretsMode.OMIT, resources=self.resources)
         info = sampling.tree_info(made, branch="hourly", keeper=None)
         moment = _START + timedelta(minutes=len(self.archive.samples()))
-        request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True, reading_seconds=reading_seconds)
+        request = sampling.Request(
+            info, None, moment, Trigger.MANUAL, full=True, reading_seconds=reading_seconds, allow_empty=True
+        )
         cluster = connect(kubeconfig=self.proxy.kubeconfig())
         return sampling.capture(cluster, self.archive, request).recorded.sample
 

@@ -36,7 +36,7 @@ LINES = (
     "diff --from-sample latest~1 --to-sample live --from-dir cluster",
     "drift --from-dir cluster", "status --from-dir cluster", "verify",
     "rollback --sample latest~1 --from-dir cluster --dry-run",
-    "prune --keep-last 1 --dry-run",
+    "prune --keep-last 1 --dry-run", "forget latest~1 --dry-run",
     "rollback --sample latest~1 --from-dir cluster --yes --skip-refused", "undo --from-dir cluster --dry-run",
     "undo --from-dir cluster --yes --skip-refused",
     "show ClusterRole/{name}", "rollback --sample latest~1 --from-dir cluster --except ClusterRole/{name} --dry-run",

@@ -412,7 +412,8 @@ def test_the_log_has_the_dates_of_removed_samples(place: Path) -> None:
 def test_a_clone_with_several_archives(place: Path) -> None:
     """``--snapshot`` selects an archive, by its exact name first. Without the option the names are listed."""
     bare = archives.bare_with_another_head(place)
-    gitsnap(place, "capture", "--create", "--storage", "store", "--snapshot", "q", "--from-dir", "cluster", code=0)
+    words = ("--create", "--allow-empty", "--storage", "store", "--snapshot", "q", "--from-dir", "cluster")
+    gitsnap(place, "capture", *words, code=0)
     git(place / "store/q", "push", "-q", "--tags", str(bare), "q")
 
     assert "p, q" in gitsnap(place, "list", "--archive", str(bare), code=2).stderr

@@ -141,7 +141,7 @@ def test_a_sample_of_a_rotation_can_be_signed(place: _Place) -> None:
 
 def test_a_refused_rekey_leaves_no_key_file(place: _Place) -> None:
     """The current key is the only file in the folder of keys."""
-    place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
+    place.run("capture --create --snapshot other --from-dir cluster --secrets-mode redact")
 
     place.run("secrets rekey --snapshot other --identity .keys/hourly/identity.txt", 7)
 
@@ -212,7 +212,7 @@ def test_invalid_commands_are_refused(place: _Place, command: str, code: int, me
 def test_rekey_of_an_archive_without_ciphertexts(tmp_path: Path) -> None:
     """The mode redact has no ciphertexts, so the command fails and says so."""
     place = _Place(tmp_path)
-    place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
+    place.run("capture --create --snapshot other --from-dir cluster --secrets-mode redact")
 
     done = place.run("secrets rekey --snapshot other --identity .keys/hourly/identity.txt", 7)
 
@@ -294,4 +294,4 @@ def test_the_documents_of_rotations_and_marks(place: _Place) -> None:
         sample["tag"] for sample in listed[1:]
     ]
     assert kept == {"kind": "Keep", "samples": [{**listed[2], "kept": True}]}
-    assert unmarked["sample"]["kept"] is False
+    assert unmarked["samples"][0]["kept"] is False

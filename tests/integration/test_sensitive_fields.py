@@ -93,7 +93,7 @@ def test_show_decrypts_on_request(place: _Place) -> None:
     """Without --decrypt, `show` prints a fingerprint and a warning not to apply the object."""
     shown = place.run("show ClusterProfile/p")
     assert "gitsnap:hmac-sha256:" in shown.stdout
-    assert "do not apply" in shown.stderr
+    assert "an API server refuses" in shown.stderr
     assert _VALUE in place.run("show ClusterProfile/p --decrypt").stdout
     assert "a: b" in place.run("show ConfigMap/open --decrypt").stdout
 
@@ -195,9 +195,9 @@ def test_rekey_with_sensitive_fields(place: _Place) -> None:
 def test_mode_redact_shows_changes_and_restores_nothing(tmp_path: Path) -> None:
     """There is no ciphertext in the mode redact. A rollback of the field is refused with the reason."""
     place = _Place(tmp_path)
-    place.run(f"capture --snapshot other --from-dir cluster --secrets-mode redact --sensitive-field {_VALUES}")
+    place.run(f"capture --create --snapshot other --from-dir cluster --secrets-mode redact --sensitive-field {_VALUES}")
     place.put(f"{_VALUE}-two")
-    place.run("capture --snapshot other --from-dir cluster")
+    place.run("capture --create --snapshot other --from-dir cluster")
 
     assert "spec.helmCharts[0].values" in place.run("diff --snapshot other").stdout
     done = place.run("rollback --snapshot other --from-dir cluster --sample latest~1 --yes", 14)
@@ -227,7 +227,7 @@ def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Pl
 @pytest.mark.parametrize("word", ["ClusterProfil", "clusterprofils.config.projectsveltos.io", "Widget"])
 def test_an_unknown_kind_is_refused(place: _Place, word: str) -> None:
     """A rule for a kind that does not exist would hide nothing, and the value would stay in the archive."""
-    words = f"capture --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'"
+    words = f"capture --create --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'"
 
     refused = place.run(words, 3)
 
@@ -238,7 +238,7 @@ def test_an_unknown_kind_is_refused(place: _Place, word: str) -> None:
 @pytest.mark.parametrize("word", ["ClusterProfile", "clusterprofiles"])
 def test_a_kind_may_be_written_without_its_group(place: _Place, word: str) -> None:
     """The rule in the archive has the whole kind, whatever the word on the command line."""
-    place.run(f"capture --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'")
+    place.run(f"capture --create --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'")
 
     archive = open_archive(place.folder, "another")
     (field,) = archive.tree(archive.samples()[-1]).info.secrets.sensitive_fields

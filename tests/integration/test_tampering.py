@@ -54,8 +54,18 @@ class _Place:
         cluster = self.folder / "cluster"
         cluster.mkdir(exist_ok=True)
         (cluster / "a.yaml").write_text(_PROFILE.format(tier))
-        words = ("--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit", "--storage", storage)
-        gitsnap(self.folder, "capture", *words, *more, code=0)
+        words = (
+            "--from-dir",
+            "cluster",
+            "--snapshot",
+            "hourly",
+            "--secrets-mode",
+            "omit",
+            "--storage",
+            storage,
+            "--create",
+        )
+        gitsnap(self.folder, "capture", "--create", *words, *more, code=0)
 
     def replace(self, storage: str) -> None:
         """Replace the archive by that of another storage, with the record of pushes of this volume."""

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _QUESTION = b"[y/N]: "
+_END_OF_INPUT = b"\x04"
+"""Ends the input after ``typed``, so that an unexpected question fails the test and does not block it."""
 
 
 def on_terminal(
@@ -45,7 +47,7 @@ def on_terminal(
         stderr=theirs,
     ) as process:
         os.close(theirs)
-        os.write(ours, typed.encode())
+        os.write(ours, typed.encode() + (b"" if answer else _END_OF_INPUT))
         shown = b""
         try:
             while piece := os.read(ours, 65536):
