@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pygit2
 
 from gitsnap.archive.completeness import DAMAGED
-from gitsnap.archive.enclosing import find_enclosing
+from gitsnap.archive.enclosing_archive import find_enclosing
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
 from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.reader import (
@@ -280,8 +280,8 @@ def create_archive(storage: Path, policy: str, *, prefix: str = "") -> GitArchiv
 def create_archive_at(folder: Path, *, policy: str, prefix: str = "") -> GitArchive:
     """Open the archive of a policy in ``folder``, or create it there.
 
-    An archive is never created inside another one, where `git add` would take its files and private keys. Raises
-    StorageError, ArchiveError, InputError.
+    An archive is never created inside another archive: `git add` in the outer one would add its files and private
+    keys. Raises StorageError, ArchiveError, InputError.
     """
     if is_free(folder) and (outer := find_enclosing(folder.parent)) is not None:
         raise ArchiveError(

@@ -59,6 +59,26 @@ def read_log(
     if not heads:
         return
     cut_off = shallow_commits(repository)
+    for name, files in _commits(_run_log(repository, branch, heads, patterns, containing)):
+        if name in cut_off:
+            continue
+        commit = read_commit(repository, name)
+        managers = _managers(commit.message)
+        yield LoggedCommit(
+            CommitId(name),
+            CommitId(commit.parents[0]) if commit.parents else None,
+            tuple(
+                LoggedFile(_ACTIONS.get(action, "modified"), path, before, after, managers.get(path, ""))
+                for action, before, after, path in files
+            ),
+            commit.time,
+        )
+
+
+def _run_log(
+    repository: pygit2.Repository, branch: str, heads: Sequence[str], patterns: Sequence[str], containing: str
+) -> str:
+    """The output of ``git log --raw -z``. Raises ArchiveError."""
     done = run_git(
         Path(repository.path),
         "log",
@@ -77,20 +97,7 @@ def read_log(
         raise ArchiveError(
             f"the history of {branch} cannot be read: {done.stderr.strip()}", hint=hint_for_missing_objects(repository)
         )
-    for name, files in _commits(done.stdout):
-        if name in cut_off:
-            continue
-        commit = read_commit(repository, name)
-        managers = _managers(commit.message)
-        yield LoggedCommit(
-            CommitId(name),
-            CommitId(commit.parents[0]) if commit.parents else None,
-            tuple(
-                LoggedFile(_ACTIONS.get(action, "modified"), path, before, after, managers.get(path, ""))
-                for action, before, after, path in files
-            ),
-            commit.time,
-        )
+    return done.stdout
 
 
 _Raw = tuple[str, BlobId | None, BlobId | None, str]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import worktree
-from gitsnap.core.model import ForgottenSample
+from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.text import join_names
 from gitsnap.git.process import common_folder, git_settings, run_git
 

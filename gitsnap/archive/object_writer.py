@@ -110,12 +110,12 @@ def _write_loose(objects: Path, name: str, kind: bytes, data: bytes) -> None:
 
 
 def find_deflate() -> Callable[[bytes, int], bytes]:
-    """The fastest library that deflates: isal needs two fifths of the time of zlib. Some platforms have no wheel of it.
+    """The fastest deflate function: isal needs two fifths of the time of zlib. Some platforms have no wheel of isal.
 
-    The ids of objects are the same with both: git hashes the content before it is deflated.
+    Both give the same object ids: git hashes the content before it is deflated.
     """
     try:
-        from isal.isal_zlib import compress  # readers of an archive need not load it
+        from isal.isal_zlib import compress  # only writers of an archive need it
     except ImportError:
         return zlib.compress
     return compress

@@ -2,8 +2,8 @@
 
 Before that, the ref ``refs/gitsnap/pruned/<branch>`` is set to a blob that lists the tags. The tag of the next sample
 records the listed tags that are gone (docs/FORMAT.md). Every removed sample is recorded, even if the process is
-killed at any point. ``refs/gitsnap/forgotten/<branch>`` adds who removed the samples that a user removed, and why. This
-module must not decide which samples are removed.
+killed at any point. The ref ``refs/gitsnap/forgotten/<branch>`` is set to a blob that says who removed samples with
+``gitsnap forget``, and why. This module must not decide which samples are removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from gitsnap.archive.object_writer import BLOB, ObjectSink
 from gitsnap.archive.reader import newest
 from gitsnap.archive.refs import KEEP, TAGS, create_ref, read_ref
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.model import BlobId, ForgottenSample, Sample
+from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import BlobId, Sample
 from gitsnap.format import (
     PrunedSample,
     PruneRecord,
@@ -89,7 +90,7 @@ def remove(
         branch: The branch of the archive.
         samples: All samples of the archive.
         removed: The samples to remove.
-        forgotten: The records of those that a user removes.
+        forgotten: The records of the samples that a user removes.
         lock: Descriptor of the writer's lock.
 
     Raises:
@@ -105,7 +106,7 @@ def remove(
     )
     contents = {f"{RECORD}{branch}": prune_record_to_bytes(record)}
     earlier = unrecorded_forgotten(repository, branch, unrecorded)
-    if forgotten or earlier:  # first, so that no removal is recorded without its user
+    if forgotten or earlier:  # first, so that no removal is recorded without the user
         contents = {f"{FORGOTTEN}{branch}": forgotten_to_bytes([*earlier, *forgotten]), **contents}
     sink = ObjectSink(Path(repository.path) / "objects", lambda name: pygit2.Oid(hex=name) in repository)
     try:

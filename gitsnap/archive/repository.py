@@ -105,7 +105,7 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
 
 
 def holds_other_files(storage: Path, *, besides: Sequence[Path] = ()) -> bool:
-    """Whether a folder holds files that a storage without archives does not have. Hidden files do not count.
+    """Whether a folder holds files that do not belong to a storage. Hidden files do not count.
 
     ``besides``: files and folders that do not count, such as the input of a capture. Raises StorageError.
     """

@@ -35,7 +35,8 @@ from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
 from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, ForgottenSample, Sample, SampleMetadata, TagId
+from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
 from gitsnap.core.ports import CaptureCache, ChangedFile, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, pruned_text, tag_name, tree_info_to_bytes
 

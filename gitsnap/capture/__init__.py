@@ -4,7 +4,7 @@ This package must not parse command lines, print, or read the clock: the time of
 """
 
 from gitsnap.capture.collector import READING_SECONDS, Progress
-from gitsnap.capture.emptiness import check_folder
+from gitsnap.capture.empty_sample import check_folder
 from gitsnap.capture.live_tree import live_tree
 from gitsnap.capture.sample import CaptureResult, Request, capture, check_cluster, tree_info
 

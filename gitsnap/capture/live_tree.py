@@ -59,13 +59,13 @@ class MemoryTree:
 
 @dataclass(frozen=True, slots=True)
 class MemoryKeeper:
-    """The keys for a tree in memory (ports.SecretsKeeper). Values are kept as they are: nothing leaves the process."""
+    """The keys for a tree in memory (ports.SecretsKeeper). Values are not encrypted: no value leaves the process."""
 
     fingerprint_key: bytes
     recipients: tuple[str, ...] = ()
 
     def seal(self, plaintext: bytes) -> bytes:
-        """The plain text."""
+        """The plaintext itself."""
         return plaintext
 
     def unseal(self, ciphertext: bytes) -> bytes:
@@ -85,8 +85,8 @@ def live_tree(
 
     The tree can be compared with samples of the same archive. Nothing is encrypted: Secrets are compared by their
     fingerprints, for which ``keeper`` needs the fingerprint key of the archive. Without a keeper, Secrets are left out,
-    and a comparison reports them as *not covered*. With a ``MemoryKeeper`` the tree also has their values. Raises the
-    errors of ``collect``.
+    and a comparison reports them as *not covered*. With a ``MemoryKeeper``, the tree also has the values of Secrets.
+    Raises the errors of ``collect``.
     """
     blobs = MemoryBlobs()
     with cluster.reading_within(READING_SECONDS):

@@ -37,8 +37,8 @@ def selected_pages(
     """The pages of the lists that the selectors of one kind need, each with the selected objects.
 
     An object that several selectors match is on one page only. The selectors that match an object are added to
-    ``matched``. Raises the errors of ``Lister.pages``, and InputError
-    for a selector that names namespaces of a cluster-scoped kind.
+    ``matched``. Raises the errors of ``Lister.pages``, and InputError for a selector that names namespaces of a
+    cluster-scoped kind.
     """
     selected: set[ObjectKey] = set()
     for selector in selectors:

@@ -1,4 +1,4 @@
-"""Removes samples: those that the retention rules of a policy do not keep, or single ones on request.
+"""Removes samples: the samples that no retention rule of a policy keeps, or single samples that a user names.
 
 Retention runs only after the new sample has been recorded. The rules themselves are in ``gitsnap.policy.retention``.
 """
@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gitsnap.core.errors import RefusedError
-from gitsnap.core.model import ForgottenSample, Sample
+from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import Sample
 from gitsnap.core.ports import Archive, ArchiveWriter
 from gitsnap.policy.retention import Decision, Rules, decide, refusals
 

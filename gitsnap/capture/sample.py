@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gitsnap.capture.collector import READING_SECONDS, Collected, Progress, collect
 from gitsnap.capture.context import counts_as_unresolved
-from gitsnap.capture.emptiness import check_not_empty
+from gitsnap.capture.empty_sample import check_not_empty
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.core.model import (
@@ -79,7 +79,7 @@ class CaptureResult:
 
     @property
     def changed(self) -> list[tuple[ChangedFile, ObjectKey]]:
-        """The changes since the previous commit with the objects that they are about, sorted by path.
+        """The changes since the previous commit, each with its object, sorted by path.
 
         Files that gitsnap did not write, and that the sample removed, are left out.
         """
@@ -165,7 +165,7 @@ def check_cluster(archive: Archive, info: ClusterInfo) -> None:
     if samples and samples[-1].metadata.cluster != info.uid:
         raise WrongClusterError(
             f"the archive {archive.location} belongs to the cluster {samples[-1].metadata.cluster}, "
-            f"but {info.server} (context {info.context}) is the cluster {info.uid}",
+            f"but {info.description} is the cluster {info.uid}",
             hint="Choose the right --context or another --storage. To continue this archive with a rebuilt cluster, "
             "capture once with --adopt.",
         )
@@ -188,7 +188,7 @@ class Request:
     """The folder of the old Sveltos feature that is captured, ``""`` for a cluster."""
     require_complete: bool = False
     allow_empty: bool = False
-    """Whether a sample without any object may be recorded, of whatever cluster."""
+    """Whether a sample without objects may be recorded, for any cluster."""
     adopt: bool = False
     """Whether the archive may continue with another cluster."""
     full: bool = False

@@ -106,9 +106,10 @@ def _run(words: list[str]) -> int:
 def _describe_usage_error(error: TyperException) -> tuple[str, str]:
     """Return the message and the hint for a command line that typer refuses."""
     context = getattr(error, "ctx", None)
-    if context is None or not hasattr(error, "possibilities"):
-        name = _typed_name(_program_name())
-        return error.format_message(), f"`{name} --help` lists the commands, `{name} COMMAND --help` the options."
+    if context is None:
+        return error.format_message(), f"`{_typed_name(_program_name())} --help` lists the commands."
+    if not hasattr(error, "possibilities"):
+        return error.format_message(), f"`{context.command_path} --help` lists the arguments and options."
     from gitsnap.cli.option_suggestions import explain_option, options_of, suggest_options
 
     option, path = str(getattr(error, "option_name", "")), context.command_path
@@ -179,7 +180,7 @@ def _program_name() -> str:
 
 
 def _typed_name(program: str) -> str:
-    """Return what a user types to call the program: kubectl runs ``kubectl-gitsnap`` for ``kubectl gitsnap``."""
+    """Return the words that a user types for the program: kubectl runs ``kubectl-gitsnap`` for ``kubectl gitsnap``."""
     return program.replace("kubectl-", "kubectl ")
 
 

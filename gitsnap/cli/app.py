@@ -35,8 +35,10 @@ COMMANDS = {
     "list": Command("list:list_", "List samples, oldest first. Dates are in UTC."),
     "show": Command("show:show", "Show what a sample holds, or single objects as YAML."),
     "log": Command("log:log", "Show when objects changed, in which fields, and by whom."),
-    "blame": Command("blame:blame", "Show since when an object has each field, who wrote it, and what it was before."),
-    "search": Command("search:search", "Show when a value came into the configuration, and when it went."),
+    "blame": Command(
+        "blame:blame", "Show when each field of an object last changed, who wrote it, and its value before."
+    ),
+    "search": Command("search:search", "Show when a value appeared in the configuration, and when it disappeared."),
     "diff": Command("diff:diff", "Show what changed between two samples."),
     "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),
@@ -55,10 +57,10 @@ COMMANDS = {
 
 SECTIONS = {
     "Everyday commands": ("capture", "list", "show", "log", "diff", "drift", "rollback", "undo"),
-    "More questions": ("blame", "search", "addons"),
-    "Care of the archive": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
+    "History and add-ons": ("blame", "search", "addons"),
+    "Archive maintenance": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
 }
-"""The sections of `gitsnap --help`. The other commands follow in the order in which they are defined."""
+"""The sections of `gitsnap --help`. The other commands follow, in the order of ``COMMANDS``."""
 
 GROUPS = {
     "secrets": (
@@ -112,7 +114,7 @@ class LazyCommand(TyperCommand):
 
 
 class CommandGroup(SectionedGroup):
-    """A group that says which command an unknown word may mean, and that has ``help [COMMAND]``."""
+    """A group that suggests a command for an unknown word, and that accepts ``help [COMMAND]``."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the name, the command and its arguments. Raises UsageError for an unknown command."""
@@ -120,7 +122,7 @@ class CommandGroup(SectionedGroup):
             return self._resolve_help(ctx, args[1:])
         if args[0] in self.commands or ctx.resilient_parsing or args[0].startswith("-"):
             return super().resolve_command(ctx, args)
-        from gitsnap.cli.unknown_words import describe_command
+        from gitsnap.cli.command_suggestions import describe_command
 
         program = ctx.command_path
         is_root = ctx.parent is None or self.name == ALIAS_GROUP

@@ -1,7 +1,7 @@
-"""The archive that a command adds samples to. A new archive is created only if the user asked for it.
+"""Chooses the archive that a command adds samples to. A new archive is created only if the user asks for it.
 
-A misspelt policy or an unmounted storage would otherwise become a new archive with a new private key, and the samples
-would be missing in the archive that was meant. This module must not read or write samples.
+Otherwise a misspelt policy or an unmounted storage would lead to a new archive with a new private key, and the samples
+would be missing in the intended archive. This module must not read or write samples.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class ArchiveFolder:
 def choose_archive(
     storage: Path | None, policy: str, *, create: bool, default: str = "", inputs: Iterable[Path | None] = ()
 ) -> ArchiveFolder:
-    """Return the archive for new samples. Asks the user before a new archive, unless the storage is an empty folder.
+    """Return the archive for new samples. The user confirms a new archive, unless the storage is an empty folder.
 
     ``storage``: a storage folder, or a folder inside an archive; None for the current folder. ``policy``: ``""`` for
-    the only archive, or for ``default`` in a storage without archives. ``create``: --create was given. ``inputs``: what
-    the command reads; a storage that holds nothing else counts as empty.
+    the only archive, or for ``default`` in a storage without archives. ``create``: --create was given. ``inputs``: the
+    files that the command reads; a storage that holds no other files counts as empty.
 
     Raises UsageError if several archives fit, NotFoundError or StorageError for a new archive without --create and
     without a terminal, AbortedError if the answer is no, and ArchiveError, InputError.
@@ -63,12 +63,12 @@ def choose_archive(
     if policy:
         check_policy_name(policy)
     location = ArchiveLocation(policy, storage)
-    folder, around = location.folder, location.enclosing()
-    if around is not None:
-        existing = _open_around(around, policy)
+    folder, enclosing = location.folder, location.enclosing()
+    if enclosing is not None:
+        existing = _open_enclosing(enclosing, policy)
         if existing is not None:
             return existing
-        folder = around.parent
+        folder = enclosing.parent
     if not policy:
         archives = list_archives(folder) if folder.exists() else []
         if len(archives) == 1:
@@ -83,7 +83,7 @@ def choose_archive(
 
 
 def confirm_creation(new: ArchiveFolder, *, create: bool, inputs: Sequence[Path] = ()) -> None:
-    """Ask the user whether a new archive may be created, unless --create was given or its storage is an empty folder.
+    """Ask the user to confirm a new archive, unless --create was given or the storage is an empty folder.
 
     Raises NotFoundError or StorageError without a terminal, AbortedError if the answer is no.
     """
@@ -105,7 +105,7 @@ def _obstacle(new: ArchiveFolder, inputs: Sequence[Path]) -> GitsnapError | None
 
     storage = new.folder.parent
     if not storage.exists():
-        return StorageError(f"the storage folder {storage.absolute()} does not exist", hint="Is a volume not mounted?")
+        return StorageError(f"the storage folder {storage.absolute()} does not exist", hint="Is its volume mounted?")
     damaged: list[ArchiveError] = []
     names = [archive.policy for archive in list_archives(storage, problems=damaged)]
     if not is_free(new.folder):  # another process has created the archive meanwhile
@@ -118,8 +118,8 @@ def _obstacle(new: ArchiveFolder, inputs: Sequence[Path]) -> GitsnapError | None
     return None
 
 
-def _open_around(folder: Path, policy: str) -> ArchiveFolder | None:
-    """Return the archive in ``folder`` if it is that of the policy, or ``policy`` is empty; otherwise None."""
+def _open_enclosing(folder: Path, policy: str) -> ArchiveFolder | None:
+    """Return the archive in ``folder`` if it belongs to the policy, or if ``policy`` is empty; otherwise None."""
     from gitsnap.archive import open_archive_at
 
     try:

@@ -33,17 +33,17 @@ class ArchiveLocation:
         return self.storage or Path()
 
     def enclosing(self) -> Path | None:
-        """Return the folder of the archive that the storage folder is, or is inside of; None for a storage folder.
+        """Return the folder of the archive that is, or contains, the storage folder; None for a real storage folder.
 
         Raises ArchiveError.
         """
         from gitsnap.archive import find_enclosing, list_archives
 
-        around = find_enclosing(self.folder)
-        if around is None or around == Path(os.path.realpath(self.folder)):
-            return around
+        enclosing_archive = find_enclosing(self.folder)
+        if enclosing_archive is None or enclosing_archive == Path(os.path.realpath(self.folder)):
+            return enclosing_archive
         is_storage = self.folder.is_dir() and list_archives(self.folder, problems=[])
-        return None if is_storage else around
+        return None if is_storage else enclosing_archive
 
     @property
     def is_remote(self) -> bool:
@@ -66,9 +66,9 @@ class ArchiveLocation:
         if self.archive:
             remote = self.remote
             return open_archive_at(Path(self.archive), self.snapshot) if remote is None else self._cached_clone(remote)
-        around = self.enclosing()
-        if around is not None:
-            return self._find_around(around)
+        enclosing_archive = self.enclosing()
+        if enclosing_archive is not None:
+            return self._find_enclosing(enclosing_archive)
         if self.snapshot:
             return self._find_in_storage(self.folder)
         archives = list_archives(self.folder)
@@ -99,8 +99,8 @@ class ArchiveLocation:
         with terminal.ProgressLine(f"fetching {remote.shown}"):
             return cached_clone(remote, cache_folder(os.environ), self.snapshot)
 
-    def _find_around(self, folder: Path) -> GitArchive:
-        """Open the archive in ``folder``, which has the current folder inside, or the named archive beside it."""
+    def _find_enclosing(self, folder: Path) -> GitArchive:
+        """Open the archive in ``folder``, which contains the storage folder, or the named archive next to it."""
         from gitsnap.archive import open_archive_at
 
         try:

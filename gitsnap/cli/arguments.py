@@ -1,7 +1,7 @@
-"""The positional arguments of commands: samples and objects, told apart by their form alone.
+"""The positional arguments of commands: samples and objects, distinguished by their form.
 
 A sample is a date, ``latest``, ``latest~2``, ``@TIME``, ``live``, a tag or a commit. An object has a kind and a slash,
-``KIND/NAME`` or ``KIND/NAMESPACE/NAME``. No word can be both, so no archive is read to decide.
+``KIND/NAME`` or ``KIND/NAMESPACE/NAME``. No word has both forms, so no archive is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gitsnap.cli import completion
 from gitsnap.core.errors import UsageError
 
 LIVE = "live"
-"""The name of the live cluster, where a command takes a sample."""
+"""The name of the live cluster in place of a sample."""
 
 SAMPLE_FORMS = "2023-08-26:05:00:00, latest, latest~1, @2h, @2023-08-26T05:10Z, a tag or a commit"
 OBJECT_FORMS = "KIND/NAME or KIND/NAMESPACE/NAME"
@@ -35,7 +35,7 @@ Range = Annotated[
     _words(
         "[FROM [TO]]",
         "Samples to compare, or FROM..TO. Default: the newest sample and the one before it; with FROM alone, FROM and "
-        "the newest sample. TO may be `live`.",
+        "the newest sample. FROM or TO may be `live`.",
         samples=2,
     ),
 ]
@@ -83,7 +83,7 @@ SeveralSamples = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Positional arguments by what they name."""
+    """Positional arguments, sorted into samples and objects."""
 
     samples: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
@@ -97,10 +97,10 @@ class Arguments:
 
 
 def choose(argument: str, option: str, value: str) -> str:
-    """Return the argument or the value of an option, whichever is given. Raises UsageError if both are."""
+    """Return the argument or the value of the option, whichever is given. Raises UsageError if both are given."""
     if argument and value:
         raise UsageError(
-            f"one sample is given twice: the argument {argument} and {option} {value}",
+            f"the sample is named twice: argument {argument} and {option} {value}",
             hint=f"Omit {argument} or {option}.",
         )
     return argument or value
@@ -151,19 +151,19 @@ def _refuse_bare_word(word: str, words: Sequence[str], *, objects: bool, forms: 
         )
     from gitsnap.history.samples import is_moment
 
-    hint = f"{forms} A policy is named with --snapshot."
+    hint = f"{forms} To name a policy, use --snapshot."
     if is_moment(word):
-        hint = f"A time is written with @: @{word}. {forms}"
+        hint = f"Write a time with @: @{word}. {forms}"
     raise UsageError(f"{word} is {'neither a sample nor an object' if objects else 'not a sample'}", hint=hint)
 
 
 def parse_field(words: Sequence[str]) -> tuple[Arguments, str]:
-    """Return the sample and the object, and the field, of ``[SAMPLE] OBJECT [FIELD]``.
+    """Return the sample and the object of ``[SAMPLE] OBJECT [FIELD]``, and the field.
 
     A word after the object is a field. Raises UsageError for any other form.
     """
     start = 1 if words and is_sample(words[0]) else 0
-    is_whole = "/" in "".join(words[start : start + 1])  # otherwise the next word is needed for the message
+    is_whole = "/" in "".join(words[start : start + 1])  # otherwise the error message needs the next word
     named, rest = parse(words[: start + (1 if is_whole else 2)], objects=True), words[start + 1 :]
     if not named.objects:
         raise UsageError("an object is needed", hint=f"For an object write {OBJECT_FORMS}.")
@@ -180,7 +180,7 @@ def is_kind(word: str) -> bool:
 
 
 def joined(kind: str, name: str) -> str:
-    """Return the form of an object whose kind and name were two words: ``cm/NAMESPACE/database``."""
+    """Return the object, as one word, whose kind and name are two words: ``cm/NAMESPACE/database``."""
     from gitsnap.sveltos.kind_names import KindNames, known_namespaced
 
     namespaced = any(known_namespaced(named) is not False for named in KindNames().kinds_named(kind))

@@ -31,8 +31,8 @@ def complete_policy(ctx: typer.Context, incomplete: str) -> list[str]:
         from gitsnap.archive import list_archives
 
         location = ArchiveLocation(storage=Path(ctx.params.get("storage") or ""))
-        around = location.enclosing()
-        archives = list_archives(around.parent if around is not None else location.folder, problems=[])
+        enclosing = location.enclosing()
+        archives = list_archives(enclosing.parent if enclosing is not None else location.folder, problems=[])
         return [archive.policy for archive in archives if archive.policy.startswith(incomplete)]
     return []
 
@@ -55,7 +55,7 @@ def complete_sample(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_words(*, samples: int, objects: bool) -> Callable[[typer.Context, str], list[str]]:
     """Return a function that offers samples and objects for positional arguments.
 
-    ``samples``: the number of samples that the command takes. After so many, only objects are offered.
+    ``samples``: the number of samples that the command takes. After that number, only objects are offered.
     """
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -71,7 +71,7 @@ def complete_words(*, samples: int, objects: bool) -> Callable[[typer.Context, s
 
 
 _BOTH_ENDS = 2
-"""The number of samples of a range. Its ends may be joined by two dots, and the newer end may be `live`."""
+"""The number of samples of a range. Two dots may join them, and the newer one may be `live`."""
 
 
 def _named_samples(ctx: typer.Context) -> list[str]:

@@ -49,7 +49,7 @@ def _parts(comparison: Comparison, columns: int, *, sveltos_cli: bool) -> Iterat
 
 
 def without_advice(message: str) -> str:
-    """Return the message of a row without the advice on --raw-diff: ``not applied yet``, or ``""``."""
+    """Return the message of a row without the advice on --raw-diff, such as ``not applied yet``."""
     from gitsnap.diff.rows import SEE_RAW_DIFF
 
     before, advice, after = message.partition(SEE_RAW_DIFF)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from gitsnap.core.model import ChangeCounts, ForgottenSample, IncompleteKind, Sample, SampleMetadata
+from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import ChangeCounts, IncompleteKind, Sample, SampleMetadata
 from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
 

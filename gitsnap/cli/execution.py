@@ -132,7 +132,7 @@ def execute(
 ) -> None:
     """Print a tried plan, ask the user, apply the plan and print a report.
 
-    ``plan_again`` makes the plan from the present state of the cluster: the cluster may change while the user reads.
+    ``plan_again`` makes the plan again, because the cluster may change while the user reads the plan.
     Raises typer.Exit with EXIT_LEFT_OUT if objects were left out, RefusedError, AbortedError, ConflictError,
     NotDeployedError, and the errors of a rollback that failed.
     """
@@ -202,7 +202,7 @@ def _document(
 
 
 def _confirm(plan: Plan, request: RecordedRequest, execution: ExecutionOptions, *, is_text: bool) -> None:
-    """Ask the user whether the plan is applied. Raises RefusedError for a refused plan, AbortedError for a no."""
+    """Ask the user to confirm the plan. Raises RefusedError for a refused plan, AbortedError if the answer is no."""
     if plan.blocked:
         raise RefusedError("this plan is refused, and nothing was changed:\n  " + "\n  ".join(plan.blocked))
     if execution.dry_run:
@@ -217,7 +217,7 @@ def _confirm(plan: Plan, request: RecordedRequest, execution: ExecutionOptions, 
 def _check_still_holds(plan: Plan, sample: Sample, plan_again: Callable[[], Plan]) -> None:
     """Compare the approved plan with a plan of the present state. Raises ConflictError if they differ.
 
-    The user may have read the plan for minutes. A cluster that has come to match meanwhile is not part of the approval.
+    The user may read the plan for minutes. A cluster that starts to match in this time is not approved.
     """
     from gitsnap.rollback.plan import changes_since_approval
 

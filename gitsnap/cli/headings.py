@@ -1,6 +1,6 @@
-"""The line above a result that names what was looked at: the archive, the samples with their dates, the cluster.
+"""The line above a result that names its subject: the archive, the samples with their dates, the cluster.
 
-It is printed to stderr, so that a file or a pipe gets the result alone.
+The line is printed to stderr, so that a file or a pipe gets the result alone.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ def describe_sample(sample: Sample) -> str:
 
 
 def describe_cluster(info: ClusterInfo) -> str:
-    """Return the server and the context: ``the cluster https://10.0.0.1:6443 (context admin)``."""
-    return f"the cluster {info.server} (context {info.context})"
+    """Return ``the cluster https://10.0.0.1:6443 (context admin)``, or ``the folder dump``."""
+    return info.description if info.is_folder else f"the cluster {info.description}"

@@ -1,7 +1,7 @@
 """The help of the commands: options and commands in sections, and examples as lines that can be copied.
 
-typer calls these methods to write the help, and has its own words for defaults, environment variables and types. The
-help of gitsnap has the words of its own documents instead.
+typer calls these methods to write the help. They replace the words of typer for defaults, environment variables and
+types by the words of gitsnap's documents.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 _NARROW = 70
-"""In fewer columns the descriptions begin further to the left."""
+"""On a narrower terminal, the column of names is narrower."""
 _NAMES, _NAMES_IF_NARROW = 30, 20
 """The largest width of the column of names."""
 _LEAST = 20
@@ -23,7 +23,7 @@ _LEAST = 20
 _EXAMPLE = "Example: "
 _PROGRAM = "gitsnap"
 _MENTION = re.compile(rf"(?<![\w/.-])(?<!-- ){_PROGRAM} (?=[A-Za-z-])")
-"""The name of the program before a command or an option, except behind `kubectl exec … --`."""
+"""The name of the program before a command or an option, except after `kubectl exec … --`."""
 _WORD = re.compile(r"(?:'[^']*'|\S)+")
 
 
@@ -83,7 +83,7 @@ class SectionedGroup(TyperGroup):
 
 
 def described(parameter: Any, ctx: Any) -> str:
-    """Return the help text of an argument or option with its default, or with the word that it is required."""
+    """Return the help text of an argument or option, with its default or with `Required.`."""
     text = parameter.help or ""
     if parameter.required:
         return f"{text} Required."
@@ -109,7 +109,7 @@ def _write_lines(formatter: Any, lines: Iterable[str]) -> None:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    """Return the lines of a paragraph. They end between words: names such as ``--dry-run`` do not break."""
+    """Return the lines of a paragraph. Lines break between words only, not inside names such as ``--dry-run``."""
     return textwrap.wrap(text, max(width, _LEAST), break_on_hyphens=False, break_long_words=False)
 
 
@@ -152,7 +152,7 @@ def _as_called(text: str, program: str) -> str:
 
 
 def _command_lines(command: str, width: int) -> Iterator[str]:
-    """Yield the lines of a command. A backslash ends each line but the last, so that a copy of the lines can be run."""
+    """Yield the lines of a command. Each line but the last ends in a backslash, so that the lines can be copied."""
     line = ""
     for word in _words_of_options(command):
         if line and len(line) + 1 + len(word) + 2 > width:

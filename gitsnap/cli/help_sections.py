@@ -1,7 +1,7 @@
 """The section of each option in the help of a command.
 
-The order of the sections and of their options is that of the help: what is used every day comes first. A new option
-needs a place here (tests/unit/test_help.py).
+The help has the same order of sections and options: the options of everyday use come first. A new option needs a place
+here (tests/unit/test_help.py).
 """
 
 from __future__ import annotations
@@ -127,12 +127,12 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
         ),
     }
 )
-"""For each section its options, by their long names."""
+"""The options of each section, by their long names."""
 
 OF_ONE_COMMAND: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"capture": MappingProxyType({"--full": "Advanced"})}
 )
-"""For a command whose option has another meaning than elsewhere: the section of the option."""
+"""The section of an option that has another meaning in one command than in the others."""
 
 
 def arrange(command: str, options: Iterable[str]) -> dict[str, list[str]]:

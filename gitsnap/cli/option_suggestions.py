@@ -1,4 +1,4 @@
-"""The option that a user probably means by a name that a command does not have."""
+"""Suggests an option for the name of an option that a command does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEAST_SIMILARITY = 0.75
 
 _MOST = 3
 
-_ELSEWHERE = (
+_OTHER_NAMES = (
     ("--sample", "--at --date --revision --rev --tag --version --commit --from --to"),
     ("--from-sample", "--from --old --base"),
     ("--to-sample", "--to --new"),
@@ -49,10 +49,10 @@ _ELSEWHERE = (
     ("--file", "--filename --manifest"),
 )
 _SYNONYMS: dict[str, list[str]] = {}
-for _option, _words in _ELSEWHERE:
+for _option, _words in _OTHER_NAMES:
     for _word in _words.split():
         _SYNONYMS.setdefault(_word, []).append(_option)
-"""Words of other tools and of speech, and the options that have this meaning. A command has few of these options."""
+"""Names from other tools and from everyday speech -> the options with this meaning. No command has all of them."""
 
 _MISSING = {
     "--all-namespaces": "All namespaces are the default.",
@@ -74,7 +74,7 @@ def options_of(parameters: Collection[Any]) -> set[str]:
 
 
 def suggest_options(name: str, known: Collection[str]) -> list[str]:
-    """Return the options among ``known`` that have the meaning of ``name``, else begin with it, else look like it."""
+    """Return the options in ``known`` that mean the same as ``name``, else begin with it, else are similar to it."""
     written = name.lower() if len(name) > 2 else name
     meant = [option for option in _SYNONYMS.get(written, ()) if option in known]
     if meant:

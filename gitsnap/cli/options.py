@@ -18,7 +18,7 @@ from gitsnap.history.moments import FORMS
 
 _Strings = list[str] | None
 _SAMPLE = (
-    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, the newest one at a moment "
+    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, the newest at a moment "
     "(@2023-08-26T05:10Z, @2h, @yesterday, @14:30), a tag or a commit."
 )
 
@@ -93,8 +93,8 @@ Create = Annotated[
     bool,
     typer.Option(
         "--create",
-        help="Create the archive, and its storage folder, if it is missing. On a terminal gitsnap asks instead. The "
-        "first archive in an empty folder needs neither.",
+        help="Create the archive and its storage folder if they do not exist. Without this option, gitsnap asks on a "
+        "terminal. The first archive in an empty folder is created without a question.",
     ),
 ]
 Archive = Annotated[
@@ -192,7 +192,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="MOMENT",
-        help=f"Only from this moment on: {FORMS}. In UTC, unless it has a zone.",
+        help=f"Only from this moment on: {FORMS}. A time without a zone is in UTC.",
     ),
 ]
 Until = Annotated[
@@ -218,7 +218,8 @@ SveltosCli = Annotated[
     bool,
     typer.Option(
         "--sveltos-cli",
-        help="Write the values as the Sveltos CLI does. Default for `gitsnap snapshot diff` and `gitsnap show addons`.",
+        help="Write values as the Sveltos CLI does. This is the default of `gitsnap snapshot diff` and `gitsnap show "
+        "addons`.",
     ),
 ]
 Output = Annotated[terminal.Output, output_option()]
@@ -233,8 +234,8 @@ ClustersToRestore = Annotated[
     typer.Option(
         "--cluster",
         metavar="NAME",
-        help="Labels and annotations of this managed cluster: NAME, NS/NAME or capi--NAME; repeatable. To restore what "
-        "is deployed there, name the profile.",
+        help="Managed cluster whose labels and annotations to restore: NAME, NS/NAME or capi--NAME; repeatable. To "
+        "restore the add-ons of a cluster, name the profile.",
     ),
 ]
 ClusterProfiles = Annotated[_Strings, _objects_of("ClusterProfile")]
@@ -265,7 +266,7 @@ Record = Annotated[
         "--record",
         metavar="DIR",
         help="With --into-cluster: archive of that cluster for the samples before and after the rollback. --create "
-        "creates it.",
+        "creates this archive.",
     ),
 ]
 
@@ -329,10 +330,8 @@ MaxDelete = Annotated[
         "--max-delete", metavar="N", parser=whole_number(0), help="Maximum number of objects that --prune may delete."
     ),
 ]
-Full = Annotated[bool, typer.Option("--full", help="Show all lines that the plan changes. Default: the first ones.")]
-NamesOnly = Annotated[
-    bool, typer.Option("--names-only", help="Show the names of the fields that change, and no lines of the objects.")
-]
+Full = Annotated[bool, typer.Option("--full", help="Show all lines that the plan changes. Default: the first lines.")]
+NamesOnly = Annotated[bool, typer.Option("--names-only", help="Show only the names of the fields that change.")]
 DecryptPlan = Annotated[
     bool, typer.Option("--decrypt", help="Show the values of Secrets and of sensitive fields in the plan.")
 ]

@@ -10,17 +10,17 @@ import typer
 from gitsnap.cli.terminal import Output
 from gitsnap.core.errors import UsageError
 
-_EVERY = (Output.TABLE, Output.JSON, Output.YAML)
+_COMMON = (Output.TABLE, Output.JSON, Output.YAML)
 _HELP = {
     Output.WIDE: "wide: a table with more columns",
-    Output.NAME: "name: one name a line",
+    Output.NAME: "name: one name per line",
 }
 
 
-def output_option(*further: Output) -> Any:
-    """Declare --output of a command that has ``further`` formats besides table, json and yaml."""
-    formats = sorted({*_EVERY, *further}, key=list(Output).index)
-    described = "; ".join(_HELP[form] for form in further)
+def output_option(*more: Output) -> Any:
+    """Declare --output for a command with table, json, yaml and ``more`` formats."""
+    formats = sorted({*_COMMON, *more}, key=list(Output).index)
+    described = "; ".join(_HELP[form] for form in more)
     return typer.Option(
         "--output",
         "-o",

@@ -1,7 +1,7 @@
 """The sample that a rollback restores: named, or picked from a list on a terminal.
 
-A rollback adds samples, so a relative name may stand for another sample than the user means. The user is asked, and a
-script is refused.
+A rollback adds samples, so a relative name may stand for another sample than the user means. On a terminal the user is
+asked. A script gets an error.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def find_sample_to_restore(samples: Sequence[Sample], name: str, *, dry_run: boo
 
 
 def _check_not_shifted(samples: Sequence[Sample], name: str, chosen: Sample, *, dry_run: bool) -> None:
-    """Ask the user whether a name that a rollback shifted is meant. A dry run only warns.
+    """Ask the user to confirm a name that a rollback shifted. A dry run only warns.
 
     Raises RefusedError without a terminal, AbortedError if the user declines.
     """
@@ -79,7 +79,7 @@ def _check_not_shifted(samples: Sequence[Sample], name: str, chosen: Sample, *, 
 
 
 def _describe_shift(name: str, chosen: Sample, shift: ShiftedName) -> str:
-    """Say which sample a name stands for now, and which one before the rollback."""
+    """Name the sample that a name stands for now, and the sample that it stood for before the rollback."""
     past = shift.past
     kind = "undo" if past.record.undoes else "rollback"
     rollback = f"the {kind} of {past.before.time:%Y-%m-%d %H:%M:%S} UTC"
@@ -109,23 +109,23 @@ def _alternatives(name: str, chosen: Sample, shift: ShiftedName) -> str:
 
 def _pick(samples: Sequence[Sample], now: datetime) -> Sample:
     """Let the user pick a sample from a list, newest first, in pages. Raises AbortedError if the user picks none."""
-    shown = 0
+    listed = 0
     more = True
     while True:
         if more:
-            page = range(len(samples) - shown, max(0, len(samples) - shown - _PAGE), -1)
+            page = range(len(samples) - listed, max(0, len(samples) - listed - _PAGE), -1)
             rows = [_row(len(samples) - position + 1, samples[position - 1], now) for position in page]
-            title = "samples, newest first:" if not shown else "older samples:"
+            title = "samples, newest first:" if not listed else "older samples:"
             terminal.say(f"{title}\n{render_table(_HEADER, rows, columns=max(0, terminal.width() - 2))}".rstrip())
-            shown += len(rows)
-        older = ", m for older samples" if shown < len(samples) else ""
+            listed += len(rows)
+        older = ", m for older samples" if listed < len(samples) else ""
         text = f"number of the sample to roll back to{older}, Enter to cancel"
         answer = typer.prompt(text, default="", show_default=False, err=True).strip()
         if not answer:
             raise AbortedError(f"{_UNCHANGED}: no sample was picked")
-        if answer.isdecimal() and 1 <= int(answer) <= shown:
+        if answer.isdecimal() and 1 <= int(answer) <= listed:
             return samples[-int(answer)]
-        more = answer == "m" and shown < len(samples)
+        more = answer == "m" and listed < len(samples)
         if not more:
             terminal.say(f"{answer} is not in the list")
 

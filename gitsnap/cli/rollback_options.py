@@ -28,7 +28,7 @@ class SelectionOptions:
     with_references: options.WithReferences = False
 
     def selection(self, objects: Sequence[str] = ()) -> Selection:
-        """Return the selection for a plan. ``objects`` are selected in addition, like those of --resource."""
+        """Return the selection for a plan. ``objects`` are additional values of --resource."""
         from gitsnap.rollback.plan import Selection
 
         return Selection(

@@ -83,7 +83,7 @@ class RollbackTarget:
         info = connected.info()
         if cross_cluster.cluster and cross_cluster.cluster != info.uid:
             raise WrongClusterError(
-                f"{info.server} (context {info.context}) is the cluster {info.uid}, and not {cross_cluster.cluster}",
+                f"{info.description} is the cluster {info.uid}, and not {cross_cluster.cluster}",
                 hint="Choose the right --context. Nothing was changed.",
             )
         if same_cluster:
@@ -107,8 +107,8 @@ class RollbackTarget:
         if sample.metadata.cluster != self.uid and not self.cross_cluster.cluster:
             info = self.cluster.info()
             raise WrongClusterError(
-                f"{sample.tag} is a sample of the cluster {sample.metadata.cluster}, but {info.server} "
-                f"(context {info.context}) is the cluster {self.uid}",
+                f"{sample.tag} is a sample of the cluster {sample.metadata.cluster}, but "
+                f"{info.description} is the cluster {self.uid}",
                 hint=f"Choose the right --context. If the sample is to go into this cluster: --into-cluster {self.uid}",
             )
 
@@ -124,7 +124,7 @@ class RollbackTarget:
             )
 
     def confirm_record(self) -> None:
-        """Ask the user before --record becomes a new archive. Raises InputError, or see ``confirm_creation``."""
+        """Ask the user to confirm a new archive for --record. Raises InputError; see ``confirm_creation``."""
         from gitsnap.archive import check_policy_name
 
         if self.record is None and (new := self._record_folder) is not None:

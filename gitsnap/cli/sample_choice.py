@@ -1,4 +1,4 @@
-"""The sample and the period that a user names. The answer says which moment a relative time stands for, in UTC."""
+"""Finds the sample and the period that a user names. A message gives the moment of a relative time, in UTC."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gitsnap.render import wrapped
 
 
 def choose_sample(samples: Sequence[Sample], name: str, *, end: bool = True, noun: str = "sample") -> Sample:
-    """Return the sample with a name. If a moment was named, print the moment and the sample to stderr.
+    """Return the sample with a name. If the name is a moment, print the moment and the sample to stderr.
 
     ``end``: whether a day stands for its last second or its first (``history.samples.search_sample``, which also lists
-    the errors). ``noun``: what ``samples`` are.
+    the errors). ``noun``: the word for ``samples`` in messages.
     """
-    found = search_sample(samples, name, now=clock.now(), end=end)
-    if found.moment is not None:
-        later = f" The archive has no later {noun}." if found.sample == samples[-1] else ""
-        moment = format_moment(found.moment)
-        text = f"{name} is {moment}. The newest {noun} at that time: {found.sample.tag}.{later}"
+    match = search_sample(samples, name, now=clock.now(), end=end)
+    if match.moment is not None:
+        later = f" The archive has no later {noun}." if match.sample == samples[-1] else ""
+        moment = format_moment(match.moment)
+        text = f"{name} is {moment}. The newest {noun} at that time: {match.sample.tag}.{later}"
         terminal.say(wrapped(text, terminal.width()))
-    return found.sample
+    return match.sample
 
 
 def choose_period(since: str, until: str) -> Period:
@@ -32,9 +32,9 @@ def choose_period(since: str, until: str) -> Period:
 
 
 def say_period(samples: Sequence[Sample], period: Period, policy: str = "") -> None:
-    """Print the limits of a period and the samples in it to stderr, or the nearest samples if it has none.
+    """Print the limits of a period and its samples to stderr, or the nearest samples if the period has none.
 
-    ``policy``: of the samples, if there are several archives.
+    ``policy``: the policy of the samples, if there are several archives.
     """
     if period:
         text = f"{policy}{': ' if policy else ''}{describe_period(samples, period)}"

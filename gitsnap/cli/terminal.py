@@ -67,7 +67,7 @@ def print_result(text: str, *, safe: bool = False) -> None:
 
 
 def print_names(names: Iterable[str]) -> None:
-    """Print one name a line; nothing for no name."""
+    """Print one name per line. Without names, print nothing."""
     lines = [f"{one_line(name)}\n" for name in names]
     if lines:
         print_result("".join(lines))

@@ -24,7 +24,7 @@ LONGEST_PAUSE = timedelta(seconds=LATER.longest * sum(_SPREAD))
 """The longest possible pause. The time of an attempt that is further away was set while the clock was ahead."""
 
 _REQUEST = re.compile(r"\d{4}-\d\d-\d\dT\S+\s+(.*)", re.DOTALL)
-"""Another text with spaces, such as the output of ``date``, is a request without a message."""
+"""A time and a message. Any other text with spaces, such as the output of ``date``, is a request without a message."""
 
 _LONGEST_DEADLINE = 10 * 366 * 86400
 """Seconds. A starting deadline this long never passes between two times of a schedule."""
@@ -161,7 +161,7 @@ def decide(policy: Policy, state: RunState, now: datetime, *, request: str) -> D
 def message_of_request(request: str) -> str:
     """The message for the sample: the text after the time in ``2023-08-26T05:00:00Z CHG-1042: before the upgrade``.
 
-    ``""`` for a request without a message. A message that is too long is cut: it must not prevent the sample.
+    ``""`` for a request without a message. A long message is cut, because it must not prevent the sample.
     """
     match = _REQUEST.match(request)
     return match[1].strip()[:MOST_CHARACTERS] if match else ""

@@ -70,7 +70,7 @@ class ServedPolicy:
     retention_held: bool = False
     """Whether the newest run removed nothing because the clock is in doubt."""
     unreadable: bool = False
-    """Whether the archive could not be read when the Snapshot, or its storage, was new."""
+    """Whether the first reading of the archive failed."""
     spec: object = None
     """The spec that ``policy`` was read from; None before the first spec."""
 
@@ -161,10 +161,10 @@ class ServedPolicy:
     def note_unreadable(self, error: GitsnapError, now: datetime) -> None:
         """Report that the archive cannot be read, for example because the storage folder does not exist.
 
-        The Snapshot is ready again when a run takes a sample, or when spec.storage names a folder that can be read.
+        The Snapshot becomes ready when a run takes a sample, or when spec.storage names a readable folder.
         """
         _log.warning("the archive cannot be read: %s", error, extra={"policy": self.name})
-        if self.policy is None or self.policy.suspend:  # nothing is due, and the reason Suspended must last
+        if self.policy is None or self.policy.suspend:  # no sample is due, and the reason Suspended must stay
             return
         self.unreadable = True
         notice = consequence_of(error).run
@@ -213,7 +213,7 @@ class ServedPolicy:
             self.runs.request_push(now, at_once=bool(request))
         summary = run.result.summary
         complete = reports.completeness(sample.metadata, run.result.not_served)
-        self._report_doubt(complete, now)
+        self._report_suspect(complete, now)
         ready = ConditionUpdate(Condition.READY, True, Reason.COLLECTED, summary)
         if self.policy is not None and self.policy.suspend:
             ready = ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, f"{summary}; {_SUSPENDED}")
@@ -236,11 +236,11 @@ class ServedPolicy:
         if run.lag is not None:
             self.services.metrics.set_push_lag(self.name, run.lag)
 
-    def _report_doubt(self, complete: ConditionUpdate, now: datetime) -> None:
-        """Report a sample without objects, or a kind that is not served: once, not for each sample."""
+    def _report_suspect(self, complete: ConditionUpdate, now: datetime) -> None:
+        """Report a sample without objects, or a kind that is not served, but not again for each later sample."""
         known = reports.find_condition(self.status, Condition.COMPLETE)
-        doubtful = complete.reason in (Reason.NO_OBJECTS, Reason.KINDS_NOT_SERVED)
-        if doubtful and not same_json(known.get("reason"), str(complete.reason)):
+        is_suspect = complete.reason in (Reason.NO_OBJECTS, Reason.KINDS_NOT_SERVED)
+        if is_suspect and not same_json(known.get("reason"), str(complete.reason)):
             self._event(now, str(complete.reason), complete.message, warning=True)
             _log.warning("%s", complete.message, extra={"policy": self.name})
 

@@ -120,9 +120,9 @@ class Sampler:
     def take(self, policy: Policy, trigger: Trigger, *, message: str = "", cancelled: Callable[[], bool]) -> RunReport:
         """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay samples.
 
-        ``message``: the reason for the sample.
-        Each run opens a new connection, which has renewed credentials and sees newly installed kinds. Raises
-        AbortedError soon after ``cancelled`` returns True, before anything is recorded, and any other GitsnapError.
+        ``message``: the reason for the sample. Each run opens a new connection, which has renewed credentials and sees
+        newly installed kinds. Raises AbortedError soon after ``cancelled`` returns True, before anything is recorded,
+        and any other GitsnapError.
         """
         started = time.monotonic()
         self.check(policy)  # again: somebody may have put a link into the volume since the Snapshot was read
@@ -144,7 +144,7 @@ class Sampler:
                 self._now(),
                 trigger,
                 require_complete=policy.require_complete,
-                allow_empty=True,  # the controller cannot be asked; the condition Complete reports it
+                allow_empty=True,  # nobody can be asked here; the condition Complete reports an empty sample
                 signer=signer,
                 message=message,
                 reading_seconds=reading_seconds(policy, self._now()),

@@ -114,7 +114,7 @@ def completeness(sample: SampleMetadata, not_served: Sequence[Kind] = ()) -> Con
             message += f"; the cluster does not serve these kinds of spec.resources: {', '.join(map(str, not_served))}"
         if not sample.objects:
             gone = f": {plural(sample.changes.deleted, 'object')} deleted since the previous sample"
-            message += f", and the cluster has no object of them{gone if sample.changes.deleted else ''}"
+            message += f", and the cluster has no object of these kinds{gone if sample.changes.deleted else ''}"
             return ConditionUpdate(Condition.COMPLETE, False, Reason.NO_OBJECTS, message)
         return ConditionUpdate(Condition.COMPLETE, True, reason, message)
     missing = any(entry.substitute is Substitute.MISSING for entry in incomplete)

@@ -150,7 +150,7 @@ EXIT_CODES: dict[int, str] = {
     18: "a remote cannot be reached, refuses the push, or has another history",
     19: "a rollback was written, and with `--wait` a cluster failed to deploy it or did not report it in time",
     20: "standard output cannot be written (a full disk); the message says what was already done",
-    EXIT_ATTENTION: "`status` found something wrong; the line says what to do",
+    EXIT_ATTENTION: "`status` found a problem; the line below it says what to do",
     22: "there is no object to record, so no sample was taken; `capture --allow-empty` takes one",
     70: "a defect of gitsnap itself; `--debug` shows the details",
     130: "interrupted, or the user declined",

@@ -45,11 +45,11 @@ EXIT_DIFFERENCES = 1
 """``gitsnap diff --exit-code`` found differences."""
 
 EXIT_INCOMPLETE = 13
-"""A sample was taken, but it may not be what the user expects: a kind or an object in it was carried forward or is
-missing, a kind is not served, or no object is left. Also: a copy of an archive lacks a part."""
+"""A sample was taken, but a kind or an object in it was carried forward or is missing, a kind is not served, or no
+object is left. Also: a copy of an archive lacks a part."""
 
 EXIT_ATTENTION = 21
-"""``gitsnap status`` found something that a person has to correct."""
+"""``gitsnap status`` found a problem that a person has to correct."""
 
 EXIT_LEFT_OUT = 16
 """A rollback was executed, but ``--skip-refused`` left out objects that differ and cannot be rolled back."""
@@ -151,7 +151,7 @@ class IncompleteError(GitsnapError):
 
 
 class EmptyError(GitsnapError):
-    """There is no object to record: the folder or the cluster may be a wrong one; nothing was written."""
+    """There is no object to record: the folder or the cluster may be the wrong one; nothing was written."""
 
 
 class RefusedError(GitsnapError):

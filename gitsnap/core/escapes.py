@@ -1,4 +1,4 @@
-"""Escapes for untrusted text: characters that act on a terminal, change the direction of writing, or are invisible."""
+"""Escapes the characters of untrusted text that act on a terminal, change the text direction, or are invisible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNSAFE = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f"
 )
-"""Characters, except LF and tab, that act on a terminal, change the direction of writing, or are invisible.
+"""Characters, except LF and tab, that act on a terminal, change the text direction, or are invisible.
 
 The joiners U+200C and U+200D are allowed, because names in Persian and emoji need them."""
 

@@ -125,6 +125,11 @@ class ClusterInfo:
     objects: int | None = None
     """The number of objects in a folder of files; None for an API server, which does not count them."""
 
+    @property
+    def description(self) -> str:
+        """``https://10.0.0.1:6443 (context admin)``, or ``the folder dump`` for a folder of files."""
+        return f"the folder {self.server}" if self.is_folder else f"{self.server} (context {self.context})"
+
 
 class Area(enum.StrEnum):
     """The top-level folders of a tree with one file for each object."""
@@ -258,7 +263,7 @@ class SampleMetadata:
     imported: str = ""
     """Of an imported sample: the folder of the old Sveltos feature."""
     message: str = ""
-    """What the user gave as the reason for the sample, such as a ticket; may have several lines."""
+    """The reason that the user gave for the sample, such as a ticket; may have several lines."""
     format: int = 1
     extra: tuple[tuple[str, str], ...] = ()
     """Keys of a later version, unchanged."""
@@ -305,27 +310,6 @@ class Sample:
         stamp = self.tag.rpartition("/")[2]
         base, suffix = stamp[:20], stamp[20:]
         return base[:10] + ":" + base[11:19].replace("-", ":") + suffix
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ForgottenSample:
-    """A sample that a user removed."""
-
-    tag: str
-    tag_id: TagId
-    time: datetime
-    """When the sample was removed: UTC, in whole seconds."""
-    user: str = ""
-    """The user of the operating system, ``""`` if unknown."""
-    message: str = ""
-    """The reason that the user gave."""
-
-    @property
-    def removal(self) -> str:
-        """``by alice on 2026-01-01 12:00:00 UTC: CHG-1042``."""
-        by = f"by {self.user} " if self.user else ""
-        reason = f": {self.message}" if self.message else ""
-        return f"{by}on {self.time:%Y-%m-%d %H:%M:%S} UTC{reason}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -376,7 +360,7 @@ class ResourceSelector:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the entry selects a part of the kind's objects only."""
+        """Whether the entry selects only a part of the objects of its kind."""
         return bool(self.namespaces or self.label_selector or self.exclude_namespaces or self.exclude_names)
 
     def covers(self, key: ObjectKey) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
     Area,
     BlobId,
@@ -19,7 +20,6 @@ from gitsnap.core.model import (
     ClusterInfo,
     CommitId,
     Consistency,
-    ForgottenSample,
     IncompleteKind,
     JsonObject,
     Kind,
@@ -304,7 +304,7 @@ class ArchiveWriter(Protocol):
     def remove(self, samples: Sequence[Sample], *, forgotten: Sequence[ForgottenSample] = ()) -> None:
         """Remove samples, all or none. The tag of the next sample records their number and a digest (docs/FORMAT.md).
 
-        ``forgotten``: the records of samples that a user removes, which that tag lists. Raises ArchiveError for the
+        ``forgotten``: the records of samples that a user removes; that tag lists them. Raises ArchiveError for the
         newest sample, ConflictError if another process changes the samples.
         """
 

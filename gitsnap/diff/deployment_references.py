@@ -1,4 +1,4 @@
-"""The references of deployments: what a profile refers to for a managed cluster, in each of two trees."""
+"""The references of deployments: the objects that a profile refers to for a managed cluster, in two trees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitsnap.sveltos.tree_view import TreeView
 
 
 class DeploymentReferences:
-    """Resolves references. Those that are the same for all clusters are resolved once."""
+    """Resolves references. A reference that is the same for all clusters is resolved once."""
 
     def __init__(self, changed: ChangedObjects) -> None:
         self._changed = changed
@@ -18,7 +18,7 @@ class DeploymentReferences:
         self._resolved: dict[tuple[bool, ObjectKey, ClusterRef | None], list[Reference]] = {}
 
     def of(self, side: TreeView, profile: ObjectKey, cluster: ClusterRef) -> list[Reference]:
-        """Return the references of a profile for a cluster, without those that cannot be resolved or compared."""
+        """Return the references of a profile for a cluster that can be resolved and compared."""
         written = self._read(side, profile)
         if written is None:
             return []
@@ -32,7 +32,7 @@ class DeploymentReferences:
         return self._resolved[slot]
 
     def depend_on_clusters(self, profile: ObjectKey) -> bool:
-        """Return whether the references of a profile may differ from cluster to cluster, in one of the trees."""
+        """Return whether the references of a profile differ from cluster to cluster in one of the trees."""
         written = (self._read(side, profile) for side in self._changed.sides)
         return any(references is not None and references.depend_on_clusters for references in written)
 

@@ -23,7 +23,7 @@ from gitsnap.sveltos.matching import ClusterRef, Selection
 from gitsnap.sveltos.tree_view import TreeView
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_!-]*")
-"""Words that YAML never writes with escapes. A server accepts no other label keys."""
+"""Words that YAML never escapes. A server accepts no other label keys."""
 
 
 def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]) -> list[ManagementRow]:
@@ -88,11 +88,11 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[Change]
 
 
 def _terms(before: TreeView, after: TreeView, clusters: Iterable[ClusterRef]) -> frozenset[str]:
-    """Return the words of which a profile contains one if its rules may select one of the clusters on one side only.
+    """Return words, one of which is in every profile that selects one of the clusters on one side only.
 
-    These are the changed label keys, and words of fields that do not name label keys: a profile may name sets. For a
-    cluster that one side lacks, they are all label keys, the name of the cluster, and the operators that a missing
-    label meets. The text form of selectors has ``!`` and ``notin`` for these.
+    The words are the changed label keys, and the fields that name sets. For a cluster that one side lacks, the words
+    are all label keys, the name of the cluster, and the operators that match a missing label, which are ``!`` and
+    ``notin`` in the text form of selectors.
     """
     terms = {"setRefs", "clusterSetRefs"}
     for cluster in clusters:
@@ -105,7 +105,7 @@ def _terms(before: TreeView, after: TreeView, clusters: Iterable[ClusterRef]) ->
 
 
 def _profiles_reading(terms: Collection[str], side: TreeView) -> Iterator[tuple[ObjectKey, JsonObject]]:
-    """Yield the profiles that contain one of some words. All profiles, if a word may be written in another way."""
+    """Yield the profiles that contain one of the terms; all profiles if YAML may write a term with escapes."""
     encoded = [term.encode() for term in terms]
     is_plain = all(map(_PLAIN.fullmatch, terms))
     for kind in kinds.PROFILE_KINDS:

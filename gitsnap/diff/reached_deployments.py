@@ -1,4 +1,4 @@
-"""The deployments that a change can reach, found without reading the profiles and sources that it cannot reach.
+"""Finds the deployments that a change can reach, without reading the profiles and sources that it cannot reach.
 
 A change reaches a deployment through the profile, through an object that the profile refers to for this cluster, or
 through the cluster itself.
@@ -111,12 +111,12 @@ class ReachedDeployments:
         return templated
 
     def _rendered_sources(self, contents: Iterable[bytes]) -> Iterator[str]:
-        """Yield the names of the sources that are templates and that one of the contents may name."""
+        """Yield the names of the sources that are templates and that one of the contents may contain."""
         words = frozenset[bytes]().union(*map(words_of, contents))
         for kind in kinds.REFERENCED_KINDS - self._changed.excluded:
             for path in self._after.paths(kind):
                 file_name = path.rpartition("/")[2].encode().removesuffix(b".yaml")
-                if file_name not in words and b"%" not in file_name:  # the name of such a file is encoded
+                if file_name not in words and b"%" not in file_name:  # a name with % is encoded
                     continue
                 content = self._after.content_at(path)
                 if any(mark in content for mark in _MARKS) and (key := self._after.key_at(path)) is not None:
@@ -132,7 +132,7 @@ def clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:
 
 
 def deployed_among(side: TreeView, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> frozenset[ClusterRef]:
-    """Return ``clusters_of`` among ``clusters``. Most often this reads fewer files."""
+    """Return the clusters of ``clusters_of`` that are in ``clusters``. This usually reads fewer files."""
     if profile.kind in kinds.PROFILE_KINDS:
         return side.reported_among(profile, clusters)
     document = side.get(profile)

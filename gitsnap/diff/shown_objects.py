@@ -1,6 +1,6 @@
-"""Two versions of an object as a text shows them: archives as their files, marks in place of hidden values.
+"""Two versions of an object for a text: archives as their files, marks in place of hidden values.
 
-Two marks of one field are equal exactly if the values are equal, so that a diff shows which values change.
+The marks of a field are equal if and only if its values are equal, so that a diff shows which values change.
 """
 
 from __future__ import annotations
@@ -85,5 +85,5 @@ def _texts_by_field(
 
 
 def _text(value: Any) -> str:
-    """Return a value as JSON, equal exactly for equal values (``same_json``)."""
+    """Return a value as JSON. Texts are equal if and only if the values are equal (``same_json``)."""
     return json.dumps(value, sort_keys=True)

@@ -30,7 +30,7 @@ _Path = tuple["_Path", int, int, int] | None
 
 
 class LineDiff:
-    """The differing lines of two texts. None has no lines."""
+    """The lines in which two texts differ. A text that is None has no lines."""
 
     def __init__(self, before: str | None, after: str | None) -> None:
         self._old, self._new = _lines(before), _lines(after)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import ForgottenSample, TagId
+from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import TagId
 from gitsnap.format.trailers import decode_text, encode_text, percent_encode
 
 _REMOVAL, _SAMPLE = "Forgotten", "Forgotten-Sample"
@@ -35,7 +36,7 @@ def forgotten_lines(samples: Iterable[ForgottenSample]) -> tuple[tuple[str, str]
 
 
 def parse_forgotten(lines: Iterable[tuple[str, str]]) -> tuple[ForgottenSample, ...]:
-    """The inverse of ``forgotten_lines``, from the further keys of a tag. Lines that are not valid are ignored."""
+    """The inverse of ``forgotten_lines``, from the additional keys of a tag. Invalid lines are ignored."""
     samples = []
     removal: re.Match[str] | None = None
     for key, value in lines:
@@ -63,7 +64,7 @@ def forgotten_from_bytes(content: bytes) -> tuple[ForgottenSample, ...]:
     if first != _FORMAT or forgotten_lines(samples) != tuple(pairs):
         raise ArchiveError(
             "the record of forgotten samples is damaged, or was written by a newer gitsnap",
-            hint="Use a newer gitsnap, or look at it with `git show refs/gitsnap/forgotten/BRANCH`.",
+            hint="Use a newer gitsnap. `git show refs/gitsnap/forgotten/BRANCH` shows the record.",
         )
     return samples
 

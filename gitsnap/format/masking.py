@@ -147,7 +147,7 @@ def sensitive_values(document: JsonObject, fields: Iterable[SensitiveField]) -> 
 def replace_sensitive_values(
     document: JsonObject, fields: Iterable[SensitiveField], replace: Callable[[tuple[str, ...], Any], Any]
 ) -> JsonObject:
-    """An object with other values in sensitive fields. ``replace`` gets the steps of a value, and the value."""
+    """An object with new values in sensitive fields. ``replace`` returns a new value for the steps and the value."""
     kind = Kind.of(document)
     own = [field for field in fields if field.kind == kind]
     return _changed(document, own, lambda _path, steps, value: replace(steps, value))

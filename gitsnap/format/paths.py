@@ -42,9 +42,9 @@ def key_of(path: str) -> ObjectKey | None:
 
 
 def shown_key(path: str) -> ObjectKey | None:
-    """The key of an object below an area's folder, for people: exact, except for a name that is longer than 255 bytes.
+    """The key of an object below an area's folder, for messages. The key is exact unless the name has over 255 bytes.
 
-    None for a path that ``path_of`` never returns: of a file that gitsnap did not write.
+    None for the path of a file that gitsnap did not write.
     """
     parts = path.removesuffix(EXTENSION).split("/")
     if len(parts) != 3:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from gitsnap.core.errors import UsageError
 
 MOST_CHARACTERS = 4000
-"""Every command that lists samples reads the messages of all of them."""
+"""A limit, because every command that lists samples reads the messages of all samples."""
 
 
 def check_message(text: str) -> str:
-    """Return the message to record: without white space at its ends, and with LF at the end of lines.
+    """Return the message to record: without white space at both ends, and with LF as the line break.
 
     Raises UsageError for an empty message and for a long one.
     """

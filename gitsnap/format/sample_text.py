@@ -234,10 +234,9 @@ def commit_message(
 ) -> str:
     """The message of a commit: a subject, the reason, the changed files with the manager of each, and the counts.
 
-    ``reason`` is the message of the sample, which may be any text. Its lines are indented, so that no reader takes one
-    of them for a trailer or for a changed file.
-    ``marks`` names the changed settings of the tree (``scope``, ``rules``, ``secrets``): such a commit has more than
-    changes of the configuration.
+    ``reason`` is the message of the sample, which may be any text. Its lines are indented, so that no reader takes a
+    line for a trailer or for a changed file. ``marks`` names the changed settings of the tree (``scope``, ``rules``,
+    ``secrets``): such a commit has more than changes of the configuration.
     """
     own = [change for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
     actions = Counter(change.action for change in own)

@@ -66,12 +66,12 @@ def format_trailers(lines: Iterable[tuple[str, str]]) -> str:
 
 
 def _without_marks(value: str) -> str:
-    """A value that does not contain the beginning of a signature, at which a reader ends the message of a tag."""
+    """Encode the beginning of a signature in a value: readers end the message of a tag at a signature."""
     return value.replace("-----BEGIN", "%2D----BEGIN")
 
 
 def encode_text(text: str) -> str:
-    """Percent-encode a text of words: everything but printable ASCII, and ``%``.
+    """Percent-encode a text: everything but printable ASCII, and ``%``.
 
     Spaces are kept, unless the text begins or ends with white space.
     """

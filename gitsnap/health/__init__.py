@@ -1,7 +1,6 @@
-"""Checks of an archive and of everything around it: samples, keys, cluster, controller, remote, disk.
+"""Checks of an archive and its surroundings: samples, keys, cluster, controller, remote, disk.
 
-A check reads and changes nothing. A check that could not look at its subject says so and is not a success
-(DESIGN.md §14).
+A check changes nothing. If a check cannot look at its subject, the result is NOT_CHECKED and not OK (DESIGN.md §14).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ class State(enum.StrEnum):
     WRONG = "wrong"
     """A person has to do something; the hint says what."""
     NOT_CHECKED = "not checked"
-    """The subject could not be looked at, or there was nothing to look at."""
+    """The check could not look at its subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Check:
     state: State
     message: str
     hint: str = ""
-    """The next step, ``""`` where none is needed."""
+    """The next step, ``""`` if no step is needed."""
 
 
 @dataclass(frozen=True, slots=True)

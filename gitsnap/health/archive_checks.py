@@ -1,4 +1,4 @@
-"""Checks that need the archive and its keys, and no cluster."""
+"""The checks of an archive and its keys. They need no cluster."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 
 from gitsnap.archive import GitArchive
 from gitsnap.archive.completeness import FETCH_TAGS, is_clone_at
-from gitsnap.archive.remote import Remote
+from gitsnap.archive.remote import configured_remote
 from gitsnap.archive.remote.push import pushed_tags
-from gitsnap.core.errors import SecretsError, StorageError
+from gitsnap.core.errors import SecretsError, StorageError, UsageError
 from gitsnap.core.model import Area, Consistency, Sample, SecretsMode
 from gitsnap.core.text import age, byte_size, join_names, plural
-from gitsnap.git.process import run_git
 from gitsnap.health import Check, State
 from gitsnap.rollback import unfinished
 from gitsnap.secrets import archive_keys
@@ -39,12 +38,12 @@ def check_archive(archive: GitArchive, now: datetime, *, identities: Sequence[Pa
 
 
 def check_pushed(archive: GitArchive, samples: Sequence[Sample], url: str) -> Check:
-    """Whether the samples are at the remote, from the list of the last push. Does not connect to the remote.
+    """Whether the remote has the samples, by the record of the last push. Does not connect to the remote.
 
-    ``url`` is the remote without credentials, ``""`` where the archive and its Snapshot name none.
+    ``url`` is the remote without credentials, ``""`` if neither the archive nor its Snapshot names a remote.
     """
     if is_clone_at(archive.git_folder):
-        hint = f"`{FETCH_TAGS}` there gets newer samples; `gitsnap verify --remote URL` compares."
+        hint = f"`{FETCH_TAGS}` in this folder fetches newer samples. `gitsnap verify --remote URL` compares."
         return Check("remote", State.NOT_CHECKED, f"this folder is a clone{f' of {url}' if url else ''}", hint)
     pushed = pushed_tags(archive.git_folder)
     hint = f"`gitsnap push --snapshot {archive.policy}` pushes the samples."
@@ -53,20 +52,21 @@ def check_pushed(archive: GitArchive, samples: Sequence[Sample], url: str) -> Ch
     if not pushed:
         never = f"no sample was pushed{where} from this folder"
         if url:
-            return Check(
-                "remote", State.WRONG, never, f"`gitsnap push --snapshot {archive.policy}` pushes the samples."
-            )
+            return Check("remote", State.WRONG, never, hint)
         return Check("remote", State.OK, f"{never}: this disk has the only copy")
     if waiting:
         message = f"{plural(waiting, 'sample')} of {len(samples)} not pushed{where}"
         return Check("remote", State.WRONG, message, hint)
-    return Check("remote", State.OK, f"all samples were pushed{where}; `gitsnap verify --remote URL` asks the remote")
+    return Check("remote", State.OK, f"all samples were pushed{where}; `gitsnap verify --remote URL` checks the remote")
 
 
-def find_origin(archive: GitArchive) -> str:
-    """The URL of the remote ``origin`` without credentials; ``""`` where the archive has none."""
-    url = run_git(archive.git_folder, "config", "--get", "remote.origin.url").stdout.strip()
-    return Remote(url).shown if url else ""
+def find_remote(archive: GitArchive) -> str:
+    """The URL without credentials that `gitsnap push` would use; ``""`` if the archive has no such remote."""
+    try:
+        remote = configured_remote(archive.git_folder)
+    except UsageError:
+        return ""
+    return remote.shown if remote is not None else ""
 
 
 def _samples(archive: GitArchive, samples: Sequence[Sample]) -> Check:
@@ -82,7 +82,7 @@ def _samples(archive: GitArchive, samples: Sequence[Sample]) -> Check:
         return Check("samples", State.WRONG, f"{message}, but {missing[0].message}", f"Run `{missing[0].command}`.")
     if problems:
         names = join_names([problem.tag for problem in problems], most=_MOST_NAMED)
-        hint = f"`gitsnap verify --snapshot {archive.policy}` says more."
+        hint = f"`gitsnap verify --snapshot {archive.policy}` shows the details."
         return Check("samples", State.WRONG, f"{message}, but these tags cannot be read: {names}", hint)
     return Check("samples", State.OK, message)
 
@@ -95,7 +95,7 @@ def _newest(sample: Sample, now: datetime) -> Check:
     )
     if metadata.incomplete:
         kinds = join_names(sorted({entry.kind.name for entry in metadata.incomplete}), most=_MOST_NAMED)
-        hint = f"`gitsnap list --wide` says why; check the rights of the user who captures for {kinds}."
+        hint = f"`gitsnap list --wide` shows the reason. Check the rights of the user who captures for {kinds}."
         return Check("newest", State.WRONG, f"{message}, incomplete: {kinds} could not be read", hint)
     if metadata.consistency is Consistency.PER_KIND:
         message += ", not read at one instant"
@@ -115,8 +115,10 @@ def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path]) ->
         if keeper is None or info.mode is SecretsMode.REDACT:
             return Check("Secrets", State.OK, f"{described}: fingerprints only, their values cannot be restored")
         if not keeper.can_unseal:
-            hint = "Give the private key with --identity, to test that somebody can decrypt."
-            return Check("Secrets", State.NOT_CHECKED, f"{described}; no private key is here to decrypt with", hint)
+            hint = "To test the decryption, give the private key with --identity."
+            return Check(
+                "Secrets", State.NOT_CHECKED, f"{described}; there is no private key here to decrypt with", hint
+            )
         for path in sorted(sealed)[:1]:
             keeper.unseal(tree.read(sealed[path]))
     except (SecretsError, StorageError) as error:

@@ -1,4 +1,4 @@
-"""Checks that need the cluster: which cluster it is, what the user may read there, and what the controller reports."""
+"""The checks that need the cluster: its identity, the rights of the user, and the reports of the controller."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LATE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class PolicyResource:
-    """The Snapshot resource of an archive, as far as a check needs it."""
+    """The Snapshot resource of an archive."""
 
     document: JsonObject | None
-    """None where the cluster has no such Snapshot."""
+    """None if the cluster has no such Snapshot."""
 
     @property
     def push_url(self) -> str:
@@ -36,8 +36,7 @@ class PolicyResource:
 
 def check_identity(info: ClusterInfo, newest: Sample | None) -> Check:
     """Whether the cluster is the cluster of the archive."""
-    name = f"the folder {info.server}" if info.is_folder else f"{info.server} (context {info.context})"
-    described = f"{name}, uid {info.uid}"
+    described = f"{info.description}, uid {info.uid}"
     if newest is None or newest.metadata.cluster == info.uid:
         return Check("cluster", State.OK, described if newest is None else f"{described}: the cluster of this archive")
     message = f"{described}: the archive belongs to the cluster {newest.metadata.cluster}"
@@ -47,7 +46,7 @@ def check_identity(info: ClusterInfo, newest: Sample | None) -> Check:
 def check_rights(cluster: Cluster, kinds: Sequence[Kind] = ()) -> Check:
     """Whether the user may list the kinds of a sample; without ``kinds``, the kinds of Sveltos.
 
-    Reads the first page of each kind. ConfigMaps and Secrets are left out: a capture reads them by name and namespace.
+    Reads the first page of each kind, except ConfigMaps and Secrets: a capture reads these by name and namespace.
     """
     listed = sorted(LISTED_KINDS & set(kinds) or LISTED_KINDS)
     denied, absent = list[str](), list[str]()
@@ -64,14 +63,16 @@ def check_rights(cluster: Cluster, kinds: Sequence[Kind] = ()) -> Check:
         hint = "Choose the context of the management cluster with --context."
         return Check("rights", State.WRONG, "the cluster serves no kind of Sveltos", hint)
     if denied:
-        hint = "A sample would be incomplete. The ClusterRole in manifests/base/rbac.yaml has the rights that it needs."
+        hint = (
+            "A sample would be incomplete. The ClusterRole in manifests/base/rbac.yaml has the rights that are needed."
+        )
         return Check("rights", State.WRONG, f"this user may not list {join_names(denied, most=_MOST_NAMED)}", hint)
     served = len(listed) - len(absent)
     return Check("rights", State.OK, f"this user may list all {plural(served, 'kind')} of Sveltos that are installed")
 
 
 def find_policy(cluster: Cluster, name: str) -> PolicyResource:
-    """The Snapshot of an archive. Raises the cluster's errors, except where the Snapshot or its kind does not exist."""
+    """The Snapshot of an archive. Raises the errors of the cluster, but not for a missing Snapshot or kind."""
     try:
         return PolicyResource(cluster.get(ObjectKey(SNAPSHOT, "", name)))
     except (KindNotInstalledError, NotFoundError):
@@ -102,9 +103,11 @@ def check_policy(name: str, policy: PolicyResource, now: datetime) -> Iterator[C
         yield Check("Snapshot", State.OK, f"{schedule}: {state}{following}")
 
 
-def not_reached(error: GitsnapError, *, asked: bool) -> Check:
-    """The check of a cluster that does not answer. ``asked``: whether the user or the environment names a cluster."""
-    return Check("cluster", State.WRONG if asked else State.NOT_CHECKED, error.message, error.hint if asked else "")
+def not_reached(error: GitsnapError, *, is_named: bool) -> Check:
+    """The check of a cluster that does not answer. ``is_named``: whether the user or the environment names it."""
+    return Check(
+        "cluster", State.WRONG if is_named else State.NOT_CHECKED, error.message, error.hint if is_named else ""
+    )
 
 
 _EVENTS = "`kubectl describe gsnap {name}` shows the events; docs/OPERATIONS.md lists the reasons."

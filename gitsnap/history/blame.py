@@ -1,4 +1,4 @@
-"""Since when an object has each of its fields, who wrote the field last, and what it was before.
+"""Finds when each field of an object got its value, who wrote the value, and the value before.
 
 The versions of an object are the commits that changed its file. They are read from the oldest to the newest.
 """
@@ -26,9 +26,9 @@ class Version:
     fields: Fields | None
     """None for a version in which the object does not exist."""
     time: datetime | None = None
-    """The time of the sample that recorded the version, UTC. None if somebody else made the commit."""
+    """The time of the sample that recorded the version, UTC. None if gitsnap did not make the commit."""
     sample: Sample | None = None
-    """The first sample with the version. None if retention removed it, or if somebody else made the commit."""
+    """The first sample with the version. None if the sample was removed, or if gitsnap did not make the commit."""
     manager: str = ""
     """The field manager that wrote the object last, ``""`` if unknown."""
     oldest: bool = False
@@ -41,9 +41,9 @@ class FieldOrigin:
 
     path: str
     value: Any
-    """The value; of a deleted field the last value."""
+    """The value; the last value of a deleted field."""
     since: Version
-    """The first version with this value; of a deleted field the first version without the field."""
+    """The first version with this value; for a deleted field, the first version without the field."""
     existed: bool = False
     """Whether the field existed before, with the value ``before``."""
     before: Any = None
@@ -57,7 +57,7 @@ class Blame:
     deleted: dict[str, FieldOrigin] = field(default_factory=dict)
 
     def add(self, version: Version) -> None:
-        """Continue with the next version."""
+        """Add the next version."""
         fields = version.fields or {}
         for path in self.present.keys() - fields.keys():
             origin = self.present.pop(path)
@@ -80,7 +80,7 @@ def blame(versions: Iterable[Version]) -> Blame:
 
 
 def read_versions(archive: CommitHistory, path: str, sample: Sample) -> Iterator[Version]:
-    """The versions of an object up to a sample, oldest first. ``path``: its file below ``configuration/``.
+    """The versions of an object up to a sample, oldest first. ``path``: the object's file below ``configuration/``.
 
     Raises ArchiveError if a version cannot be read.
     """
@@ -96,10 +96,10 @@ def read_versions(archive: CommitHistory, path: str, sample: Sample) -> Iterator
 def version_of(
     archive: CommitHistory, commit: LoggedCommit, file: LoggedFile, first_samples: Mapping[CommitId, Sample]
 ) -> Version:
-    """The version of an object that a commit has. Raises ArchiveError if the version cannot be read."""
-    found = first_samples.get(commit.id)
-    time = found.time if found is not None else commit.time
-    return Version(_read(archive, file.after, file.path), time, found, file.manager)
+    """The version of an object in a commit. Raises ArchiveError if the version cannot be read."""
+    sample = first_samples.get(commit.id)
+    time = sample.time if sample is not None else commit.time
+    return Version(_read(archive, file.after, file.path), time, sample, file.manager)
 
 
 def literal_pattern(path: str) -> str:
@@ -113,16 +113,16 @@ def _up_to(
     """The commits without those that are newer than the sample; ``commits`` are newest first."""
     reached = False
     for commit in commits:
-        found = first_samples.get(commit.id)
-        if found is not None:  # two samples may have the same time
-            reached = reached or found.order <= sample.order
-        reached = reached or (found is None and commit.time is not None and commit.time <= sample.time)
+        first = first_samples.get(commit.id)
+        if first is not None:  # two samples may have the same time
+            reached = reached or first.order <= sample.order
+        reached = reached or (first is None and commit.time is not None and commit.time <= sample.time)
         if reached:
             yield commit
 
 
 def _read(archive: CommitHistory, blob: BlobId | None, path: str) -> Fields | None:
-    """The fields of a version; None without the object. Somebody else may have committed another file in its place."""
+    """The fields of a version; None without the object. A commit made by hand may have another file in its place."""
     if blob is None:
         return None
     content = archive.read(blob)

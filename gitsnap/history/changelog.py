@@ -56,7 +56,7 @@ class ObjectPattern:
     namespace: str = ""
     name: str = ""
     meaning: Kind | None = None
-    """The kind that ``kind`` names; None if it is not known, since the archive may have had it once."""
+    """The kind that ``kind`` names; None for an unknown kind, because the archive may have had it once."""
 
     @classmethod
     def parse(cls, reference: str, names: KindNames) -> ObjectPattern:

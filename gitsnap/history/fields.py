@@ -1,7 +1,7 @@
-"""The fields of an object as a flat mapping, so that the same field is recognized in every version of the object.
+"""The fields of an object as a flat mapping, so that a field has the same path in every version of the object.
 
 An element of a list is named by its key, not by its position: a chart by its release, a document in a ConfigMap by its
-kind and name. An element that moves, or that follows an inserted element, keeps its path.
+kind and name. An element that changes its position keeps its path.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _CLEAR_NAME = re.compile(r'[^\[\]"\x00-\x1f]+')
 
 _MAX_DEPTH = 60
-"""Levels below which a value is one field, such as in a hostile document."""
+"""The deepest level that is split into fields. A hostile document may be nested deeply."""
 
 
 class _ElementKey(NamedTuple):
@@ -58,11 +58,11 @@ def fields_of(document: JsonObject) -> Fields:
     metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
     rest = {name: value for name, value in document.items() if name not in ("apiVersion", "kind", "metadata")}
     is_source = Kind.of(document).name == "ConfigMap" and not documents.is_rendered(document)
-    found = dict(_flatten("metadata", metadata, 0, _keep)) if metadata else {}
+    fields = dict(_flatten("metadata", metadata, 0, _keep)) if metadata else {}
     for name, value in rest.items():
         expand = _split_documents if is_source and name == "data" else _split_values if name == "spec" else _keep
-        found.update(_flatten(name, value, 0, expand))
-    return dict(sorted(found.items()))
+        fields.update(_flatten(name, value, 0, expand))
+    return dict(sorted(fields.items()))
 
 
 _Expand = Callable[[str, str], Any]
@@ -91,14 +91,14 @@ def _flatten(path: str, value: Any, depth: int, expand: _Expand) -> Iterator[tup
 
 
 def _member(path: str, name: str) -> str:
-    """``spec.syncMode``; a name with another character than a letter, digit, ``-`` or ``_`` is in brackets."""
+    """``spec.syncMode``; a name with characters other than letters, digits, ``-`` and ``_`` is in brackets."""
     if name.startswith(_DOCUMENT):
         return f"{path}[{_quoted(name.removeprefix(_DOCUMENT))}]"
     return f"{path}.{name}" if _PLAIN_NAME.fullmatch(name) else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
 
 
 def _quoted(name: str) -> str:
-    """The name of an element, in quotes where the end of the name would not be clear."""
+    """The name of an element, in quotes if the end of the name would not be clear."""
     return name if _CLEAR_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
@@ -106,7 +106,7 @@ def _quoted(name: str) -> str:
 
 
 def _element_names(elements: Sequence[Any]) -> list[str]:
-    """A name for each element: its key, a scalar itself, or else its position. The names are unique."""
+    """A unique name for each element: its key, the scalar itself, or else its position."""
     if all(isinstance(element, dict) for element in elements):
         names = next(filter(None, (_names_by(key, elements) for key in _ELEMENT_KEYS)), None)
         return names or [str(position) for position in range(len(elements))]
@@ -140,7 +140,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 # Texts that contain documents -----------------------------------------------------------------------------------------
 
 _DOCUMENT = "\0"
-"""Begins the name of a document; no field of a document has this character in its name."""
+"""The first character of the name of a document. No field has this character in its name."""
 
 
 def _split_documents(_path: str, text: str) -> Any:
@@ -152,14 +152,12 @@ def _split_documents(_path: str, text: str) -> Any:
     identities = [documents.identify(value) for value in values]
     if not values or None in identities:
         return text
-    names = _unique(
-        ["/".join(filter(None, (found.kind.name, found.namespace, found.name))) for found in identities if found]
-    )
+    names = _unique(["/".join(filter(None, (key.kind.name, key.namespace, key.name))) for key in identities if key])
     return {_DOCUMENT + name: _without_identity(value) for name, value in zip(names, values, strict=True)}
 
 
 def _without_identity(document: JsonObject) -> JsonObject:
-    """A document without the fields that are its name already: kind, name and namespace."""
+    """A document without the fields that are part of its path: kind, name and namespace."""
     metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
     rest = {name: value for name, value in document.items() if name not in ("kind", "metadata")}
     return {**rest, "metadata": metadata} if metadata else rest

@@ -1,4 +1,4 @@
-"""Moments as users write them: ``2h``, ``yesterday``, ``14:30``, ``2023-08-26``, and every date that gitsnap prints.
+"""Parses moments: ``2h``, ``yesterday``, ``14:30``, ``2023-08-26``, and every date that gitsnap prints.
 
 A moment without a time zone is in UTC. This module reads no clock: ``now`` is an argument.
 """
@@ -79,9 +79,9 @@ class Period:
 def parse_moment(text: str, now: datetime | None = None) -> Moment:
     """Parse a moment. It may begin with ``@``, which marks a moment among the names of samples.
 
-    ``2h`` is the second two hours before ``now``. ``14:30`` is the last time that a clock showed 14:30, ``monday`` the
-    last Monday that has begun. Without ``now``, a text that depends on the present time is not understood.
-    Raises UsageError for a text of no form, and for a date or time that does not exist.
+    ``2h`` is the second two hours before ``now``. ``14:30`` is the last time that a clock showed 14:30. ``monday`` is
+    the last Monday that has begun. Without ``now``, a text that depends on the present time is refused. Raises
+    UsageError for any other text, and for a date or time that does not exist.
     """
     words = text.strip().removeprefix("@").strip()
     if now is not None:
@@ -136,7 +136,7 @@ def _before(now: datetime, match: re.Match[str], text: str) -> Moment:
 
 
 def _is_absolute(match: re.Match[str]) -> bool:
-    """Return whether a date is named."""
+    """Return whether the text has a date."""
     return (match.groupdict().get("day") or "")[:1].isdigit()
 
 
@@ -156,9 +156,9 @@ def _on_calendar(match: re.Match[str], now: datetime | None, text: str) -> Momen
 
 
 def _date(day: str | None, time: str, now: datetime | None) -> str:
-    """Return the date of a day. None is the last day on which the clock has shown ``time``.
+    """Return the date of a day. None stands for the last day on which a clock showed ``time``.
 
-    ``now``: in the zone of the time.
+    ``now``: the present time in the zone of ``time``.
     """
     if day is not None and day[0].isdigit():
         return day

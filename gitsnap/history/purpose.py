@@ -1,4 +1,4 @@
-"""What a sample of a rollback was taken for, in words: the rollback, who asked for it, and its result."""
+"""Describes the purpose of a sample that a rollback took: the rollback, its user and its result."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from gitsnap.format import parse_record
 
 
 def purpose(sample: Sample) -> str:
-    """``before the rollback to hourly/2023-08-26T05-00-00Z by alice``; ``""`` for a sample of no rollback."""
+    """``before the rollback to hourly/2023-08-26T05-00-00Z by alice``; ``""`` for any other sample."""
     record = parse_record(sample.metadata.extra)
     if record is None or sample.metadata.trigger not in (Trigger.BEFORE_ROLLBACK, Trigger.AFTER_ROLLBACK):
         return ""
     when = "before" if sample.metadata.trigger is Trigger.BEFORE_ROLLBACK else "after"
-    what = f"the undo of {record.undoes}" if record.undoes else f"the rollback to {record.target}"
+    action = f"the undo of {record.undoes}" if record.undoes else f"the rollback to {record.target}"
     users = " as ".join(filter(None, (record.user, record.cluster_user)))
     by = f" by {users}" if users else ""
     result = f": {record.result}" if record.result and record.result != "done" else ""
-    return f"{when} {what}{by}{result}"
+    return f"{when} {action}{by}{result}"

@@ -83,7 +83,7 @@ def search_sample(
     after ``@`` may be relative, such as ``@2h`` or ``@yesterday``; a relative time needs no ``@``.
 
     ``end``: whether a day after ``@`` stands for its last second (the newer side of a comparison, or a sample to show)
-    or for its first second (the older side). The same holds for an hour and a minute.
+    or for its first second (the older side). The same applies to an hour and a minute.
 
     Raises NotFoundError with the nearest samples, UsageError for a date that does not exist, and ArchiveError for a
     relative name if samples may be missing.
@@ -129,10 +129,10 @@ def is_relative(name: str, *, now: datetime) -> bool:
 
 
 def is_sample_name(word: str) -> bool:
-    """Return whether a word has the form of a name that find_sample accepts, or nearly so, and not that of an object.
+    """Return whether a word has the form of a sample, even with small mistakes, and not the form of an object.
 
-    The last part of a tag is a time with capitals, and the other parts have none: no kind that is written with capitals
-    and no name of a ConfigMap, Secret or custom resource looks like a tag.
+    The last part of a tag is a time with capital letters, and the other parts have no capital letters. No kind with
+    capital letters, and no name of a ConfigMap, Secret or custom resource, has this form.
     """
     if ".." in word:
         return False
@@ -145,7 +145,7 @@ def is_sample_name(word: str) -> bool:
 
 
 def is_moment(word: str) -> bool:
-    """Return whether a word is a time that ``@`` may precede, such as ``2h``."""
+    """Return whether a word is a time that may follow ``@``, such as ``2h``."""
     try:
         parse_moment(word, datetime(2000, 1, 2, tzinfo=UTC))
     except UsageError:
@@ -154,7 +154,7 @@ def is_moment(word: str) -> bool:
 
 
 def _parse_name(name: str, now: datetime | None) -> Moment | None:
-    """Return the moment that a name without ``@`` stands for. None if it is the name of no moment.
+    """Return the moment that a name without ``@`` stands for. None if the name is not a moment.
 
     Raises UsageError for a date that does not exist. A tag is a name, not a moment.
     """
@@ -211,7 +211,7 @@ def _has_name(sample: Sample, name: str) -> bool:
 
 
 def _newest_at(samples: Sequence[Sample], name: str, moment: Moment, *, end: bool) -> FoundSample:
-    """Return the newest sample at the last second of a moment or before it; with ``end`` False, at the first second."""
+    """Return the newest sample until the last second of a moment, or until the first second if ``end`` is False."""
     time = moment.last if end else moment.first
     newest = _until(samples, time)
     if newest is None:
@@ -223,14 +223,14 @@ def _newest_at(samples: Sequence[Sample], name: str, moment: Moment, *, end: boo
 
 
 def _until(samples: Sequence[Sample], time: datetime) -> Sample | None:
-    """Return the newest sample at a time or before it, None if there is none."""
+    """Return the newest sample that is not after a time. None if there is none."""
     if isinstance(samples, TimeIndexed):
         return samples.until(time)
     return next((sample for sample in reversed(samples) if sample.time <= time), None)
 
 
 def describe_period(samples: Sequence[Sample], period: Period) -> str:
-    """Return a line with the limits of a period, and the samples in it or, if there are none, the nearest ones.
+    """Return a line with the limits of a period and its samples, or the nearest samples if the period has none.
 
     ``from 2023-08-26 05:10:00 UTC: 2 samples, 2023-08-26:05:20:00 to 2023-08-26:05:40:00``.
     """
@@ -264,7 +264,7 @@ def _find_by_moment(samples: Sequence[Sample], name: str, moment: Moment) -> Sam
 
 
 def newest_names(samples: Sequence[Sample]) -> str:
-    """Name the newest samples, for the hint of an error."""
+    """Return a hint that names the newest samples."""
     return f"The newest samples: {_names(samples[-_MAX_SUGGESTIONS:])}. `gitsnap list` shows all."
 
 
@@ -331,14 +331,14 @@ def find_object(tree: Tree, reference: str, *, namespaces: Sequence[str] = ()) -
     names = KindNames.of_tree(tree)
     kinds = names.kinds_named(word)
     of_name = list_objects(tree, kinds=kinds, name=name)
-    matching = [held for held in of_name if not (own_namespace or namespaces) or held.key.namespace in within]
+    matching = [obj for obj in of_name if not (own_namespace or namespaces) or obj.key.namespace in within]
     if len(matching) == 1:
         return matching[0]
     if matching:
-        written = ", ".join(map(_written, sorted(held.key for held in matching)))
-        raise NotFoundError(f"{reference} is ambiguous: {written}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
+        paths = ", ".join(key.path for key in sorted(candidate.key for candidate in matching))
+        raise NotFoundError(f"{reference} is ambiguous: {paths}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
     _check_not_missing(tree, reference, kinds)
-    of_kind = [held.key for held in list_objects(tree, kinds=kinds)]
+    of_kind = [obj.key for obj in list_objects(tree, kinds=kinds)]
     if not of_kind:
         raise NotFoundError(f"the sample has no {reference}", hint=_kinds_hint(tree, names, word, kinds))
     similar = (key.namespaced_name if own_namespace else key.name for key in of_kind)
@@ -346,13 +346,8 @@ def find_object(tree: Tree, reference: str, *, namespaces: Sequence[str] = ()) -
     raise NotFoundError(f"the sample has no {reference}", hint=hint)
 
 
-def _written(key: ObjectKey) -> str:
-    """Return an object as a user may name it, ``ConfigMap/default/database``."""
-    return f"{key.kind}/{key.namespaced_name}"
-
-
 def _kinds_hint(tree: Tree, names: KindNames, word: str, kinds: Collection[Kind]) -> str:
-    """Return the hint for a kind of which the sample has no object. ``kinds``: the kinds that the word names."""
+    """Return the hint if the sample has no object of a kind. ``kinds``: the kinds that the word names."""
     listed = f"Its kinds: {', '.join(sorted(map(str, kinds_of_tree(tree))))}"
     if kinds:
         return f"{listed}. It has no object of the kind {' or '.join(sorted(map(str, kinds)))}."

@@ -1,7 +1,7 @@
-"""Finds when a text came into the values of fields, and when it went.
+"""Finds when a text appeared in the values of fields, and when it disappeared.
 
-git finds the files that ever had a word of the text. Then the versions of these files are compared field by field, so
-that a text which moves to another field is found too. Secrets are not searched.
+git finds the files that ever had a word of the text. The versions of these files are then compared field by field, so
+that a text that moves to another field is found too. Secrets are not searched.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from gitsnap.history.changelog import CommitHistory, ObjectPattern
 from gitsnap.history.fields import Fields
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@=+-]{2,}")
-"""Text that YAML never escapes or breaks, so that git finds it in a file as it is in the value."""
+"""Text that YAML neither escapes nor breaks, so that git finds the text of the value in the file."""
 _MOST_PATTERNS = 100
-"""With more files than this, git reads the history of all files: each pattern costs time for each commit."""
+"""For more files than this, the history of all files is read: each pattern costs git time for each commit."""
 _SECRETS = re.compile(r"/Secret/")
 
 
@@ -62,7 +62,7 @@ def _order(version: Version) -> tuple[float, int]:
 
 
 def _paths(archive: CommitHistory, text: str, pattern: ObjectPattern) -> set[str]:
-    """The files that may ever have had the text: those that ever had its longest word."""
+    """The files that may have had the text: the files that ever had its longest word."""
     word = max(_WORD.findall(text), key=len, default="")
     commits = archive.log(pattern.pathspecs(), containing=word)
     return {file.path for commit in commits for file in commit.files if not _SECRETS.search(file.path)}
@@ -70,7 +70,7 @@ def _paths(archive: CommitHistory, text: str, pattern: ObjectPattern) -> set[str
 
 @dataclass(frozen=True, slots=True)
 class _ObjectVersion:
-    """A version of one file, with the object that the file holds; None for a version without an object."""
+    """A version of one file, with the key of its object; None for a version without an object."""
 
     key: ObjectKey | None
     version: Version
@@ -106,21 +106,22 @@ def _key(archive: CommitHistory, file: LoggedFile) -> ObjectKey | None:
     content = archive.read(file.after)
     try:
         return ObjectKey.of(decode_object(content, file.path))
-    except ArchiveError:  # somebody else committed another file
+    except ArchiveError:  # a commit made by hand has another file
         return None
 
 
 def _matches(versions: Sequence[_ObjectVersion], text: str, pattern: ObjectPattern, field: str) -> Iterator[Match]:
     """The periods in which fields of one file contain the text."""
     present: dict[str, Match] = {}
-    for held in versions:
-        values = _matching(held.version.fields or {}, text, field) if held.key and pattern.matches(held.key) else {}
+    for current in versions:
+        is_searched = current.key is not None and pattern.matches(current.key)
+        values = _matching(current.version.fields or {}, text, field) if is_searched else {}
         for path in [path for path, match in present.items() if not _continues(match, values)]:
             match = present.pop(path)
-            yield Match(match.key, path, match.value, match.since, held.version)
+            yield Match(match.key, path, match.value, match.since, current.version)
         for path in values.keys() - present.keys():
-            if held.key is not None:
-                present[path] = Match(held.key, path, values[path], held.version, None)
+            if current.key is not None:
+                present[path] = Match(current.key, path, values[path], current.version, None)
     yield from present.values()
 
 

@@ -1,7 +1,7 @@
-"""Kubernetes' own kinds, as every API server serves them: version, plural, scope, status and kubectl's short names.
+"""The built-in kinds of Kubernetes as API servers serve them: version, plural, scope, status and short names.
 
 The source is the discovery of kube-apiserver 1.37 (``kubectl api-resources``). Kinds that are not yet stable are left
-out. A server tells the same of custom kinds in their CustomResourceDefinitions.
+out. The CustomResourceDefinitions of a server have the same facts about custom kinds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ApiResource:
 
     resource: ResourceType
     status: bool
-    """Whether ``status`` is a subresource: then ordinary writes leave it alone."""
+    """Whether ``status`` is a subresource, which ordinary writes do not change."""
     short_names: tuple[str, ...] = ()
     """The abbreviations that kubectl accepts: ``cm``."""
 

@@ -1,7 +1,7 @@
-"""An index of objects by their labels: a label selector is evaluated for all objects at once.
+"""An index of objects by their labels, which evaluates a label selector for all objects at once.
 
-The index numbers the objects. A set of objects is an integer with the bits of their numbers, and the index has such a
-set for every label key and value. A selector is then a few logical operations on integers.
+The index numbers the objects. A set of objects is an integer with a bit for each object, and the index has such a set
+for every label key and value. To evaluate a selector takes a few logical operations on integers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LabelIndex(dict[T, Mapping[str, str]]):
         """Label key -> value -> the objects with this label."""
         self._by_namespace: dict[str, int] = {}
         self._malformed = 0
-        """The objects with a value that is not a text, as only a folder of files can have."""
+        """The objects with a label value that is not a string. Only a folder of files can have them."""
 
     def add(self, obj: T, labels: Mapping[str, str]) -> None:
         """Add an object, or replace the labels of an object."""
@@ -72,7 +72,7 @@ class LabelIndex(dict[T, Mapping[str, str]]):
     # Sets of objects --------------------------------------------------------------------------------------------------
 
     def select(self, selector: Mapping[str, Any], *, namespace: str = "") -> IndexedSet[T]:
-        """The objects whose labels a selector matches, with ``namespace`` only those of a namespace.
+        """The objects whose labels a selector matches. ``namespace`` limits them to a namespace.
 
         ``selector`` has the form of ``labelSelector`` in the Kubernetes API; an empty selector matches every object.
         """

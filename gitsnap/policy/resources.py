@@ -81,10 +81,10 @@ def canonical(selector: ResourceSelector) -> ResourceSelector:
 
 
 def parse_kind(word: str, names: KindNames, source: str) -> Kind:
-    """The kind that a word of the command line names.
+    """The kind that a word of the command line names. ``source``: the option, for messages.
 
-    An unknown kind is accepted if it is written with its group, as ``Widget.example.com``: it may be installed later.
-    Raises InputError for any other unknown kind, UsageError for an ambiguous one; ``source`` names it in messages.
+    An unknown kind with its group, such as ``Widget.example.com``, is accepted: it may be installed later. Raises
+    InputError for any other unknown kind, UsageError for an ambiguous kind.
     """
     kind = names.kind_named(word)
     if kind is not None:
@@ -102,7 +102,7 @@ def parse_kind(word: str, names: KindNames, source: str) -> Kind:
 def parse(text: str, names: KindNames) -> ResourceSelector:
     """Parse a selector of the command line: ``KIND[.GROUP] [in NAMESPACES] [with LABELS]``.
 
-    Namespaces are separated by commas; ``!`` before a namespace excludes it. ``names`` explain the kind. Raises
+    Namespaces are separated by commas; ``!`` before a namespace excludes it. ``names``: the known kinds. Raises
     InputError, and UsageError for an ambiguous kind.
     """
     match = _ENTRY.fullmatch(text.strip())

@@ -106,7 +106,7 @@ def _scheduled(ordered: Sequence[Sample]) -> list[Sample]:
 
 
 def refusals(samples: Iterable[Sample], *, marked: Collection[str] = ()) -> dict[str, str]:
-    """The samples that even a user must not remove: tag -> reasons. ``marked``: as for ``decide``."""
+    """The samples that a user must not remove either: tag -> reasons. ``marked``: as for ``decide``."""
     ordered = sorted(samples, key=lambda sample: sample.order)
     reasons: dict[str, list[str]] = defaultdict(list)
     for sample, reason in _needed(ordered, marked):

@@ -80,7 +80,7 @@ def _read_by_gitsnap(kind: Kind) -> Iterator[str]:
 
 
 def parse(text: str, names: KindNames) -> SensitiveField:
-    """Parse a field of the command line: ``KIND[.GROUP] PATH``. ``names`` explain the kind.
+    """Parse a field of the command line: ``KIND[.GROUP] PATH``. ``names``: the known kinds.
 
     Raises InputError, and UsageError for an ambiguous kind.
     """

@@ -11,11 +11,11 @@ from gitsnap.render.text import shortened
 
 _MOST = 10
 _SIGNS = {"deleted": "-", "modified": "~", "added": "+"}
-"""The sign of each action. The lines have this order, so that a deletion is not hidden by many new objects."""
+"""The sign of each action. Lines are in this order, so that many new objects do not hide a deletion."""
 
 
 def changed_lines(changed: Iterable[tuple[str, ObjectKey]], *, more: str) -> list[str]:
-    """Return a line for each of the first changed objects, and the number of the others.
+    """Return a line for each of the first changed objects, and a line with the number of the others.
 
     ``changed``: pairs of an action (``added``, ``modified``, ``deleted``) and an object. ``more``: the command that
     shows all changes.

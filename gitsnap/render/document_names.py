@@ -1,6 +1,6 @@
-"""The name of the document that a line of an object belongs to, for objects that hold manifests, such as ConfigMaps.
+"""Names the document around a line of an object that holds manifests, such as a ConfigMap.
 
-The lines are read as text, as git reads the name of a function for the header of a hunk: nothing depends on the name.
+The lines are read as text, as git finds the name of a function for the header of a hunk. The name is for readers only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _INDENT = " " * 4
 """The archive indents the lines of a text in ``data`` by four spaces, and its key by two."""
 _FIELD = re.compile(rf"{_INDENT}(?:kind: (?P<kind>\S+)|  (?:name: (?P<name>\S+)|namespace: (?P<namespace>\S+)))$")
 _MOST_LINES = 2_000
-"""How far the beginning of a document is searched."""
+"""How many lines are searched for the beginning of a document."""
 
 
 def document_of_hunk(hunk: Sequence[str], old: Sequence[str], new: Sequence[str]) -> str:
-    """The document in which a hunk has its first change: ``Service test/redis``; ``""`` if it is not in a manifest.
+    """The document with the first change of a hunk: ``Service test/redis``; ``""`` outside of a manifest.
 
     ``hunk`` begins with its header; ``old`` and ``new`` are the lines of both texts.
     """
@@ -47,7 +47,7 @@ def _inside(line: str) -> bool:
 
 
 def _name(document: Sequence[str]) -> str:
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     in_metadata = False
     for line in document:
         if line.startswith(_INDENT) and not line.startswith(f"{_INDENT} "):
@@ -55,8 +55,8 @@ def _name(document: Sequence[str]) -> str:
         if match := _FIELD.match(line):
             for field, value in match.groupdict().items():
                 if value and (field == "kind" or in_metadata):
-                    found.setdefault(field, value)
-    if "kind" not in found or "name" not in found:
+                    fields.setdefault(field, value)
+    if "kind" not in fields or "name" not in fields:
         return ""
-    namespace = f"{found['namespace']}/" if "namespace" in found else ""
-    return f"{found['kind']} {namespace}{found['name']}"
+    namespace = f"{fields['namespace']}/" if "namespace" in fields else ""
+    return f"{fields['kind']} {namespace}{fields['name']}"

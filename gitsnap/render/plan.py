@@ -53,9 +53,9 @@ _PAST_TENSE = {
 def plan_text(plan: Plan, *, columns: int, heading: Sequence[str] = (), changes: ChangeView | None = None) -> str:
     """The plan as text: cluster and sample, steps in order, refusals, consequences, and counts.
 
-    ``columns`` is the width of the terminal; with 0, lines are not wrapped. ``heading`` has the lines about cluster and
-    sample; without them, both are named. ``changes``: how to show the lines that change; None shows the names of the
-    fields only. The text is safe for a terminal.
+    ``columns`` is the width of the terminal; with 0, lines are not wrapped. ``heading``: the lines about cluster and
+    sample; by default one line for each. ``changes``: how to show the lines that change; None shows only the names of
+    the fields. The text is safe for a terminal.
     """
     blocks = PlanChanges(plan, changes, columns) if changes is not None else None
     heading = heading or (cluster_line(plan.cluster), f"sample:  {plan.sample}")
@@ -197,7 +197,7 @@ def _flat(text: str) -> str:
 
 
 def nothing_text(plan: Plan, *, undo: bool) -> str:
-    """Why a plan writes nothing, with what it leaves out. ``undo``: the plan is that of an undo."""
+    """Why a plan writes nothing, and the objects that it leaves out. ``undo``: whether the plan is an undo."""
     if plan.refused:
         text = f"nothing to do: {plural(len(plan.refused), 'object')} cannot be rolled back and"
         text += " is left out" if len(plan.refused) == 1 else " are left out"
@@ -206,12 +206,12 @@ def nothing_text(plan: Plan, *, undo: bool) -> str:
     else:
         text = "nothing to do: the cluster already has what was selected"
     if plan.retained:
-        stay = "object stays that" if len(plan.retained) == 1 else "objects stay that"
-        text += f"; {len(plan.retained)} {stay} the sample does not have"
+        verb = "stays" if len(plan.retained) == 1 else "stay"
+        text += f"; {plural(len(plan.retained), 'object')} that the sample lacks {verb}"
     differing = sum(len(unselected.differing) for unselected in plan.unselected)
     if differing:
         verb = "differs" if differing == 1 else "differ"
-        text += f", but {plural(differing, 'object')} beside the selection {verb}"
+        text += f", but {plural(differing, 'object')} outside the selection {verb}"
     elif plan.is_partial:
         text += "; other objects were not compared"
     return text
@@ -227,7 +227,8 @@ def question(plan: Plan) -> str:
         parts.append(f"delete {plural(deleted, 'object')}")
     if clusters:
         parts.append(f"take add-ons from {plural(len(clusters), 'managed cluster')}")
-    return f"In {plan.cluster.context} ({plan.cluster.server}): {', '.join(parts)}?"
+    place = plan.cluster.description if plan.cluster.is_folder else f"{plan.cluster.context} ({plan.cluster.server})"
+    return f"In {place}: {', '.join(parts)}?"
 
 
 # The report -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""The lines that the steps of a plan change, below each step: short by default, all lines on request.
+"""The lines that each step of a plan changes: the first lines by default, all lines on request.
 
-Lines come from objects that anybody may have written: characters that act on a terminal are escaped, and a line that is
-too long is cut around the place where it changes.
+Anybody may have written the lines of an object. Characters that act on a terminal are escaped, and a long line is cut
+around the place where it changes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ PLAN_LINES = 400
 """How many lines of a plan are shown by default, for all steps together."""
 
 _INDENT, _NARROW_INDENT = 13, 5
-"""How far lines are indented: their text stands below the text of a step, except on a narrow terminal."""
+"""The indentation of lines. Except on a narrow terminal, their text is below the text of the step."""
 _NARROW = 70
 _GAP = " ..."
-"""Stands between two hunks, and where removed lines are left out."""
+"""The mark between two hunks, and in place of removed lines that are left out."""
 _SMALLEST = 20
 """The smallest width of a line, in columns."""
 _UNLIMITED = 200
@@ -77,7 +77,7 @@ class PlanChanges:
 
     @property
     def note(self) -> str:
-        """Which steps have no lines because the plan is long; ``""`` if none."""
+        """How many steps are shown without lines because the plan is long; ``""`` for none."""
         if not self._left_out:
             return ""
         return f"the lines of {plural(self._left_out, 'step')} are not shown: --full shows all lines"
@@ -91,7 +91,7 @@ class PlanChanges:
         return [row for line in lines for row in self._rows(one_line(line), size)]
 
     def _rows(self, line: str, size: int) -> Iterator[str]:
-        """A line on as many rows of the terminal as it needs. Further rows are indented, and have no sign."""
+        """A line on the rows of the terminal that it needs. Rows after the first are indented, and have no sign."""
         first, rest = split_at(line, size) if self._columns else (line, "")
         yield self._indent + self._paint(first, line)
         while rest:
@@ -115,13 +115,13 @@ class PlanChanges:
 # The short form -------------------------------------------------------------------------------------------------------
 
 _Line = tuple[str, int]
-"""A line, and the position from which it differs from the line that it replaces or is replaced by; 0 without one."""
+"""A line, and the position of its first difference from the line on the other side; 0 if there is no such line."""
 
 
 class _ShortForm:
-    """Chooses the lines that are shown of two texts.
+    """Chooses the lines of two texts to show.
 
-    The lines have as much context as fits. If not all changed lines fit, both removed and added lines are shown.
+    Changed lines get as much context as fits. If not all changed lines fit, both removed and added lines are shown.
     """
 
     def __init__(self, texts: TextPair) -> None:
@@ -159,7 +159,7 @@ class _ShortForm:
         return lines
 
     def _gap(self, hunk: Sequence[str], *, is_first: bool) -> list[_Line]:
-        """A gap before a hunk. It names the manifest of the hunk, if this is not shown anyway."""
+        """A gap before a hunk. The gap names the manifest of the hunk, unless a line of the hunk does."""
         former, self._document = self._document, document_of_hunk(hunk, *self._sides) if self._sides else ""
         name = f"name: {re.split('[ /]', self._document)[-1]}"
         if self._document in ("", former) or any(line[1:].strip() == name for line in hunk[1:]):
@@ -168,12 +168,12 @@ class _ShortForm:
 
 
 def _lines_of_sides(texts: TextPair) -> tuple[list[str], list[str]]:
-    """The lines of both texts; none on a side that lacks the object."""
+    """The lines of both texts. A side without the object has one empty line."""
     return (texts.before or "").split("\n"), (texts.after or "").split("\n")
 
 
 def _shortened_block(block: list[_Line], space: int) -> list[_Line]:
-    """At most ``space`` lines of a block: if it has removed and added lines, some of both or none."""
+    """At most ``space`` lines of a block. A block with removed and added lines shows some of both, or no line."""
     removed = [line for line in block if line[0].startswith("-")]
     others = block[len(removed) :]
     if not removed or not others or len(block) <= space:

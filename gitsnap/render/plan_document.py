@@ -26,7 +26,7 @@ def plan_document(
 ) -> dict[str, object]:
     """The JSON document of a plan, with the report if the plan was applied.
 
-    ``message``: the reason that the samples around the rollback record. ``sample`` adds the date and the trigger of the
+    ``message``: the reason for the rollback, which its samples record. ``sample`` adds the date and the trigger of the
     sample. ``changes`` adds the lines that change, if all lines are requested.
     """
     document: dict[str, object] = {

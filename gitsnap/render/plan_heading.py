@@ -1,4 +1,4 @@
-"""The heading of a plan: the cluster, and the sample with its date, its age and what it was taken for."""
+"""The heading of a plan: the cluster, and the sample with its date, age and purpose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRIGGERS = {
 def heading_lines(cluster: ClusterInfo, origin: SampleOrigin, *, now: datetime, user: str, undo: bool) -> list[str]:
     """The lines about the cluster and the sample.
 
-    ``user`` is the user of the operating system. ``undo``: the plan is an undo, which needs no advice to undo.
+    ``user`` is the user of the operating system. ``undo``: whether the plan is an undo, which needs no advice to undo.
     """
     sample = origin.sample
     time = sample.time.astimezone(UTC)
@@ -35,18 +35,19 @@ def heading_lines(cluster: ClusterInfo, origin: SampleOrigin, *, now: datetime, 
 
 
 def cluster_line(cluster: ClusterInfo) -> str:
-    """``cluster: https://10.0.0.1:6443 (context production, id 6f1c…)``."""
-    return f"cluster: {cluster.server} (context {cluster.context}, id {cluster.uid})"
+    """``cluster: https://10.0.0.1:6443 (context production, id 6f1c…)``, or ``(folder, id 6f1c…)``."""
+    kind = "folder" if cluster.is_folder else f"context {cluster.context}"
+    return f"cluster: {cluster.server} ({kind}, id {cluster.uid})"
 
 
 def origin_sentences(origin: SampleOrigin, *, now: datetime, user: str, undo: bool = False) -> list[str]:
-    """What a sample was taken for, if it was taken before or after a rollback; otherwise no sentence."""
+    """The sentences about the rollback that a sample was taken before or after; none for any other sample."""
     rollback = origin.rollback
     if rollback is None:
         return []
     record = rollback.record
-    what = "undo" if record.undoes else "rollback"
-    whose = f"your {what}" if user and record.user == user else f"the {what}"
+    action = "undo" if record.undoes else "rollback"
+    whose = f"your {action}" if user and record.user == user else f"the {action}"
     by = f" by {record.user}" if record.user and record.user != user else ""
     time, today = rollback.before.time.astimezone(UTC), now.astimezone(UTC).date()
     moment = f"{time:%H:%M}" if time.date() == today else f"{time:%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""Tables in the style of the Sveltos CLI. On a terminal, sentences wrap between words; no name, date or id ever breaks.
+"""Tables in the style of the Sveltos CLI. On a terminal sentences wrap between words; names, dates and ids never break.
 
 A table that is too wide is changed in steps, until it fits: columns without a value are left out, sentences wrap, the
 frame loses its blanks, and the values of one column become headings above the rows that share them. If no table fits,
@@ -19,11 +19,11 @@ from gitsnap.render.text import width, wrap
 _PROSE = 20
 """Columns of sentences are not narrower than this, unless the table does not fit otherwise."""
 _SPACE = 2
-"""The blanks between a heading and a value beside it, and before a value below its heading."""
+"""The number of blanks between a heading and its value, and before a value below its heading."""
 
 
 class _Frame(NamedTuple):
-    """What stands before, between and after the cells of a line."""
+    """The text before, between and after the cells of a line."""
 
     left: str
     gap: str
@@ -163,8 +163,8 @@ def _line(parts: Sequence[str], sizes: Sequence[int], widths: Sequence[int], fra
 def _paragraphs(header: Sequence[str], cells: Sequence[Sequence[str]], columns: int) -> str:
     """A paragraph for each row, with the heading and the value of each cell that is not empty.
 
-    A value with a word that does not fit beside the headings begins on a line of its own. A word that is longer than
-    the line stays whole: the terminal wraps it, and a copy of it has no break.
+    A value with a word that does not fit beside the headings is on its own line. A word that is longer than the line
+    is not broken: the terminal wraps it, and a copy has no line break.
     """
     column = max(map(width, header)) + _SPACE
     texts = []

@@ -87,9 +87,9 @@ def wrapped(line: str, columns: int) -> str:
 
 
 def split_at(text: str, size: int) -> tuple[str, str]:
-    """The beginning of a text that fits into ``size`` columns, at least one character, and the rest.
+    """The beginning of a text that fits into ``size`` columns, and the rest. The beginning has at least one character.
 
-    A text of characters without width is split as well, after twice as many characters as there are columns.
+    Characters without width do not make the beginning longer than twice ``size`` characters.
     """
     end = min(_fitting(text[: 2 * size], size), 2 * size)
     return text[:end], text[end:]

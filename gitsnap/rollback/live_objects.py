@@ -40,10 +40,10 @@ def read_live(
 def read_objects(
     cluster: Cluster, objects: SampleObjects, keys: Collection[ObjectKey]
 ) -> tuple[dict[ObjectKey, JsonObject], frozenset[ObjectKey], frozenset[ObjectKey]]:
-    """Read some objects of the sample, and nothing else.
+    """Read some objects of the sample, and no other objects.
 
     Returns the live objects that differ, the keys of the objects that are exactly as in the sample, and the keys of the
-    objects that this user may not read. Objects that do not exist are in none of them.
+    objects that this user may not read. Objects that do not exist are left out.
     """
     reader = _LiveReader(cluster, objects, frozenset(keys))
     denied = reader.read_selected()

@@ -152,7 +152,7 @@ def check_identity(info: ClusterInfo, expected: str) -> None:
     """Raises WrongClusterError if a cluster does not have the expected uid; ``""`` accepts any cluster."""
     if expected and info.uid != expected:
         raise WrongClusterError(
-            f"{info.server} (context {info.context}) is the cluster {info.uid}, not {expected}",
+            f"{info.description} is the cluster {info.uid}, not {expected}",
             hint="Choose the right --context. Nothing was changed.",
         )
 

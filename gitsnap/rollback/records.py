@@ -103,7 +103,7 @@ class PastRollback:
 
     @property
     def last_former_state(self) -> Sample:
-        """The newest sample of the state that the rollback was to replace: after a failure, the sample at its end."""
+        """The newest sample of the state before the rollback: the sample after it if the rollback changed nothing."""
         return self.before if self.changed_something or self.after is None else self.after
 
 
@@ -128,7 +128,7 @@ def unfinished(samples: Sequence[Sample]) -> PastRollback | None:
 
 @dataclass(frozen=True, slots=True)
 class SampleOrigin:
-    """What a sample was taken for."""
+    """A sample and the rollback that it was taken for."""
 
     sample: Sample
     rollback: PastRollback | None = None
@@ -143,7 +143,7 @@ class SampleOrigin:
 
 
 def origin_of(sample: Sample, samples: Sequence[Sample]) -> SampleOrigin:
-    """What a sample was taken for. ``samples`` are those of its cluster, sorted, oldest first."""
+    """The rollback that a sample was taken for. ``samples``: the samples of the same cluster, oldest first."""
     past = past_rollbacks(samples)
     record = parse_record(sample.metadata.extra)
     before = record.before if record is not None else ""

@@ -128,7 +128,7 @@ class SampleObjects:
         return ""
 
     def has_key_problem(self, kind: Kind) -> bool:
-        """Whether objects of a kind have fingerprints that cannot be compared: the keys of the archive are missing."""
+        """Whether a kind has fingerprints that cannot be compared, because the keys of the archive are missing."""
         return self.masks(kind) and bool(self._key_problem)
 
     def _mask(self, document: JsonObject) -> JsonObject:

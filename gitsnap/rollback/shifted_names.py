@@ -1,7 +1,7 @@
-"""Sample names that a rollback shifted: the same command, given again, would name another sample.
+"""Detects sample names that a rollback shifted: the same command, given again, would restore another sample.
 
-A rollback adds samples. After a rollback to ``latest~1``, the name stands for the sample before the rollback: the state
-that the user left.
+A rollback adds samples. After a rollback to ``latest~1``, the name stands for the sample before the rollback, which has
+the state that the user replaced.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from gitsnap.core.model import Sample
 from gitsnap.rollback.records import PastRollback, past_rollbacks
 
 FindSample = Callable[[Sequence[Sample], datetime], Sample | None]
-"""Finds the sample that a name stands for, among samples and at a time (UTC); None if there is none."""
+"""Finds the sample that a name stands for, given the samples and the time (UTC); None if there is none."""
 
 _LONGEST_QUESTION = timedelta(minutes=15)
-"""How long before its first sample a rollback may have looked up a name: the user read the plan in the meantime."""
+"""The longest time between the lookup of a name and the first sample of the rollback: the user reads the plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftedName:
-    """A relative name that stands for a state which a rollback was to replace."""
+    """A relative name that stands for the state before a rollback."""
 
     past: PastRollback
     former: Sample | None
@@ -38,7 +38,7 @@ def find_shift(samples: Sequence[Sample], chosen: Sample, find: FindSample) -> S
     """
     for past in reversed(past_rollbacks(samples)):
         if chosen.order > past.last_former_state.order:
-            return None  # newer than every rollback that is left
+            return None  # newer than the remaining rollbacks, which are older
         position = bisect_left(samples, past.before.order, key=lambda sample: sample.order)
         earlier, began = samples[:position], past.before.time
         latest, earliest = find(earlier, began), find(earlier, began - _LONGEST_QUESTION)

@@ -1,7 +1,7 @@
-"""Finds the objects that differ from the sample beside the selection of a plan.
+"""Finds the objects outside the selection of a plan that differ from the sample.
 
-The kinds that decide matches cost no request: a plan for a profile or a cluster has listed them. Other objects are read
-if there are at most MAX_READ of them; a larger number is reported as not compared.
+The objects that decide matches need no request: a plan for a profile or a cluster has listed them. At most MAX_READ
+other objects are read. If there are more, they are reported as not compared.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from gitsnap.sveltos.matching import ClusterIndex, ClusterRef, matching_clusters
 from gitsnap.sveltos.normalize import terminating
 
 MAX_READ = 100
-"""The largest number of objects that are read to compare them. These are at most 100 requests, a second or less."""
+"""The largest number of objects that are read for the comparison: at most 100 requests, which take up to a second."""
 
 MAX_CLUSTERS = 20
-"""The largest number of selected clusters whose profiles are examined. A larger number was not named one by one."""
+"""The largest number of selected clusters whose profiles are examined. Users do not name more clusters one by one."""
 
 
 def find_unselected(
     cluster: Cluster, objects: SampleObjects, live: LiveState, selected: frozenset[ObjectKey], selection: Selection
 ) -> tuple[Unselected, ...]:
-    """Return the objects that differ beside the selection, by their relation to it.
+    """Return the objects outside the selection that differ, by their relation to the selection.
 
-    An undo selects exactly what the rollback changed, so it leaves nothing out. Objects that this user may not read are
-    not compared. Raises the other errors of the cluster.
+    An undo selects exactly the objects that the rollback changed, so the result is empty. Objects that this user may
+    not read are reported as not compared. Raises the other errors of the cluster.
     """
     if not selection.is_partial:
         return ()
@@ -52,7 +52,7 @@ def find_unselected(
 
 
 def _without_repetition(groups: Iterable[Unselected], selected: Collection[ObjectKey]) -> list[Unselected]:
-    """The groups, each without the selected objects and those of an earlier group."""
+    """The groups, each without the selected objects and without the objects of earlier groups."""
     known = set(selected)
     unique = []
     for group in groups:
@@ -65,7 +65,7 @@ def _without_repetition(groups: Iterable[Unselected], selected: Collection[Objec
 
 @dataclass(frozen=True)
 class _Candidates:
-    """The objects that may differ beside a selection, each group with all its objects in ``differing``."""
+    """The objects outside a selection that may differ. All objects of a group are in ``differing``."""
 
     objects: SampleObjects
     live: LiveState
@@ -73,7 +73,7 @@ class _Candidates:
     selection: Selection
 
     def groups(self) -> Iterator[Unselected]:
-        """Yield the groups: what the user left out, then the others, the closest relation first."""
+        """Yield the groups: the objects that options leave out, then the others, the closest relation first."""
         related = [self._referenced, self._of_profiles, self._on_clusters, self._in_namespaces]
         if self.selection.everything:  # only --except and --selector leave something out
             related = [self._referenced] if self.selection.labels else []
@@ -92,7 +92,7 @@ class _Candidates:
         keys: Iterable[ObjectKey],
         clusters: tuple[ClusterRef, ...] = (),
     ) -> Unselected:
-        """A group whose objects are selected by name. A namespace or labels restrict names, and names restrict all."""
+        """A group whose options select objects by name, which --namespace and --selector would restrict."""
         selection = self.selection
         separate = bool(selection.everything or selection.namespaces or selection.labels)
         return Unselected(relation, subject, clusters, differing=tuple(keys), is_separate=separate)
@@ -227,7 +227,7 @@ class _Comparison:
     _unread: frozenset[ObjectKey] = frozenset()
 
     def read(self, keys: Collection[ObjectKey]) -> None:
-        """Read the objects that the plan has not read, unless these are too many."""
+        """Read the objects that the plan has not read, unless there are too many."""
         needed = frozenset(key for key in keys if key not in self.live.objects and key.kind not in self.live.whole)
         self._unread = needed
         if 0 < len(needed) <= MAX_READ:
@@ -235,7 +235,7 @@ class _Comparison:
                 self._documents, self._unchanged, self._unread = read_objects(self.cluster, self.objects, needed)
 
     def compare(self, group: Unselected) -> Unselected | None:
-        """Return a group with its objects sorted into those that differ and those not compared; None without both."""
+        """Return a group with the objects that differ and the objects that were not compared; None without any."""
         if group.relation is Relation.CREATED:
             return group
         results = {key: self._differs_if_readable(key) for key in group.differing}

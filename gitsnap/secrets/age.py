@@ -316,7 +316,7 @@ def _decrypted(ciphertext: bytes, identities: Sequence[Identity]) -> bytes | Non
 
 
 def check_recipients(texts: Sequence[str]) -> None:
-    """Check recipients of new values. Raises SecretsError for a text that is no key, and for an example key.
+    """Check recipients of new values. Raises SecretsError for a text that is not a key, and for an example key.
 
     Old samples may be encrypted to such a key and can still be read.
     """

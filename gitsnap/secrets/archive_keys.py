@@ -170,7 +170,7 @@ def for_rotation(
 ) -> tuple[age.Keeper, age.Keeper]:
     """The keys of the newest sample, and the same keys with other recipients. Raises SecretsError, NotFoundError."""
     named = split_all(recipients)
-    age.check_recipients(named)  # before an error about the identities: a text that is no key is the plainer mistake
+    age.check_recipients(named)  # before any error about identities, which would hide a wrong recipient
     old = _keeper_of_newest(archive, identities)
     return old, old.with_recipients(named)
 

@@ -20,7 +20,7 @@ CLUSTER_NAME_LABEL = "projectsveltos.io/cluster-name"
 CLUSTER_TYPE_LABEL = "projectsveltos.io/cluster-type"
 K8S_VERSION_LABEL = "projectsveltos.io/k8s-version"
 HELM_RELEASE = "helm release"
-"""The resource type of a release, where other rows have that of a kind."""
+"""The resource type of a Helm release. Other resources have the resource type of their kind."""
 
 _SUMMARY_LABELS = (
     CLUSTER_NAME_LABEL,

@@ -1,4 +1,4 @@
-"""The kinds that a word of the command line names, as kubectl reads it.
+"""Finds the kinds that a word of the command line names, by the rules of kubectl.
 
 A word is the singular, the plural or a short name of a kind, in any case: ``ConfigMap``, ``configmaps``, ``cm``. The
 group may follow it: ``clusterprofiles.config.projectsveltos.io``. An API version before the group is ignored.
@@ -33,9 +33,9 @@ class KindNames:
     """The kinds that a command may mean."""
 
     present: frozenset[Kind] = frozenset()
-    """The kinds that the command looks at, such as the kinds of a sample. A word names one of them if it can."""
+    """The kinds that the command looks at, such as the kinds of a sample. They take precedence over other kinds."""
     read_definitions: Callable[[], Iterable[JsonObject]] = tuple
-    """Returns CustomResourceDefinitions. They are read only for a word that names no other kind."""
+    """Returns CustomResourceDefinitions. Called only for a word that names no present or well-known kind."""
 
     @classmethod
     def of_tree(cls, tree: Tree) -> KindNames:
@@ -44,10 +44,11 @@ class KindNames:
         return cls(kinds_of_tree(tree).union(unread), lambda: definitions_of_tree(tree))
 
     def kinds_named(self, word: str) -> frozenset[Kind]:
-        """The kinds that a word names, in the first of the three sources that has one; empty if none has one.
+        """The kinds that a word names; empty for an unknown word.
 
-        The sources are ``present``, the well-known kinds and the CustomResourceDefinitions. Several kinds have one name
-        if their groups differ. A word that is exactly the kind and the group (``Kind.__str__``) names only that kind.
+        The first source with such a kind decides: ``present``, the well-known kinds, the CustomResourceDefinitions.
+        Several kinds have the same name if their groups differ. A word that is exactly the kind and the group
+        (``Kind.__str__``) names only that kind.
         """
         for written in dict.fromkeys([word, _VERSION.sub("", word, count=1)]):
             named = frozenset(kind for kind in self.present if is_name_of(written, kind))
@@ -58,7 +59,7 @@ class KindNames:
         return frozenset()
 
     def kind_named(self, word: str) -> Kind | None:
-        """The only kind that a word names; None if it names no kind. Raises UsageError if it names several."""
+        """The kind that a word names; None for an unknown word. Raises UsageError if the word names several kinds."""
         named = sorted(self.kinds_named(word))
         if len(named) > 1:
             raise UsageError(
@@ -87,7 +88,7 @@ def known_namespaced(kind: Kind) -> bool | None:
 
 @lru_cache(maxsize=1024)
 def _names_of(kind: Kind) -> frozenset[str]:
-    """The names of a kind in lower case. Without a row, the plural follows from the API convention."""
+    """The names of a kind in lower case. A kind that is not well known has the plural of the API convention."""
     singular = kind.name.lower()
     if (row := BY_KIND.get(kind)) is not None:
         others: tuple[str, ...] = (row.plural, *row.short_names)
@@ -110,7 +111,7 @@ def _plural(singular: str) -> str:
 
 
 def possible_singulars(word: str) -> frozenset[str]:
-    """A word and, if it may be a plural by the API convention, the singulars of which it is the plural."""
+    """The word itself, and every singular whose plural by the API convention is the word."""
     stems = {word, word.removesuffix("s"), word.removesuffix("es"), f"{word.removesuffix('ies')}y"}
     return frozenset(stem for stem in stems if word in (stem, _plural(stem)))
 

@@ -34,7 +34,7 @@ class ClusterRef:
     name: str
 
     def __hash__(self) -> int:
-        """As the fields decide equality. Few clusters of different kinds have the same name."""
+        """Two fields are enough: few clusters of different kinds have the same name and namespace."""
         return hash((self.name, self.namespace))
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class ClusterRef:
 
 @lru_cache(maxsize=16384)
 def _reference(api_version: str, kind: str, namespace: str, name: str) -> ClusterRef:
-    """Cached: each cluster occurs in the status of many profiles."""
+    """The reference with these fields. Cached, because the status of many profiles names the same cluster."""
     return ClusterRef(Kind.of({"apiVersion": api_version, "kind": kind}), namespace, name)
 
 
@@ -85,7 +85,7 @@ ClusterLabels = Mapping[ClusterRef, Mapping[str, str]]
 
 
 ClusterIndex = LabelIndex[ClusterRef]
-"""ClusterLabels that answer which clusters a selector selects without comparing the labels of every cluster."""
+"""ClusterLabels that find the clusters of a selector without comparing the labels of every cluster."""
 
 Sets = Mapping[ObjectKey, JsonObject]
 """Every Set and ClusterSet, with its status where the status is known."""
@@ -200,12 +200,12 @@ def _select(
 
 
 def _collect(refs: Iterable[ClusterRef], clusters: ClusterLabels) -> AbstractSet[ClusterRef]:
-    """A set of clusters, in the form in which the sets of an index are united fast."""
+    """A set of clusters: a set of the index if ``clusters`` is an index, because unions of such sets are fast."""
     return clusters.collect(refs) if isinstance(clusters, LabelIndex) else frozenset(refs)
 
 
 def _selected_by(selector: Mapping[str, Any], clusters: ClusterLabels, namespace: str) -> AbstractSet[ClusterRef]:
-    """The clusters that a selector selects, with ``namespace`` only those of a namespace."""
+    """The clusters that a selector selects. ``namespace`` limits them to a namespace."""
     if isinstance(clusters, LabelIndex):
         return clusters.select(selector, namespace=namespace)
     return frozenset(

@@ -186,7 +186,7 @@ class TreeView:
         return self._reported_clusters[profile]
 
     def reported_among(self, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> frozenset[ClusterRef]:
-        """Return the reported clusters that are among ``clusters``. Reports that name none of them are not decoded."""
+        """Return the reported clusters that are in ``clusters``. Reports that name none of them are not decoded."""
         if profile not in self._reported_clusters:
             blob = self.inventory.get(path_of(profile))
             if clusters not in self._name_matchers:
@@ -259,7 +259,7 @@ class TreeView:
         return selects(document, side.labels_among(clusters))
 
     def labels_among(self, clusters: frozenset[ClusterRef]) -> ClusterIndex:
-        """Return those of some managed clusters that the tree has, with their labels."""
+        """Return the clusters of ``clusters`` that the tree has, with their labels."""
         if clusters not in self._labels_among:
             index = self._labels_among[clusters] = ClusterIndex()
             for cluster in clusters:

@@ -1,6 +1,6 @@
 """The references that an object writes, in the order of the table in ``reference_paths`` and of the object's lists.
 
-The rules by which Sveltos completes a reference, such as the namespace, are those of ``references``.
+``references`` has the rules by which Sveltos completes a reference, for example with a namespace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gitsnap.sveltos.reference_paths import REFERENCE_PATHS, Form, Namespace, Re
 
 @dataclass(frozen=True, slots=True)
 class WrittenReference:
-    """A reference as an object writes it, before the rules are applied."""
+    """A reference as an object writes it, before any rule is applied."""
 
     kind: Kind
     namespace: str
@@ -68,7 +68,7 @@ def read_entries(document: JsonObject) -> Iterator[Entry]:
     by = ObjectKey.of(document)
     for (first, second), rows in _ROWS.get(by.kind, ()):
         fields = document.get(first)
-        # Most fields of the table are absent from an object: one lookup skips all paths below such a field.
+        # An object lacks most fields of the table. One lookup skips all paths below a missing field.
         if not isinstance(fields, dict) or fields.get(second) is None:
             continue
         for row in rows:
@@ -79,7 +79,7 @@ def read_entries(document: JsonObject) -> Iterator[Entry]:
 
 
 def _rows_by_field(rows: Iterable[ReferencePath]) -> tuple[tuple[tuple[str, str], tuple[ReferencePath, ...]], ...]:
-    """The rows of a kind, in order, by the first two names of their paths, such as ``spec`` and ``policyRefs``."""
+    """The rows of a kind, in order, grouped by the first two names of their paths: ``spec`` and ``policyRefs``."""
 
     def field(row: ReferencePath) -> tuple[str, str]:
         first, second, *_ = _path_parts(row.path)

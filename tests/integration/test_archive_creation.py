@@ -1,4 +1,4 @@
-"""A new archive is created on purpose only, and inside an archive's folder that archive is meant."""
+"""A new archive is created only on request. In a folder inside an archive, commands use that archive."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Place:
         return {archive.policy: len(archive.samples()) for archive in list_archives(self.storage)}
 
     def git_folders(self) -> list[str]:
-        """Every git repository and every private key below the folder, from the storage on."""
+        """Every git repository and every private key below the folder."""
         paths = [*self.folder.rglob(".git"), *self.folder.rglob("identity.txt")]
         return sorted(str(path.relative_to(self.folder)) for path in paths)
 
@@ -55,7 +55,7 @@ def place(tmp_path: Path) -> _Place:
 
 
 def test_the_first_archive_needs_no_option(place: _Place) -> None:
-    """An empty storage gets the archive `manual`, or the one that is named. The message says where it is."""
+    """An empty storage gets the archive `manual`, or the archive that the user names. The message has its path."""
     done = place.capture()
 
     assert place.archives() == {"manual": 1}
@@ -112,7 +112,7 @@ def test_the_policy_of_a_manifest(place: _Place) -> None:
 
 @pytest.mark.parametrize("inside", ["", "configuration/default", ".git/refs"])
 def test_inside_an_archive_that_archive_is_meant(place: _Place, inside: str) -> None:
-    """Every command in a folder of the archive means the archive. Nothing is created in its working tree."""
+    """In a folder inside an archive, every command uses that archive. Nothing is created in its working tree."""
     place.capture("--snapshot", "hourly")
     place.capture("--snapshot", "daily", "--create")
     before = place.git_folders()
@@ -136,7 +136,7 @@ def test_inside_an_archive_that_archive_is_meant(place: _Place, inside: str) -> 
 
 
 def test_no_archive_inside_another(place: _Place) -> None:
-    """Not even with --create, and not by the demo."""
+    """Neither `capture --create` nor the demo creates an archive inside an archive."""
     place.capture("--snapshot", "hourly")
     before = place.git_folders()
     inside = place.storage / "hourly" / "configuration"
@@ -173,7 +173,7 @@ def test_a_folder_that_is_no_storage(place: _Place, storage: str, code: int, mes
 
 
 def test_the_input_of_a_capture_may_be_in_the_storage(tmp_path: Path) -> None:
-    """A folder that holds a dump only, and the dump is captured: the folder is the storage."""
+    """A folder that holds only the captured dump counts as an empty storage."""
     place = _Place(tmp_path)
     place.storage.rmdir()
 
@@ -183,7 +183,7 @@ def test_the_input_of_a_capture_may_be_in_the_storage(tmp_path: Path) -> None:
 
 
 def test_an_import_creates_no_second_archive(place: _Place) -> None:
-    """The rule is that of a capture."""
+    """The rule is the same as for a capture."""
     place.capture("--snapshot", "hourly")
     old_snapshots.write(place.folder / "old", "hourli", "2023-08-26:05:00:00")
     words = ("import", "--from", str(place.folder / "old"))
@@ -209,7 +209,7 @@ def _answer(folder: Path, answer: str, *words: str) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize(("answer", "code", "archives"), [("y", 0, ["daily", "hourly"]), ("n", 130, ["hourly"])])
 def test_a_terminal_is_asked(place: _Place, answer: str, code: int, archives: list[str]) -> None:
-    """The answer decides, and without a yes nothing is created."""
+    """The archive is created only if the answer is yes."""
     place.capture("--snapshot", "hourly")
 
     done = _answer(place.storage, answer, "capture", "--snapshot", "daily", *_FROM)
@@ -220,7 +220,7 @@ def test_a_terminal_is_asked(place: _Place, answer: str, code: int, archives: li
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder to another user")
 def test_an_archive_above_of_another_user_is_refused(place: _Place) -> None:
-    """Another user may not plant an archive in a folder above, and decide how Secrets are stored."""
+    """Another user cannot plant an archive in a parent folder and decide how Secrets are stored."""
     place.capture("--snapshot", "hourly")
     inside = place.storage / "hourly" / "work"
     inside.mkdir()

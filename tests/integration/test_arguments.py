@@ -74,7 +74,7 @@ def _samples(place: Path) -> list[str]:
 
 
 def test_kinds_of_a_capture(place: Path) -> None:
-    """The archive has the kinds that the words of `--resources` name, also a kind that only a definition tells."""
+    """The archive has the kinds that `--resources` names, including a kind that only a definition declares."""
     archive = open_archive(place, "manual")
     resources = archive.tree(archive.samples()[-1]).info.resources
 
@@ -89,7 +89,7 @@ def test_kinds_of_a_capture(place: Path) -> None:
 
 
 def test_diff_takes_samples(place: Path) -> None:
-    """Two words, a range and the options of the seed give the same answer."""
+    """Two words, a range, and the options of the Sveltos CLI give the same answer."""
     first, second, third = _samples(place)
     answers = [
         gitsnap(place, "diff", *words, "-o", "json", code=0).stdout
@@ -125,7 +125,7 @@ def test_diff_takes_samples(place: Path) -> None:
     ],
 )
 def test_show_takes_objects(place: Path, words: tuple[str, ...]) -> None:
-    """The object is named by any name of its kind, and without its namespace where that is unambiguous."""
+    """An object has any name of its kind, and needs no namespace if it is unambiguous."""
     shown = gitsnap(place, "show", *words, "-o", "json", code=0).stdout
     before = gitsnap(place, "show", "latest~2", "cm/database", "-o", "json", code=0).stdout
 
@@ -145,7 +145,7 @@ def test_show_takes_objects(place: Path, words: tuple[str, ...]) -> None:
     ],
 )
 def test_show_resolves_kinds_and_namespaces(place: Path, words: tuple[str, ...], name: str) -> None:
-    """Definitions in the sample tell short names. --namespace does not hide objects without a namespace."""
+    """Definitions in the sample declare short names. --namespace does not hide objects without a namespace."""
     if words == ("Service/only",):
         failed = gitsnap(place, "show", *words, code=4)
         assert "the sample has no Service/only" in failed.stderr
@@ -209,7 +209,7 @@ def _plan(place: Path, *words: str) -> list[tuple[str, str, str, str]]:
 
 
 def test_rollback_takes_a_sample_and_objects(place: Path) -> None:
-    """The arguments select what --sample and --resource select."""
+    """The arguments select the same objects as --sample and --resource."""
     whole = _plan(place, "--sample", "latest~2")
     database = ("update", "ConfigMap", "default", "database")
     gear = ("unchanged", "Widget.example.com", "shop", "gear")

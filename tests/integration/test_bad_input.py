@@ -396,7 +396,7 @@ def test_an_interrupt_at_the_prompt_changes_nothing(place: Path) -> None:
     output = b""
     while b"[y/N]" not in output:
         output += os.read(controller, 4096)
-    assert b"In directory (cluster): write 1 object? [y/N]" in output
+    assert b"In the folder cluster: write 1 object? [y/N]" in output
     try:
         # A signal that arrives just before the process waits for a key takes effect only with the next signal.
         for _ in range(10):

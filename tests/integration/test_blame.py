@@ -64,7 +64,7 @@ def test_the_table(place: TypedPlace) -> None:
 
 
 def test_a_value_of_a_secret_is_never_shown(place: TypedPlace) -> None:
-    """Neither the value nor its fingerprint is of use to a person; the date of the change is."""
+    """The date of the change is shown, but neither the value nor its fingerprint."""
     shown = gitsnap(place.folder, "blame", "Secret/default/password", "--storage", "storage", code=0).stdout
     assert "(secret)" in shown
     assert OLD_VALUE not in shown
@@ -81,7 +81,7 @@ def test_a_value_of_a_secret_is_never_shown(place: TypedPlace) -> None:
     ],
 )
 def test_names_that_do_not_exist(place: TypedPlace, words: tuple[str, ...], code: int, message: str) -> None:
-    """The error names what is missing, with the nearest name."""
+    """The error names the missing object or field, and the nearest name."""
     assert message in gitsnap(place.folder, "blame", *words, "--storage", "storage", code=code).stderr
 
 

@@ -74,7 +74,7 @@ def test_kinds_and_names(place: Path) -> None:
 
 
 def test_arguments(place: Path) -> None:
-    """Samples are offered until the command has enough, and objects of the sample, with the kind as it is written."""
+    """Samples are offered until the command has enough, and objects with the kind as the user writes it."""
     name = _offered(place, "gitsnap diff --snapshot hourly --from-sample ")[1]
 
     assert _offered(place, "gitsnap diff --snapshot hourly ") == ["latest", name]

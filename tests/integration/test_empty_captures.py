@@ -1,4 +1,4 @@
-"""A capture without any object: refused, or reported by the exit code, and never a quiet sample."""
+"""A capture without objects is refused, or reported by the exit code."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_folder_that_is_not_mounted(tmp_path: Path) -> None:
 
 
 def test_a_filter_that_matches_nothing(tmp_path: Path) -> None:
-    """The entry is named. A kind without a filter may well have no object."""
+    """The entry is named. A kind without a filter may have no object."""
     _write(tmp_path / "cluster", {"a.json": _SHOP})
     resources = ("ConfigMap in nope", "ConfigMap in default", "Pod", "Service with app=web")
 
@@ -124,7 +124,7 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_malformed_recipient_is_named_first(tmp_path: Path) -> None:
-    """Before any comparison with the archive, and before anything is created."""
+    """The error comes before any comparison with the archive, and before anything is created."""
     _write(tmp_path / "cluster", {"a.json": _SHOP})
     for recipient in ("foo", "ssh-ed25519 AAAA"):
         done = _capture(tmp_path, "--resources", "ConfigMap", "--recipient", recipient, code=7)

@@ -130,7 +130,7 @@ def test_kubectl_applies_the_output_of_show(api: ApiServer, shared: Path, tmp_pa
 
 @pytest.mark.parametrize("command", ["apply", "apply --server-side --force-conflicts", "create", "replace"])
 def test_no_server_takes_fingerprints_for_values(api: ApiServer, tmp_path: Path, command: str) -> None:
-    """An object with fingerprints is neither created nor changed, whether it exists or not. Others are unaffected."""
+    """An object with fingerprints is neither created nor changed. Other objects are applied."""
     suffix = command.replace(" --", "-")
     for kind in ("here", "gone"):
         metadata = {"name": f"{kind}-{suffix}", "namespace": "default"}

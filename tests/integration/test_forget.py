@@ -78,7 +78,7 @@ def test_a_message_is_shown_everywhere(shop: Path) -> None:
 
 
 def test_a_message_in_git(shop: Path) -> None:
-    """Plain `git log` shows it in the commit, and git reads no trailer out of it. `verify` finds nothing wrong."""
+    """`git log` shows the message in the commit, and git finds no trailer in it. `verify` finds nothing wrong."""
     assert "    \n        CHG-2: colour\n        Gitsnap-Trigger: schedule\n" in _git(shop, "log", "-1")
     assert set(_git(shop, "log", "--format=%(trailers:key=Gitsnap-Format,valueonly)").split()) == {"1"}
     assert _git(shop, "log", "--format=%h", "--grep", "^Gitsnap-Trigger").split() == []
@@ -93,7 +93,7 @@ def test_a_log_without_messages_has_no_column_for_them(shop: Path) -> None:
 
 
 def test_a_rollback_and_an_undo_record_their_message(shop: Path) -> None:
-    """Both samples around them have it, and the commit as well."""
+    """The samples before and after have the message, and so does the commit."""
     rolled = _json(shop, "rollback", *_OPTIONS, "--sample", "latest~2", "-m", "CHG-3", "--yes")
     undone = _json(shop, "undo", *_OPTIONS, "--message", "CHG-4", "--yes")
 
@@ -166,7 +166,7 @@ def test_forget(shop: Path) -> None:
 
 
 def test_forget_names_every_protected_sample_and_removes_none(shop: Path) -> None:
-    """The newest sample, and a marked one until the mark is removed."""
+    """The newest sample is refused, and so is a marked sample until the mark is removed."""
     _gitsnap(shop, "keep", "latest~1")
 
     refused = _gitsnap(shop, "forget", "latest~2", "latest~1", "latest", "--yes", code=14)
@@ -180,7 +180,7 @@ def test_forget_names_every_protected_sample_and_removes_none(shop: Path) -> Non
 
 
 def test_forget_warns_of_an_undo_that_becomes_impossible(shop: Path) -> None:
-    """The sample before a finished rollback may be removed, but not silently."""
+    """The sample before a finished rollback can be removed, with a warning."""
     _gitsnap(shop, "rollback", *_OPTIONS, "--sample", "latest~2", "--yes")
     before = _samples(shop)[3]["tag"]
 
@@ -198,7 +198,7 @@ def test_forget_warns_of_an_undo_that_becomes_impossible(shop: Path) -> None:
     ],
 )
 def test_errors(shop: Path, words: tuple[str, ...], code: int, error: str) -> None:
-    """A name that does not exist removes nothing, even with others that do."""
+    """If one name does not exist, no sample is removed."""
     refused = _gitsnap(shop, "forget", *words, "--yes", code=code)
 
     assert error in refused.stderr
@@ -206,7 +206,7 @@ def test_errors(shop: Path, words: tuple[str, ...], code: int, error: str) -> No
 
 
 def test_a_question_on_a_terminal(shop: Path) -> None:
-    """The user sees the samples before the question. The end of the input is no."""
+    """The user sees the samples before the question. The end of the input counts as no."""
     shown = on_terminal(shop, "forget", "latest~1", "--dry-run", columns=80, GITSNAP_STORAGE="storage")
 
     assert "CHG-2: colour …" in shown

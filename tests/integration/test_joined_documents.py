@@ -1,4 +1,4 @@
-"""The JSON of all commands names a managed cluster and a resource type in the same form: scripts can join it."""
+"""The JSON of all commands names managed clusters and resource types in the same form, so that rows can be joined."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_tables_have_the_form_of_the_documents(story: Path) -> None:
 
 
 def test_the_advice_on_raw_diff_is_a_footnote(story: Path) -> None:
-    """`diff` prints the sentence once, below the tables. `snapshot diff` has it in each row, as the Sveltos CLI."""
+    """`diff` prints the advice once, below the tables. `snapshot diff` has it in each row, as in the Sveltos CLI."""
     between = ("--from-sample", "latest~4", "--to-sample", "latest~3", "--storage", "archive")
     sentence = "use --raw-diff option to see diff"
 
@@ -109,18 +109,18 @@ def test_the_advice_on_raw_diff_is_a_footnote(story: Path) -> None:
         ("log", r"changes in the archive archive/hourly, newest first; dates in UTC"),
         ("log --cluster clusterapi-workload", r"changes on clusterapi-workload in the archive archive/hourly, .* UTC"),
         ("diff", r"comparing SAMPLE \(after-rollback\) of \S+ with SAMPLE \(manual\)"),
-        ("drift --from-dir cluster", r"comparing SAMPLE \(manual\) of \S+ with the cluster .* now"),
+        ("drift --from-dir cluster", r"comparing SAMPLE \(manual\) of \S+ with the folder .* now"),
         ("addons --sample latest", r"add-ons in SAMPLE \(manual\) of archive/hourly"),
-        ("addons --from-dir cluster", r"add-ons in the cluster cluster \(context directory\) now"),
+        ("addons --from-dir cluster", r"add-ons in the folder cluster now"),
         ("verify", r"the archive archive/hourly"),
         (
             "prune --keep-last 1 --dry-run",
-            r"what retention does with the samples of the archive archive/hourly; .* UTC",
+            r"decisions about the samples of the archive archive/hourly; .* UTC",
         ),
     ],
 )
 def test_every_table_is_headed(story: Path, words: str, heading: str) -> None:
-    """The heading names archive, samples and cluster on stderr; JSON on stdout is the document alone."""
+    """The heading on stderr names archive, samples and cluster. stdout has only the JSON document."""
     done = gitsnap(story, *words.split(), "--storage", "archive", code=0)
     document = gitsnap(story, *words.split(), "--storage", "archive", "-o", "json", code=0)
 

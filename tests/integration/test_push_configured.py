@@ -1,4 +1,4 @@
-"""`gitsnap push` without --to: the remote that the archive's git configuration names, and no cluster."""
+"""`gitsnap push` without --to uses the remote in the archive's git configuration, and no cluster."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _git(folder: Path, *words: str) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with an archive of one sample at store/p, and two empty remotes. No cluster can be reached from it."""
+    """A folder with an archive of one sample at store/p and two empty remotes, without a reachable cluster."""
     (tmp_path / "c").mkdir()
     (tmp_path / "store").mkdir()
     (tmp_path / "c" / "n.yaml").write_text("{apiVersion: v1, kind: Namespace, metadata: {name: kube-system, uid: u}}")
     for name in ("a.git", "b.git"):
         _git(tmp_path, "init", "--quiet", "--bare", name)
-    _push(tmp_path, command="capture --snapshot p --from-dir c --secrets-mode omit")
+    _push(tmp_path, command="capture --snapshot p --from-dir c --secrets-mode omit --allow-empty")
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def test_the_remote_of_the_archive(place: Path, remotes: list[str], pushed: str)
 
 
 def test_the_url_to_push_to_takes_precedence(place: Path) -> None:
-    """As in git: pushurl is for pushes."""
+    """As in git, pushurl is the URL for pushes."""
     _remotes(place, "origin=PLACE/b.git")
     _git(place / "store" / "p", "config", "remote.origin.pushurl", str(place / "a.git"))
 
@@ -86,7 +86,7 @@ def test_the_url_to_push_to_takes_precedence(place: Path) -> None:
     ],
 )
 def test_no_remote_is_known(place: Path, remotes: list[str], words: list[str], message: str) -> None:
-    """The error says how to name one. With --kubeconfig the Snapshot decides, not the archive."""
+    """The error says how to name a remote. With --kubeconfig, the Snapshot names the remote."""
     _remotes(place, *remotes)
 
     refused = _push(place, *words, code=2)
@@ -98,7 +98,7 @@ def test_no_remote_is_known(place: Path, remotes: list[str], words: list[str], m
 
 @pytest.mark.parametrize("url", ["PLACE/a.git", "../../a.git", "file://PLACE/a.git", "file:PLACE/a.git"])
 def test_a_local_repository_of_another_user(place: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its hooks would run as the user who pushes, and whoever may write the archive's volume may name it."""
+    """The hooks of the repository would run as the user who pushes, although another user wrote the configuration."""
     _remotes(place, f"origin={url}")
     owner = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
@@ -111,7 +111,7 @@ def test_a_local_repository_of_another_user(place: Path, url: str, monkeypatch: 
     "url", ["https://user:secret@example.com/a.git", "ssh://git@example.com/a.git", "example.com:a.git"]
 )
 def test_a_url_stays_as_it_is(place: Path, url: str) -> None:
-    """Nobody owns it here. A password is not shown."""
+    """A URL is used unchanged. The password is not shown."""
     _remotes(place, f"origin={url}")
 
     remote = configured_remote(place / "store" / "p" / ".git")
@@ -122,7 +122,7 @@ def test_a_url_stays_as_it_is(place: Path, url: str) -> None:
 
 
 def test_a_url_that_is_an_option_of_git(place: Path) -> None:
-    """It could name a program."""
+    """git would read the URL as an option that names a program."""
     _remotes(place, "origin=x")
     _git(place / "store" / "p", "config", "remote.origin.url", "--upload-pack=touch x;:")
 

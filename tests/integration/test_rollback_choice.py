@@ -35,7 +35,7 @@ def _dates(place: TypedPlace) -> list[str]:
 
 
 def test_the_same_command_twice_is_refused(place: TypedPlace) -> None:
-    """The message names what the name is now and what it was. A date and a dry run go on."""
+    """The message has the sample of the name now and before. A date and a dry run are not refused."""
     place.run(f"{_DATABASE} --yes")
     good, _, before, _ = _dates(place)
 
@@ -64,14 +64,14 @@ def test_the_rest_of_the_sample_by_the_same_name(place: TypedPlace) -> None:
 
 
 def test_a_rollback_that_wrote_nothing_shifts_no_name(place: TypedPlace) -> None:
-    """Without a write no sample is taken, and the command can be given again and again."""
+    """Without a write no sample is taken, so the command can be repeated."""
     for _ in range(2):
         done = place.run("rollback --sample latest --yes")
         assert "nothing to do: the cluster already has what was selected" in done.stderr
 
 
 def test_a_plan_file_names_its_sample(place: TypedPlace) -> None:
-    """A plan of the name from before the rollback is applied, although the name stands for another sample now."""
+    """A plan file that was made before the rollback is applied, although the name now stands for another sample."""
     place.run("rollback --sample latest~1 --resource ConfigMap/frontend --plan-out plan.json")
     place.run(f"{_DATABASE} --yes")
 
@@ -82,7 +82,7 @@ def test_a_plan_file_names_its_sample(place: TypedPlace) -> None:
 
 @pytest.mark.parametrize("yes", [(), ("--yes",)], ids=["asks", "yes"])
 def test_the_question_on_a_terminal(place: TypedPlace, yes: tuple[str, ...]) -> None:
-    """A user is asked, also with --yes: nobody types the same line twice on purpose. `n` changes nothing."""
+    """A user is asked even with --yes, because few users repeat a rollback on purpose. `n` changes nothing."""
     place.run(f"{_DATABASE} --yes")
     before = _dates(place)[2]
 
@@ -100,7 +100,7 @@ def test_the_question_on_a_terminal(place: TypedPlace, yes: tuple[str, ...]) -> 
 
 
 def test_a_sample_is_picked_from_a_list(place: TypedPlace) -> None:
-    """Newest first, with age, trigger and changes. Other answers than a number in the list are asked again."""
+    """Samples are listed newest first, with age, trigger and changes. Invalid answers lead to a new question."""
     shown = _ask(place, "rollback", typed="3\nx\n0\n2\ny\n", code=0)
 
     good, broken = _dates(place)[:2]
@@ -112,7 +112,7 @@ def test_a_sample_is_picked_from_a_list(place: TypedPlace) -> None:
 
 
 def test_enter_cancels(place: TypedPlace) -> None:
-    """The command ends with 130, as for a question that is declined."""
+    """The exit code is 130, as for a declined question."""
     shown = _ask(place, "rollback", typed="\n", code=130)
 
     assert "nothing was changed: no sample was picked" in shown
@@ -120,7 +120,7 @@ def test_enter_cancels(place: TypedPlace) -> None:
 
 
 def test_older_samples_are_on_the_next_page(place: TypedPlace) -> None:
-    """A page has 20 samples. Numbers count on, and a sample of an earlier page can still be picked."""
+    """A page has 20 samples. Numbers continue on the next page, and a sample of an earlier page can still be picked."""
     for _ in range(19):
         place.run("capture --snapshot hourly")
 

@@ -33,7 +33,7 @@ def test_rollback_and_undo(place: TypedPlace) -> None:
 
 
 def test_a_plan_shows_values_and_what_its_sample_was_taken_for(place: TypedPlace) -> None:
-    """Values of ConfigMaps are shown and those of Secrets are not, except on request."""
+    """Values of ConfigMaps are shown. Values of Secrets are shown only on request."""
     plan = place.run("rollback --sample latest --dry-run").stdout
     assert "lines:   - in the cluster now, + as the plan writes them" in plan
     assert "             -  text: 'a: 2'\n             +  text: 'a: 1'\n" in plan.replace('"', "'")
@@ -57,7 +57,7 @@ def test_a_plan_shows_values_and_what_its_sample_was_taken_for(place: TypedPlace
 
 
 def test_a_sensitive_field_that_was_named_after_the_sample(place: TypedPlace) -> None:
-    """The plan hides the values that samples are to hide now, although the old sample does not."""
+    """The plan hides the fields that new samples hide, even if the old sample does not hide them."""
     place.run("capture --snapshot hourly --sensitive-field 'ConfigMap data.text'")
     plan = place.run("rollback --sample latest~1 --dry-run --full").stdout
     assert "a: 1" not in plan

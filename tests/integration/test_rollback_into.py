@@ -85,7 +85,7 @@ def test_another_cluster_is_refused_and_the_option_named(place: _Place) -> None:
     assert "--into-cluster uid-of-stage" in place.roll_back("--yes", code=11).stderr
     wrong = place.roll_back("--yes", "--into-cluster", "uid-of-prod", *_RECORD, code=11)
 
-    assert "stage (context directory) is the cluster uid-of-stage, and not uid-of-prod" in wrong.stderr
+    assert "the folder stage is the cluster uid-of-stage, and not uid-of-prod" in wrong.stderr
     assert "--into-cluster" in place.roll_back("--yes", *_RECORD, code=2).stderr
     assert place.stage() == before
     assert not list((place.folder / "record").iterdir())
@@ -96,7 +96,7 @@ def test_the_plan_says_which_cluster_and_whose_sample(place: _Place) -> None:
     planned = place.roll_back("--dry-run", *_INTO, *_RECORD)
 
     first = planned.stdout.splitlines()[0]
-    assert first == "cluster: stage (context directory, id uid-of-stage)"
+    assert first == "cluster: stage (folder, id uid-of-stage)"
     assert "note: the sample is from another cluster: uid-of-prod" in planned.stdout
     assert place.roll_back("--dry-run", *_INTO).stdout == planned.stdout
     assert not list((place.folder / "record").iterdir())
@@ -234,7 +234,7 @@ def test_an_unfinished_rollback_names_the_commands(place: _Place) -> None:
 
 
 def test_a_new_record_is_created_on_purpose(place: _Place) -> None:
-    """A misspelt --record in a storage with other archives creates no archive. A dry run needs none."""
+    """A misspelt --record in a storage with other archives creates no archive. A dry run needs no --create."""
     record = ("--record", "storage/stage")
     place.roll_back(*_INTO, *record, "--dry-run")
     before = place.stage()

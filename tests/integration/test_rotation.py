@@ -241,7 +241,7 @@ def test_a_forged_ciphertext_is_refused(place: _Place) -> None:
 
 
 def test_drift_shows_values_with_decrypt_only(place: _Place) -> None:
-    """Values of the sample and of the live cluster, in both spellings of the command; nothing is written for it."""
+    """Both commands show the values of the sample and of the live cluster. Nothing is written."""
     before = place.git("for-each-ref")
     place.put("another-value")
 
@@ -262,7 +262,7 @@ def test_drift_shows_values_with_decrypt_only(place: _Place) -> None:
 
 
 def test_drift_decrypt_needs_an_identity_of_the_sample(place: _Place) -> None:
-    """Without one the command says so, and shows no value of the live cluster either."""
+    """Without an identity the command fails, and shows no value of the live cluster either."""
     place.identity("other.txt")
     (place.folder / ".keys" / "hourly" / "identity.txt").rename(place.folder / "identity-elsewhere.txt")
     place.put("another-value")
@@ -275,7 +275,7 @@ def test_drift_decrypt_needs_an_identity_of_the_sample(place: _Place) -> None:
 
 
 def test_the_documents_of_rotations_and_marks(place: _Place) -> None:
-    """The JSON names the new sample and what changed; it has no key but public ones."""
+    """The JSON names the new sample and the changes. It has only public keys."""
     first, second = place.identity("first.txt"), place.identity("second.txt")
 
     rotated = json.loads(place.run(f"secrets rotate --recipient {first} --recipient {second} -o json").stdout)

@@ -1,4 +1,4 @@
-"""``gitsnap search``: when a value came and went, over real commits."""
+"""``gitsnap search`` over real commits: when a value appears and disappears."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.typed import NEW_VALUE, TypedPlace, config_map, secret
 
 @pytest.fixture
 def place(tmp_path: Path) -> TypedPlace:
-    """Four samples: a value comes, moves to another object, and goes."""
+    """Four samples: a value appears, moves to another object, and disappears."""
     place = TypedPlace(tmp_path)
     for database, frontend in (("image: web:1.25", "b: 1"), ("a: 1", "image: web:1.25"), ("a: 1", "b: 1")):
         place.write("database", config_map("database", database))
@@ -46,15 +46,15 @@ def test_periods(place: TypedPlace) -> None:
 
 
 def test_a_value_that_is_nowhere(place: TypedPlace) -> None:
-    """The answer says what was searched, and what was not."""
+    """The answer names the searched samples, and says that Secrets are not searched."""
     done = gitsnap(place.folder, "search", "web:9", "--storage", "storage", code=0)
     assert done.stdout == "nothing found\n"
-    assert "searched 4 samples since" in done.stderr
+    assert "searched 4 samples of " in done.stderr
     assert "Secrets are not searched" in done.stderr
 
 
 def test_secrets_are_not_searched(place: TypedPlace) -> None:
-    """Neither by a value nor by the beginning of a fingerprint."""
+    """Neither a value of a Secret nor the beginning of a fingerprint is found."""
     assert _search(place, NEW_VALUE) == []
     shown = gitsnap(place.folder, "show", "Secret/default/password", "--storage", "storage", code=0).stdout
     (fingerprint,) = [line.split()[-1] for line in shown.splitlines() if "password:" in line]
@@ -62,5 +62,5 @@ def test_secrets_are_not_searched(place: TypedPlace) -> None:
 
 
 def test_an_empty_value_is_refused(place: TypedPlace) -> None:
-    """It would match every field."""
+    """An empty value would match every field."""
     assert "is empty" in gitsnap(place.folder, "search", "", "--storage", "storage", code=2).stderr

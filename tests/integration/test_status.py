@@ -1,4 +1,4 @@
-"""``gitsnap status``: what it reports for a sound archive, and for each fault that it looks for."""
+"""``gitsnap status``: the report for a sound archive, and for each problem that it checks."""
 
 from __future__ import annotations
 
@@ -126,13 +126,22 @@ def test_each_fault_is_named_with_the_next_step(
 
 
 def test_pushed_and_not_pushed(place: TypedPlace) -> None:
-    """After a push all samples are there. The next sample is not pushed until the next push."""
+    """After a push, all samples are pushed. A new sample is not pushed until the next push."""
     remote = bare_repository(place.folder / "remote.git")
     words = ("push", "--to", f"file://{remote}", "--storage", "storage")
     gitsnap(place.folder, *words, code=0)
     assert _checks(place)["remote"]["message"].startswith("all samples were pushed")
     place.run("capture --snapshot hourly")
     assert _checks(place, EXIT_ATTENTION)["remote"]["message"].startswith("1 sample of 3 not pushed")
+
+
+def test_the_remote_is_the_remote_of_a_push(place: TypedPlace) -> None:
+    """The only remote of the archive counts, whatever its name is."""
+    remote = bare_repository(place.folder / "remote.git")
+    subprocess.run(["git", "-C", place.folder / "storage/hourly", "remote", "add", "backup", remote], check=True)
+    assert f"no sample was pushed to {remote}" in _checks(place, EXIT_ATTENTION)["remote"]["message"]
+    gitsnap(place.folder, "push", "--storage", "storage", code=0)
+    assert _checks(place)["remote"]["state"] == "ok"
 
 
 def test_a_clone_says_that_it_is_a_clone(place: TypedPlace) -> None:
@@ -147,5 +156,5 @@ def test_a_clone_says_that_it_is_a_clone(place: TypedPlace) -> None:
 
 
 def test_an_empty_storage_is_an_error(tmp_path: Path) -> None:
-    """There is nothing to report about."""
+    """A storage without an archive is an error."""
     assert "there is no archive in" in gitsnap(tmp_path, "status", code=4).stderr

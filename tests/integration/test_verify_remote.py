@@ -205,7 +205,7 @@ def test_a_pinned_id(place: _Place) -> None:
     [(["--depth", "1"], 1), (["--depth", "2"], 2), (["--depth", "1", "--no-single-branch"], None)],
 )
 def test_a_shallow_clone(place: _Place, options: list[str], samples: int | None) -> None:
-    """The samples that were not fetched are named, with the command that fetches them. They are no error."""
+    """Samples that were not fetched are a note, with the command that fetches them."""
     place.git(place.folder, "clone", "-q", *options, "-b", "hourly", f"file://{place.remote}", "clone")
 
     done = gitsnap(place.folder, "verify", "--archive", "clone", "--remote", f"file://{place.remote}", "-o", "json")

@@ -21,7 +21,7 @@ _REQUEST = Request("read a test", "https://test.example")
 
 @given(value=_VALUES, ascii_only=st.booleans())
 def test_an_answer_has_the_values_that_json_reads(*, value: Any, ascii_only: bool) -> None:
-    """Also integers of any size, floats of any exponent, and surrogates without a partner."""
+    """The texts include integers of any size, floats of any exponent, and lone surrogates."""
     content = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     assert same_json(_parse(content, _REQUEST, truncate=True), json.loads(content))
 
@@ -34,7 +34,7 @@ def test_edges_of_json(content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"a"', b"\xff", b"[1,]", b"{} {}"])
 def test_an_answer_that_is_not_json(content: bytes) -> None:
-    """The page of a proxy, or half an answer."""
+    """Such an answer is the page of a proxy, or half of a response."""
     with pytest.raises(ClusterError, match="the answer is not JSON"):
         _parse(content, _REQUEST, truncate=True)
 

@@ -183,7 +183,7 @@ def test_an_index_after_changes_equals_a_comparison_of_every_cluster(
     documents: list[JsonObject],
     outdated: bool,  # noqa: FBT001 - hypothesis passes the arguments by name
 ) -> None:
-    """For every kind that selects clusters, with sets, references and a status; a copy changes on its own."""
+    """For every kind that selects clusters, with sets, references and a status. A copy of the index is independent."""
     index = ClusterIndex()
     for cluster, labels in first:
         index.add(cluster, labels)
@@ -204,7 +204,7 @@ def test_an_index_after_changes_equals_a_comparison_of_every_cluster(
     st.sampled_from(["", *_NAMESPACES]),
 )
 def test_sets_of_an_index(clusters: list[tuple[ClusterRef, JsonObject]], selector: JsonObject, namespace: str) -> None:
-    """They behave as other sets do, and later changes of the index do not change them."""
+    """They behave like other sets, and later changes of the index do not change them."""
     index = ClusterIndex()
     for cluster, labels in clusters:
         index.add(cluster, labels)

@@ -50,7 +50,7 @@ class _History:
         return self.blobs[blob]
 
     def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
-        """Commits with the files whose content changed, and in which ``containing`` appears more or less often."""
+        """Commits with the changed files in which the number of occurrences of ``containing`` changed."""
         commits = []
         previous: Mapping[str, Any] = {}
         for number, state in enumerate(self.states):
@@ -101,7 +101,7 @@ def _replay(states: Sequence[Mapping[str, Any]], text: str) -> set[tuple[str, st
 @settings(max_examples=500)
 @given(st.lists(_STATES, min_size=1, max_size=8), st.sampled_from(["nginx:1.25", "1.2", "x nginx", "absent", "\"'"]))
 def test_search_finds_what_a_replay_finds(states: list[Mapping[str, Any]], text: str) -> None:
-    """Also a value that moves to another field, that returns, or whose object is deleted and created again."""
+    """This includes a value that moves to another field, that returns, or whose object is deleted and recreated."""
     found = search(_History(states), text, ObjectPattern())
 
     def commit_of(time: datetime | None) -> int:

@@ -1,4 +1,4 @@
-"""Positional arguments: the form of a word alone tells a sample from an object."""
+"""Positional arguments: the form of a word distinguishes a sample from an object."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OBJECTS = [
 
 @pytest.mark.parametrize("word", _SAMPLES)
 def test_a_sample(word: str) -> None:
-    """Every form of a sample is one, and no object is expected to look like it."""
+    """Every form of a sample is recognized, and no object has such a form."""
     assert is_sample(word)
     assert parse([word], live=True) == Arguments(samples=(word,))
 
@@ -84,7 +84,7 @@ def test_samples_and_objects_in_any_order() -> None:
     ],
 )
 def test_a_word_that_is_refused(words: list[str], message: str, hint: str) -> None:
-    """The error says how the word was understood, and which forms there are."""
+    """The error says how the word was understood, and lists the forms."""
     with pytest.raises(UsageError) as refused:
         parse(words, objects=True)
 
@@ -101,8 +101,8 @@ def test_an_object_where_only_samples_are_taken() -> None:
 
 
 def test_both_forms_of_one_sample() -> None:
-    """The error names the argument and the option. Either alone is taken."""
-    with pytest.raises(UsageError, match="the argument latest~1 and --sample latest"):
+    """The error names the argument and the option. One of them alone is accepted."""
+    with pytest.raises(UsageError, match="argument latest~1 and --sample latest"):
         choose("latest~1", "--sample", "latest")
     assert choose("latest~1", "--sample", "") == "latest~1"
     assert choose("", "--sample", "latest") == "latest"
@@ -144,7 +144,7 @@ def test_a_range(words: list[str], options: tuple[str, str], expected: tuple[str
     ],
 )
 def test_a_range_that_is_refused(words: list[str], options: tuple[str, str], message: str) -> None:
-    """A sample that is given twice is named in both forms."""
+    """The error shows both forms of a sample that is named twice."""
     with pytest.raises(UsageError) as refused:
         parse_range(words, *options)
 

@@ -295,7 +295,7 @@ def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
 
 
 def test_a_snapshot_whose_storage_does_not_exist_is_not_ready(tmp_path: Path) -> None:
-    """The status says so at once, not at the next scheduled time; a storage that exists makes the Snapshot ready."""
+    """The status reports the error before the next scheduled time. An existing storage makes the Snapshot ready."""
     stage = _Stage(tmp_path)
     try:
         stage.controller.on_list([_snapshot("a", storage=str(tmp_path / "missing"))])

@@ -91,7 +91,7 @@ def test_every_nothing_message_is_in_the_table() -> None:
         *(ROOT / "gitsnap/cli").rglob("*.py"),
         *(ROOT / "gitsnap/render").rglob("*.py"),
         ROOT / "gitsnap/capture/sample.py",
-        ROOT / "gitsnap/capture/emptiness.py",
+        ROOT / "gitsnap/capture/empty_sample.py",
     ]
     texts = {
         node.value

@@ -1,4 +1,4 @@
-"""Every `gitsnap` command in README.md, CONTRIBUTING.md and docs/ is one that gitsnap accepts."""
+"""gitsnap accepts every `gitsnap` command in README.md, CONTRIBUTING.md and docs/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gitsnap.cli.app import build
 _ROOT = Path(__file__).resolve().parents[2]
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md")])
 _PLACEHOLDERS = {"N": "3", "SECONDS": "30"}
-"""Words of a document that stand for a number; other placeholders are accepted as they are."""
+"""Placeholders for numbers in documents. Other placeholders are valid values."""
 _IN_A_SHELL_LINE = re.compile(r"(?:^|\s-- |\$ |; |&& |\| )(gitsnap(?: [^;|&#<>]*)?)(?=$|[;|&#<>])")
 _OTHER_TEXTS = ("gitsnap fingerprint 1", "gitsnap fingerprint key id")
 """Texts of the archive format that look like commands."""
@@ -47,7 +47,7 @@ def _cases() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "command"), list(_cases()))
 def test_a_documented_command_is_accepted(page: str, command: str) -> None:
-    """Its words, options and number of arguments are valid. Nothing is executed."""
+    """The words, options and number of arguments of the command are valid. Nothing is executed."""
     words = [_PLACEHOLDERS.get(word, word) for word in shlex.split(command, comments=True)[1:]]
     try:
         _parse(words)

@@ -92,7 +92,7 @@ def _cluster(*objects: JsonObject, **fields: Any) -> _Cluster:
 
 
 def test_the_first_sample_must_have_an_object(archive: GitArchive) -> None:
-    """The cluster may be a wrong one. --allow-empty, and the controller, record it all the same."""
+    """The cluster may be the wrong one. --allow-empty and the controller record the sample."""
     with pytest.raises(EmptyError, match="no object of the kinds that are captured"):
         _take(archive, _cluster(config_map("shop", {})))
     assert not archive.samples()
@@ -101,13 +101,13 @@ def test_the_first_sample_must_have_an_object(archive: GitArchive) -> None:
 
 
 def test_a_cluster_without_sveltos_is_named(archive: GitArchive) -> None:
-    """The server answers, and serves none of the kinds."""
+    """The server answers, but serves no kind of Sveltos."""
     with pytest.raises(EmptyError, match="serves no kind of Sveltos"):
         _take(archive, _cluster(without=kinds.LISTED_KINDS))
 
 
 def test_the_known_cluster_may_lose_everything(archive: GitArchive) -> None:
-    """The record says that the objects were deleted: the API server with the same uid says so."""
+    """The sample records that the objects were deleted, because the API server has the same uid."""
     _take(archive, _cluster(_PROFILE))
 
     emptied = _take(archive, _cluster())
@@ -116,21 +116,21 @@ def test_the_known_cluster_may_lose_everything(archive: GitArchive) -> None:
     assert [(entry.action, str(key)) for entry, key in emptied.changed] == [
         ("deleted", "ClusterProfile.config.projectsveltos.io guestbook")
     ]
-    assert command._is_doubtful(emptied, allow_empty=False)
-    assert not command._is_doubtful(emptied, allow_empty=True)
+    assert command._may_lack_objects(emptied, allow_empty=False)
+    assert not command._may_lack_objects(emptied, allow_empty=True)
     assert ["the sample is empty" in line for line in command._messages(emptied, allow_empty=False)] == [True]
     assert list(command._messages(emptied, allow_empty=True)) == []
 
 
 def test_the_event_is_written_once() -> None:
-    """Each sample without objects has the condition, and the first one the Event."""
+    """Each sample without objects sets the condition. Only the first one writes the Event."""
     reporter = _Reporter()
     services = Services(cast("Reporter", reporter), Metrics(), jitter=lambda: 0.5)
     served = ServedPolicy.new({"metadata": {"name": "hourly", "creationTimestamp": None}, "spec": {}}, services, NOON)
     complete = completeness(replace(sample(1, NOON).metadata, objects=0))
 
     for _ in range(3):
-        served._report_doubt(complete, NOON)
+        served._report_suspect(complete, NOON)
         served._report_conditions(NOON, complete)
 
     assert [(event.reason, event.warning) for event in reporter.events] == [("NoObjects", True)]
@@ -138,7 +138,7 @@ def test_the_event_is_written_once() -> None:
 
 @pytest.mark.parametrize("change", [{"uid": "uid-of-another"}, {"is_folder": True, "objects": 3}])
 def test_another_cluster_or_a_folder_may_not(archive: GitArchive, change: dict[str, Any]) -> None:
-    """A cluster that was rebuilt, and a folder that may not be mounted, are no proof of a deletion."""
+    """Neither a rebuilt cluster nor a folder that may be unmounted proves a deletion."""
     _take(archive, _cluster(_PROFILE))
     identity = replace(_cluster().info(), **change)
 

@@ -42,13 +42,13 @@ def _paths(kind: str, **fields: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_names_of_elements(elements: list[Any], names: list[str]) -> None:
-    """The most specific key that all elements have and that no two share; otherwise the position."""
+    """An element is named by the most specific key that is unique in the list, or by its position."""
     paths = _paths("X", spec={"list": elements})
     assert {path.partition(".list[")[2].rpartition("]")[0] for path in paths} == set(names)
 
 
 def test_the_documents_in_a_config_map() -> None:
-    """The name of a document stands in its path, and its fields below. Names with a dot are quoted."""
+    """The path of a field has the name of its document. Names with a dot are quoted."""
     assert _paths("ConfigMap", data={"a.yaml": _DOCUMENTS, "plain": "text"}) == {
         'data["a.yaml"][Deployment/test/redis].apiVersion': "apps/v1",
         'data["a.yaml"][Deployment/test/redis].metadata.labels.app': "redis",
@@ -60,12 +60,12 @@ def test_the_documents_in_a_config_map() -> None:
 
 @pytest.mark.parametrize("text", ["kind: X\n", "{{ .Cluster }}", "a: [", _DOCUMENTS + "---\nnot: an object\n"])
 def test_a_text_that_is_not_all_documents_is_one_field(text: str) -> None:
-    """Nothing is guessed: the text is shown as a whole."""
+    """The text is one field."""
     assert _paths("ConfigMap", data={"a": text}) == {"data.a": text}
 
 
 def test_a_template_is_one_field() -> None:
-    """Only Sveltos evaluates it."""
+    """Only Sveltos evaluates such a template."""
     metadata = {"name": "x", "annotations": {"projectsveltos.io/template": "ok"}}
     fields = fields_of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": _DOCUMENTS}})
     assert fields["data.a"] == _DOCUMENTS

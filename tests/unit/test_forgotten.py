@@ -18,7 +18,8 @@ from gitsnap.archive.remote import Remote, push
 from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import prune
 from gitsnap.core.errors import ArchiveError, RefusedError
-from gitsnap.core.model import Area, ForgottenSample, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.core.ports import SampleDraft
 from gitsnap.format import (
     encode,
@@ -126,7 +127,7 @@ def test_the_next_tag_says_who_removed_which_samples(hourly: GitArchive) -> None
 
 
 def test_a_sample_that_retention_removes_has_no_user(hourly: GitArchive) -> None:
-    """A forgotten sample and a pruned one before the same tag: only the first is in the lines."""
+    """Of a forgotten and a pruned sample before the same tag, the lines have only the forgotten sample."""
     _forget(hourly, 2)
     scheduled = [_take(hourly, Trigger.SCHEDULE) for _ in range(3)]
     _forget(hourly, 4)
@@ -144,7 +145,7 @@ def test_a_sample_that_retention_removes_has_no_user(hourly: GitArchive) -> None
 def test_a_removal_that_was_killed_before_the_tags_names_nobody(
     hourly: GitArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The record is durable before the first tag goes. A sample that still exists was not removed by anybody."""
+    """The record is durable before the first tag is deleted. A sample that still exists does not count as removed."""
 
     def killed(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
@@ -160,7 +161,7 @@ def test_a_removal_that_was_killed_before_the_tags_names_nobody(
 
 
 def test_a_reader_that_does_not_know_the_lines(hourly: GitArchive) -> None:
-    """The lines are further keys; count and digest of all removed samples stay as they were."""
+    """The lines are additional keys. The count and the digest of removed samples do not change."""
     _forget(hourly, 2)
     metadata = _take(hourly).metadata
 
@@ -172,7 +173,7 @@ def test_a_reader_that_does_not_know_the_lines(hourly: GitArchive) -> None:
 
 @pytest.mark.parametrize("number", range(1, 9))
 def test_protected_samples(hourly: GitArchive, number: int) -> None:
-    """Refused: the newest sample, a marked one, and the two that an unfinished rollback needs. All others go."""
+    """The newest sample, a marked sample, and the two samples that an unfinished rollback needs are refused."""
     target = hourly.samples()[1].tag_id
     before = _take(hourly, Trigger.BEFORE_ROLLBACK, target)
     _take(hourly)
@@ -196,7 +197,7 @@ def test_protected_samples(hourly: GitArchive, number: int) -> None:
 
 
 def test_a_mark_that_was_removed_and_a_rollback_that_was_finished(hourly: GitArchive) -> None:
-    """Both protect a sample only as long as they last."""
+    """A mark and an unfinished rollback protect a sample only until they end."""
     target = hourly.samples()[1]
     before = _take(hourly, Trigger.BEFORE_ROLLBACK, target.tag_id)
     _take(hourly, Trigger.AFTER_ROLLBACK)
@@ -238,7 +239,7 @@ def _compare(of: GitArchive, samples: Sequence[Sample], remote: Remote) -> list[
 
 
 def test_a_killed_removal_before_another_one(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the sample that is gone counts, although the record names both."""
+    """Only the missing sample counts, although the record names both."""
 
     def killed(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt

@@ -39,7 +39,7 @@ class _LimitedCluster(MemoryCluster):
 
 
 def test_rights_name_the_kinds_that_may_not_be_listed() -> None:
-    """A kind that is not installed is no fault; a kind that may not be listed is one."""
+    """A kind that is not installed is not a problem. A kind that the user may not list is a problem."""
     cluster = _LimitedCluster()
     cluster.served = kinds.LISTED_KINDS - {kinds.EVENT_TRIGGER}
     assert check_rights(cluster).state is State.OK
@@ -57,14 +57,14 @@ def test_rights_are_those_that_the_sample_needs() -> None:
 
 
 def test_a_cluster_without_sveltos_is_the_wrong_cluster() -> None:
-    """The kubeconfig probably names a managed cluster."""
+    """A cluster without kinds of Sveltos is probably a managed cluster."""
     cluster = _LimitedCluster()
     cluster.served = frozenset()
     assert "serves no kind of Sveltos" in check_rights(cluster).message
 
 
 def test_a_disk_that_is_almost_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next capture may fail."""
+    """With little free space, the next capture may fail."""
     archive = create_archive(tmp_path, "hourly")
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=10**6))
     checks = {check.subject: check for check in archive_checks.check_archive(archive, _NOW)}
@@ -101,5 +101,5 @@ def test_ages(elapsed: timedelta, text: str) -> None:
     ],
 )
 def test_byte_sizes(size: int, text: str) -> None:
-    """Decimal units with one decimal place, and never 1000.0 of a unit that has a next one."""
+    """Units are decimal, with one decimal place. 1000.0 of a unit is 1.0 of the next unit."""
     assert byte_size(size) == text

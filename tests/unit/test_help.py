@@ -33,7 +33,7 @@ _OTHER_MEANINGS = {
     "--last": "search has periods, not samples",
     "--time-zone": "of dates, and of calendar units",
 }
-"""The options that mean something else in some command, and what."""
+"""The options that have another meaning in one command."""
 
 
 def _help(capsys: pytest.CaptureFixture[str], words: str, option: str = "--help", name: str = "gitsnap") -> str:
@@ -65,7 +65,7 @@ def test_every_option_has_a_section(words: str) -> None:
 
 
 def test_no_section_has_an_option_twice_or_an_option_that_does_not_exist() -> None:
-    """The table has the options of the commands and no others."""
+    """The table has exactly the options of the commands."""
     listed = [name for names in OPTION_SECTIONS.values() for name in names]
 
     assert len(listed) == len(set(listed))
@@ -146,7 +146,7 @@ def test_the_program_of_the_plugin() -> None:
 
 
 def test_a_default_is_a_sentence() -> None:
-    """The default that the code has, without the library's brackets; a flag has none."""
+    """The help shows the default of the code, without the library's brackets. A flag has no default."""
     texts = {name: described(parameter, context) for name, parameter, context in _options("rollback")}
     others = {name: described(parameter, context) for name, parameter, context in _options("controller")}
 

@@ -68,7 +68,7 @@ def test_every_kind_of_sveltos(kind: Kind) -> None:
 
 
 def test_well_known_names_are_unambiguous() -> None:
-    """No name stands for two well-known kinds, except that of events, which two groups serve."""
+    """No name stands for two well-known kinds, except the name of events, which two groups serve."""
     words = {kind.name.lower() for kind in (*BY_KIND, *API_RESOURCES)}
     words |= {name for row in API_RESOURCES.values() for name in (row.resource.plural, *row.short_names)}
     words |= {name for row in BY_KIND.values() for name in (row.plural, *row.short_names)}
@@ -78,7 +78,7 @@ def test_well_known_names_are_unambiguous() -> None:
 
 
 def test_a_kind_of_the_sample_comes_first() -> None:
-    """Without a Service of the core group in the sample, `svc` has no meaning there, and `service` is Knative's."""
+    """If the sample has only Knative Services, `service` means Knative's kind."""
     assert KindNames(frozenset({_SERVING})).kind_named("services") == _SERVING
     assert KindNames(frozenset({_WIDGET})).kind_named("widgets") == _WIDGET
     assert KindNames(frozenset({Kind("example.com", "Proxy")})).kind_named("proxies") == Kind("example.com", "Proxy")
@@ -132,7 +132,7 @@ def test_the_singulars_of_a_plural(word: str, stem: str) -> None:
 
 
 def test_the_definitions_of_sveltos_declare_the_names_in_the_table(shared: Path) -> None:
-    """Plural and short names of every kind are those of its CustomResourceDefinition."""
+    """Every kind has the plural and the short names of its CustomResourceDefinition."""
     folder = shared / "crds"
     if not folder.is_dir():
         pytest.skip("no definitions here")

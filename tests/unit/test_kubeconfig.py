@@ -258,7 +258,7 @@ def test_a_certificate_without_content(
     [{"client-certificate": "", "client-key": ""}, {"client-certificate-data": "", "token": "t"}, {"tokenFile": ""}],
 )
 def test_empty_fields_count_as_missing(server: _Server, tmp_path: Path, user: dict[str, Any]) -> None:
-    """As in kubectl: an empty name of a file is no file."""
+    """As in kubectl, an empty file name counts as a missing field."""
     connect(kubeconfig=_file(tmp_path / "config", server.url, user)).info()
 
     assert server.seen

@@ -131,7 +131,7 @@ def test_wide_is_an_option_and_an_output_format(run: Run) -> None:
 
 
 def test_an_empty_answer_names_the_period_and_the_nearest_samples(run: Run) -> None:
-    """On stderr, so that the result of -o json and -o name stays one."""
+    """The period is printed on stderr, so that stdout has only the result of -o json or -o name."""
     for command in ("list", "log"):
         code, out, err = run(f"{command} --since 14:00 --until now -o name")
 
@@ -150,7 +150,7 @@ def test_an_empty_answer_names_the_period_and_the_nearest_samples(run: Run) -> N
     ],
 )
 def test_a_moment_that_is_not_understood_is_named(command: str, options: str, message: str, run: Run) -> None:
-    """The forms that are understood follow, or the way to write the period."""
+    """The hint has the accepted forms, or an example of a period."""
     code, out, err = run(f"{command} {options}")
 
     assert (code, out) == (2, "")
@@ -173,7 +173,7 @@ def test_a_day_is_its_beginning_for_the_older_side_and_its_end_otherwise(run: Ru
 
 
 def test_every_command_reads_a_name_of_a_sample_in_the_same_way() -> None:
-    """`choose_sample` knows the clock and says which moment it took. Only `latest` needs neither."""
+    """`choose_sample` knows the clock and prints the moment. Only `latest` needs neither."""
     for file in Path(_commands.__path__[0]).glob("*.py"):
         for arguments in re.findall(r"\bfind_sample\(([^)]*)", file.read_text()):
             assert arguments.endswith('"latest"'), file.name
@@ -234,7 +234,7 @@ def test_an_unknown_format_names_those_of_the_command(words: str, formats: str, 
 
 
 def test_a_log_of_a_cluster_and_references_have_no_names(run: Run) -> None:
-    """Resources of a managed cluster are no objects of the archive, and a reference is no object."""
+    """Neither a resource of a managed cluster nor a reference is an object of the archive."""
     for words in ("log --cluster prod -o name", "show references ConfigMap/a -o name"):
         assert run(words)[0] == 2
 

@@ -47,7 +47,7 @@ _LABEL_SETS: list[JsonObject] = [
     {}, {"zone": "a"}, {"zone": "b"}, {"zone": ""}, {"zone": "7"}, {"zone": 7}, {"zone": ["a"], "env": "prod"},
     {"env": "prod"}, {"env": "prod", "zone": "a"},
 ]  # fmt: skip
-"""Also of a malformed object of a folder, whose labels are no texts."""
+"""The labels may be malformed, as in a folder of files."""
 _SELECTORS: list[JsonObject] = [
     {"matchLabels": {"zone": "a"}},
     {"matchLabels": {"zone": "a", "env": "prod"}},
@@ -103,7 +103,7 @@ def test_expressions_alone_and_with_labels(
 @pytest.mark.parametrize("first", _LABEL_SETS)
 @pytest.mark.parametrize("second", _LABEL_SETS)
 def test_a_relabelled_cluster_is_selected_by_its_new_labels(first: JsonObject, second: JsonObject) -> None:
-    """As a comparison of the new labels decides, whatever the former labels were."""
+    """The result depends only on the new labels."""
     index = ClusterIndex()
     for labels in (first, second):
         index.add(_EAST, labels)

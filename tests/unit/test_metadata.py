@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.errors import ArchiveError
+from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
     ChangeCounts,
     Consistency,
-    ForgottenSample,
     IncompleteKind,
     IncompleteReason,
     Kind,

@@ -87,13 +87,13 @@ def test_a_text_of_no_form_is_an_error_with_the_forms(text: str) -> None:
     "text", ["2023-02-30", "2023-13-01", "24:00", "2023-08-26T05:60", "14:30+25:00", "0001-01-01T00:00+02:00"]
 )
 def test_a_moment_that_does_not_exist_is_an_error(text: str) -> None:
-    """So is a moment that the years 1 to 9999 do not have in UTC."""
+    """A moment outside of the years 1 to 9999 in UTC is refused as well."""
     with pytest.raises(UsageError, match="is not a valid date or time"):
         parse_moment(text, NOW)
 
 
 def test_the_examples_of_the_error_are_understood() -> None:
-    """No example in the message is refused itself."""
+    """Every example in the message is accepted."""
     examples = [part.split("(")[-1] for part in FORMS.replace(")", "").replace(" or ", ", ").split(", ")]
 
     assert len(examples) > 10
@@ -125,7 +125,7 @@ def test_every_date_that_gitsnap_prints_is_read_back(moment: datetime, number: i
 
 @given(_SECONDS, _OFFSETS, st.sampled_from(["T", " "]), st.sampled_from(["seconds", "minutes", "milliseconds"]))
 def test_iso_times_agree_with_python(moment: datetime, zone: timezone, separator: str, precision: str) -> None:
-    """Whatever Python writes for a time with a zone is read as Python reads it."""
+    """Every form in which Python writes a time with a zone is read as Python reads it."""
     text = moment.replace(tzinfo=zone).isoformat(separator, precision)
     expected = datetime.fromisoformat(text).astimezone(UTC)
 
@@ -135,7 +135,7 @@ def test_iso_times_agree_with_python(moment: datetime, zone: timezone, separator
 
 @given(_SECONDS, st.times().map(lambda value: value.replace(microsecond=0)))
 def test_a_time_of_day_is_the_last_one(now: datetime, wanted: time) -> None:
-    """It is today's if the clock has shown it already, and yesterday's otherwise."""
+    """A time of day is today's if it has passed, and yesterday's otherwise."""
     present = now.replace(tzinfo=UTC)
     moment = parse_moment(f"{wanted:%H:%M:%S}", present).first
 
@@ -145,7 +145,7 @@ def test_a_time_of_day_is_the_last_one(now: datetime, wanted: time) -> None:
 
 @given(_SECONDS.filter(lambda now: now.year > 1), st.integers(0, 6))
 def test_a_weekday_is_the_last_one_that_has_begun(now: datetime, weekday: int) -> None:
-    """A name of today's weekday is today."""
+    """The name of today's weekday stands for today."""
     name = f"{date(2024, 1, 1 + weekday):%A}"  # 2024-01-01 is a Monday
     moment = parse_moment(name, now.replace(tzinfo=UTC))
 
@@ -176,7 +176,7 @@ def test_a_period_includes_whole_days() -> None:
 
 
 def test_a_period_that_ends_before_it_begins_is_an_error() -> None:
-    """It would otherwise be an empty answer."""
+    """Such a period would lead to an empty answer."""
     with pytest.raises(UsageError, match=r"--until yesterday .* is before --since today"):
         parse_period("today", "yesterday", NOW)
 

@@ -1,4 +1,4 @@
-"""The option that is proposed for a name that a command does not have."""
+"""The option that is suggested for an unknown option."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.commands import gitsnap
     ],
 )
 def test_an_option_that_does_not_exist(tmp_path: Path, words: str, proposed: str) -> None:
-    """The message names the command and the option; the hint has the option that is meant, and no other."""
+    """The message names the command and the option. The hint has only the suggested option."""
     done = gitsnap(tmp_path, *words.split(), code=2)
 
     commands = itertools.takewhile(lambda word: not word.startswith("-"), words.split())

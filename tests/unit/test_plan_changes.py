@@ -187,7 +187,7 @@ def test_a_long_change_shows_both_sides(removed: int, added: int) -> None:
 @pytest.mark.parametrize("before", range(9))
 @pytest.mark.parametrize(("removed", "added"), [(5, 5), (2, 2), (1, 9), (9, 1), (2, 9), (9, 2)])
 def test_a_block_that_is_cut_shows_both_sides_or_none(before: int, removed: int, added: int) -> None:
-    """However many lines are left for it: added lines without the removed ones would be read as an addition."""
+    """For any limit: added lines without the removed lines would look like an addition."""
     texts = [
         "".join(f"{word} {number}\n" for word, count in words for number in range(count))
         for words in (
@@ -238,7 +238,7 @@ def test_a_huge_plan_has_a_bound() -> None:
 
 
 def test_a_pause_has_no_lines() -> None:
-    """The action of a step that pauses or releases a profile says all."""
+    """A step that pauses or releases a profile has no lines."""
     selector, labels = {"clusterSelector": {"matchLabels": {"env": "a"}}}, {"env": "a"}
     other, other_labels = {"clusterSelector": {"matchLabels": {"env": "b"}}}, {"env": "b"}
     sample = [custom(kinds.CLUSTER_PROFILE, "p", selector), custom(kinds.SVELTOS_CLUSTER, "c", {}, "n", labels=labels)]
@@ -291,7 +291,7 @@ def test_no_value_of_a_secret_is_shown(name: str) -> None:
 
 
 def test_the_values_of_a_secret_are_shown_on_request() -> None:
-    """Values that are text are decoded."""
+    """Values of a Secret that are text are decoded."""
     lines = _lines(plan_of([_secret(password=_OLD)], [_secret(password=_NEW)]), ChangeView(decrypt=True))
     assert [line for line in lines if line[0] in "-+"] == [f"-  password: {_NEW}", f"+  password: {_OLD}"]
 
@@ -318,7 +318,7 @@ def _charts(*values: Any) -> JsonObject:
     ],
 )
 def test_marks_are_equal_where_values_are(live: list[Any], sample: list[Any], marks: list[str]) -> None:
-    """Two marks of a sensitive field are equal exactly if the values are equal, even if charts change places."""
+    """The marks of a sensitive field are equal if and only if the values are equal, even if charts change places."""
     plan = replace(plan_of([_charts(*sample)], [_charts(*live)]), sensitive_fields=_FIELDS[:1])
     lines = [line for line in _lines(plan, _FULL) if "not shown" in line and line[0] in "-+"]
     found = [line[0] + re.sub(r'.*"\(not shown(?:, (?:value )?)?(.*)\)"', r"\1", line) for line in lines]
@@ -336,7 +336,7 @@ def test_a_sensitive_field_inside_another() -> None:
 
 
 def test_a_sensitive_field_of_a_created_object() -> None:
-    """Its mark says nothing but that there is a value."""
+    """The mark says only that there is a value."""
     plan = replace(plan_of([_charts(_OLD)], []), sensitive_fields=_FIELDS[:1])
     text = plan_text(plan, columns=80, changes=_FULL) + json.dumps(plan_document(plan, changes=_FULL))
     assert "cAnary" not in text
@@ -348,7 +348,7 @@ def test_a_sensitive_field_of_a_created_object() -> None:
 
 
 def test_json_has_lines_only_on_request() -> None:
-    """Scripts that log the plan get no values, unless they ask for all lines."""
+    """The document has values only if all lines are requested."""
     plan = plan_of([_config_map(a="1")], [_config_map(a="2")])
     for view in (None, _SHORT, ChangeView(decrypt=True)):
         assert "diff" not in plan_document(plan, changes=view)["steps"][0]  # type: ignore[index]

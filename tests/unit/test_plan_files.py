@@ -119,7 +119,7 @@ def test_a_cluster_that_no_longer_matches_is_approved() -> None:
     ],
 )
 def test_an_unknown_key_is_refused(path: tuple[Any, ...], where: str) -> None:
-    """Whoever edits a plan must not believe that a key has an effect which it does not have. The message names it."""
+    """A user who edits a plan must not expect an effect of an unknown key. The message names the key."""
     document = _file(_plan(WEST))
     read_plan_file(copy.deepcopy(document), "plan.json")
     inner: Any = document

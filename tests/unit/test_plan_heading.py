@@ -38,7 +38,7 @@ def _sentences(chosen: Sample, samples: list[Sample], *, undo: bool = False) -> 
 
 
 def test_the_sample_before_the_last_rollback() -> None:
-    """The heading says that `gitsnap undo` goes back to it."""
+    """The heading says that `gitsnap undo` goes back to this state."""
     samples = [sample(1, NOON - timedelta(hours=3)), *_rollback(2, NOON)]
     lines = heading_lines(CLUSTER, origin_of(samples[1], samples), now=NOON + 3 * _MINUTE, user="me", undo=False)
     assert lines == [

@@ -1,4 +1,4 @@
-"""The message of a sample: what is recorded, and that no text can forge a line of a tag or of a commit."""
+"""The message of a sample is recorded, and no text can forge a line of a tag or of a commit."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_tag_keeps_any_message_in_one_line(text: str) -> None:
 @_with_examples
 @given(text=_TEXTS)
 def test_a_record_of_a_rollback_keeps_any_user(text: str) -> None:
-    """The users come from the system and from a kubeconfig; they cannot end the message of a tag either."""
+    """The names of users cannot end the message of a tag either."""
     record = RollbackRecord(target="hourly/2023-08-26T05-00-00Z", user=text, cluster_user=text)
 
     parsed = parse_tag_message(tag_message(replace(_METADATA, extra=record_lines(record))))
@@ -149,7 +149,7 @@ def test_what_is_recorded(text: str, recorded: str) -> None:
     ],
 )
 def test_what_is_refused(text: str, error: str) -> None:
-    """An empty message is a mistake of a script; a long one would slow down every command."""
+    """An empty message is a mistake of a script. A long message would slow down every command."""
     with pytest.raises(UsageError, match=error):
         check_message(text)
 
@@ -158,7 +158,7 @@ def test_what_is_refused(text: str, error: str) -> None:
     ("message", "line"), [("one", "one"), ("one\ntwo", "one …"), ("one \n\ntwo", "one …"), ("", "")]
 )
 def test_the_first_line(message: str, line: str) -> None:
-    """A table has room for one line."""
+    """A table shows the first line."""
     assert first_line(message) == line
 
 

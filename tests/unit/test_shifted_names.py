@@ -1,4 +1,4 @@
-"""Relative names of samples after rollbacks: the same command, given again, never restores another state unasked."""
+"""Relative names after rollbacks: a repeated command never restores another state without a question."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _NAMES = st.one_of(
 
 @given(count=st.integers(3, 8), name=_NAMES, result=st.sampled_from([*Result, ""]), later=st.integers(0, 8))
 def test_the_same_command_again(count: int, name: str, result: str, later: int) -> None:
-    """The name stands for the same sample, for a newer state than the rollback, or the user is told."""
+    """The name stands for the same sample, for a state newer than the rollback, or is reported as shifted."""
     archive = _Archive(count)
     try:
         target = archive.roll_back(name, result)
@@ -121,7 +121,7 @@ def test_without_a_rollback_no_name_is_shifted(count: int, name: str) -> None:
     ],
 )
 def test_names_after_rollbacks(names: list[str], then: str, *, safe: bool) -> None:
-    """What stands for a state after the rollback, or for a state that the user counted anew, is used unasked."""
+    """A name of a state after the rollback, or of an older state that was not the target, needs no question."""
     archive = _Archive(6)
     for name in names:
         archive.roll_back(name)

@@ -33,7 +33,7 @@ def test_the_widest_table_fits_a_terminal(columns: int) -> None:
 
 
 def test_the_order_of_the_changes_to_a_wide_table() -> None:
-    """Empty columns go first, then sentences wrap, then the frame loses its blanks. Names stay whole."""
+    """Empty columns are left out first, then sentences wrap, then the frame loses its blanks. Names do not break."""
     header = ["name", "namespace", "type", "message"]
     row = ["redis-follower", "", "io/ClusterProfile", "see the raw diff of these lines"]
 
@@ -55,7 +55,7 @@ def test_the_order_of_the_changes_to_a_wide_table() -> None:
 
 
 def test_the_values_of_one_column_become_headings() -> None:
-    """If the table does not fit otherwise, and rows with the same value are next to each other."""
+    """The values become headings if the table does not fit otherwise and rows with the same value are adjacent."""
     header = ["cluster", "name", "action"]
     rows = [["default/capi--one", name, "modified"] for name in ("redis-follower", "redis-leader")]
     other = ["default/capi--two", "redis-follower", "modified"]
@@ -84,7 +84,7 @@ def test_the_values_of_one_column_become_headings() -> None:
 
 
 def test_rows_become_paragraphs_if_no_table_fits() -> None:
-    """A paragraph has no empty values. A value without room beside the headings begins on the next line, whole."""
+    """A paragraph has no empty values. A value that does not fit beside its heading is on the next line."""
     rows = [_ROW, [*_ROW[:-1], ""]]
 
     first, second = (text.splitlines() for text in render_table(_HEADER, rows, columns=50).split("\n\n"))

@@ -1,4 +1,4 @@
-"""What a plan says about objects that differ beside its selection."""
+"""The lines of a plan about objects outside the selection that differ."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_differs_beside_the_selection(
     assert " ".join(found[0].options) == options
     assert str(found[0]) in plan_text(plan, columns=0)
     if not plan.writes:
-        assert "1 object beside the selection differs" in nothing_text(plan, undo=False)
+        assert "1 object outside the selection differs" in nothing_text(plan, undo=False)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_differs_beside_the_selection(
     ],
 )
 def test_unrelated_and_selected_objects_are_not_named(selection: dict[str, Any]) -> None:
-    """A changed ConfigMap is no hint where it is selected, or where nothing selected leads to it. An undo has none."""
+    """A ConfigMap that is selected, or that no selected object leads to, gives no hint. An undo has no hints."""
     plan = _plan(MemoryCluster.of(_with(_DATABASE)), **selection)
 
     assert [entry for entry in plan.unselected if entry.differing] == []
@@ -141,7 +141,7 @@ def test_unrelated_and_selected_objects_are_not_named(selection: dict[str, Any])
     ],
 )
 def test_options_that_do_not_add_to_the_command(selection: dict[str, Any], *, separate: bool) -> None:
-    """Names are limited by --namespace and --selector, and limit a whole sample: they need a command of their own."""
+    """--namespace and --selector would limit the names, so the names need a command of their own."""
     plan = _plan(MemoryCluster.of(_without("guestbook")), **selection)
 
     (found,) = (entry for entry in plan.unselected if entry.relation is Relation.DEPLOYED)
@@ -150,7 +150,7 @@ def test_options_that_do_not_add_to_the_command(selection: dict[str, Any], *, se
 
 
 def test_the_hinted_options_restore_the_objects() -> None:
-    """A plan with the options of the hint writes what the hint named, and has no further hint."""
+    """A plan with the options of the hint writes the objects of the hint, and has no more hints."""
     live = _with(_DATABASE, {**_GUESTBOOK, "spec": {**_GUESTBOOK["spec"], "tier": 7}})
     alone = _plan(MemoryCluster.of(live), clusters=("west",))
 
@@ -195,7 +195,7 @@ def test_an_object_that_may_not_be_read_fails_no_plan() -> None:
 
 
 def test_a_secret_without_the_keys_of_the_archive_is_not_compared() -> None:
-    """Without a key, fingerprints tell nothing: the Secret neither differs nor is it equal."""
+    """Without a key, fingerprints cannot be compared: the Secret counts as not compared."""
     plan = _plan(MemoryCluster.of(_SAMPLE), clusterprofiles=("guestbook",))
 
     assert _unread(plan) == {"Secret/default/password"}
@@ -213,7 +213,7 @@ def test_an_object_that_the_sample_could_not_read_is_not_compared() -> None:
 
 @pytest.mark.parametrize("name", ["database", "base", "chosen"])
 def test_a_damaged_object_beside_the_selection_prevents_no_rollback(name: str) -> None:
-    """Only the selected objects of the sample have to be readable."""
+    """Only the selected objects of the sample need to be readable."""
     live = _with(_DATABASE, {**_GUESTBOOK, "spec": {**_GUESTBOOK["spec"], "tier": 7}})
     tree = build(_SAMPLE)
     (damaged,) = (blob for path, blob in tree.files(Area.CONFIGURATION).items() if path.endswith(f"/{name}.yaml"))
@@ -229,7 +229,7 @@ def test_a_damaged_object_beside_the_selection_prevents_no_rollback(name: str) -
 
 @pytest.mark.parametrize(("count", "compared"), [(MAX_READ, True), (MAX_READ + 1, False)])
 def test_the_number_of_reads_is_bounded(count: int, *, compared: bool) -> None:
-    """More objects than the bound are named as not compared, and none of them is read."""
+    """If there are more objects than the limit, they are reported as not compared, and none is read."""
     names = [f"file-{number}" for number in range(count)]
     spec = {"policyRefs": [policy_ref(name, namespace=name) for name in names]}
     many = [profile("many", spec), *(config_map(name, {"a": "1"}, namespace=name) for name in names)]
@@ -269,7 +269,7 @@ def test_the_number_of_reads_is_bounded(count: int, *, compared: bool) -> None:
         (
             Unselected(Relation.CREATED, ObjectKey.of(_CREATED), (W, O), differing=(ObjectKey.of(_CREATED),)),
             (
-                "ClusterProfile young is deployed on 2 of the selected clusters, and not in the sample; "
+                "ClusterProfile young is deployed on 2 of the selected clusters and not in the sample; "
                 "--clusterprofile young --prune"
             ),
         ),

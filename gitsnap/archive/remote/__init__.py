@@ -4,10 +4,10 @@ After a push the refs of the remote are read back. The push succeeds only if the
 Import ``verify``, which compares an archive with its remote, from its own module.
 """
 
-from gitsnap.archive.remote.configured import configured_remote
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.credentials import Credentials
 from gitsnap.archive.remote.fetch import cache_folder, cached_clone, clone, is_url
+from gitsnap.archive.remote.git_config import configured_remote
 from gitsnap.archive.remote.push import Pushed, count_unpushed, push
 from gitsnap.archive.remote.push_samples import forget_pending, push_pending
 

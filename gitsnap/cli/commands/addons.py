@@ -45,23 +45,9 @@ def addons(
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     sample = arguments.parse(words or (), live=True).sample("--sample", sample)
     if sample and sample != arguments.LIVE:
-        opened = archive.open()
-        chosen = choose_sample(opened.samples(), sample)
-        tree = opened.tree(chosen)
-        described = f"{describe_sample(chosen)} of {opened.location}"
-        terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
-        summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
-        failed = deployed_addons.failed_deployments(summaries, filters)
-        deployed = deployed_addons.list_addons(
-            deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed
-        )
+        description, deployed, failed = _read_sample(archive, sample, filters)
     else:
-        connected = cluster.open()
-        described = f"{describe_cluster(connected.info())} now"
-        configurations = list(deployed_addons.inventory_of_cluster(connected, kinds.CLUSTER_CONFIGURATION))
-        terminal.warn(filter_check.check_filters_now(filters, connected, configurations))
-        failed = _failed_deployments_now(connected, filters)
-        deployed = deployed_addons.list_addons(configurations, filters, failed)
+        description, deployed, failed = _read_cluster(cluster, filters)
     terminal.warn(map(str, failed))
     rows = [
         [
@@ -76,7 +62,7 @@ def addons(
         for addon in deployed
     ]
     if not form.is_document:
-        say_heading(f"add-ons in {described}")
+        say_heading(f"add-ons in {description}")
         header = _HEADER
         if form is terminal.Output.WIDE:
             header = [*_HEADER, *_WIDE_HEADER]
@@ -95,6 +81,31 @@ def addons(
     terminal.print_document({"kind": "AddOnList", "addons": documents, "notKnown": unknown}, form)
 
 
+_Deployed = tuple[str, list[deployed_addons.AddOn], list[deployed_addons.FailedDeployment]]
+"""The sample or the cluster for the heading, its add-ons, and its failed deployments."""
+
+
+def _read_sample(archive: ArchiveOptions, name: str, filters: Filters) -> _Deployed:
+    opened = archive.open()
+    sample = choose_sample(opened.samples(), name)
+    tree = opened.tree(sample)
+    terminal.warn(filter_check.check_filters(filters, [tree], where=sample.tag))
+    summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
+    configurations = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION)
+    failed = deployed_addons.failed_deployments(summaries, filters)
+    description = f"{describe_sample(sample)} of {opened.location}"
+    return description, deployed_addons.list_addons(configurations, filters, failed), failed
+
+
+def _read_cluster(cluster: ClusterOptions, filters: Filters) -> _Deployed:
+    connected = cluster.open()
+    description = f"{describe_cluster(connected.info())} now"
+    configurations = list(deployed_addons.inventory_of_cluster(connected, kinds.CLUSTER_CONFIGURATION))
+    terminal.warn(filter_check.check_filters_now(filters, connected, configurations))
+    failed = _failed_deployments_now(connected, filters)
+    return description, deployed_addons.list_addons(configurations, filters, failed), failed
+
+
 def _cluster_of_sveltos_cli(cluster: str) -> str:
     """Return ``default/west`` for ``default/sveltos--west``."""
     namespace, _, name = cluster.partition("/")
@@ -107,7 +118,7 @@ def _type_of_sveltos_cli(resource_type: str) -> str:
 
 
 def _wide_cells(addon: deployed_addons.AddOn) -> list[str]:
-    """Return the further columns of -o wide. A resource has no app version and no repository."""
+    """Return the additional cells of -o wide. A resource has no app version and no repository."""
     unknown = deployed_addons.NOT_APPLICABLE
     return [addon.feature, addon.app_version or unknown, addon.repository or unknown]
 

@@ -1,4 +1,4 @@
-"""``gitsnap blame``: since when an object has each of its fields.
+"""``gitsnap blame``: when each field of an object last changed.
 
 This module must not open a cluster.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.field_texts import value_text, version_date
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_sample
@@ -19,18 +20,18 @@ from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.history import samples
-from gitsnap.render import json_line, one_line, render_table
+from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitsnap.history.blame import FieldOrigin, Version
+    from gitsnap.history.blame import FieldOrigin
 
 _QUOTED = re.compile(r'\["([^"]*)"\]')
 _LONGEST = 40
 """Characters of a value in the table; JSON has the whole value."""
 
-_Deleted = Annotated[bool, typer.Option("--deleted", help="Also show fields that the object had, and has no longer.")]
+_Deleted = Annotated[bool, typer.Option("--deleted", help="Also show fields that the object no longer has.")]
 
 
 def blame(
@@ -41,11 +42,11 @@ def blame(
     deleted: _Deleted = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Show since when an object has each field, who wrote it, and what it was before.
+    """Show when each field of an object last changed, who wrote it, and its value before.
 
-    SINCE is the first sample with the value, BY the field manager that wrote the object then. Elements of lists are
-    recognized by their name, not by their position. The documents in a ConfigMap and the values of charts are shown
-    field by field. Values of Secrets are never shown.
+    SINCE is the first sample with the value. BY is the field manager that wrote the object in this sample. BEFORE is
+    the value before the change. Elements of lists are recognized by name, not by position. The documents in a
+    ConfigMap and the values of charts are shown field by field. Values of Secrets are never shown.
 
     Example: gitsnap blame ClusterProfile/guestbook
 
@@ -57,21 +58,21 @@ def blame(
     named, field = arguments.parse_field(words)
     opened = archive.open()
     chosen = choose_sample(opened.samples(), named.sample("--sample", sample) or "latest")
-    held = samples.find_object(opened.tree(chosen), named.objects[0])
-    origins = find_origins(read_versions(opened, held.path, chosen))
+    obj = samples.find_object(opened.tree(chosen), named.objects[0])
+    origins = find_origins(read_versions(opened, obj.path, chosen))
     present = _below(origins.present, field)
     removed = _below(origins.deleted, field) if deleted else []
     if field and not present and not removed:
         hint = nearest(field, origins.present, none="It has no fields.")
-        raise NotFoundError(f"{describe(held.key)} has no field {field} in {chosen.tag}", hint=hint)
+        raise NotFoundError(f"{describe(obj.key)} has no field {field} in {chosen.tag}", hint=hint)
     if form is terminal.Output.TABLE:
-        say_heading(f"{describe(held.key)} in {describe_sample(chosen)} of {opened.location}")
+        say_heading(f"{describe(obj.key)} in {describe_sample(chosen)} of {opened.location}")
         rows = [_row(origin) for origin in present] + [_row(origin, deleted=True) for origin in removed]
         header = ["field", "value", "since", "by", "before"]
         terminal.print_result(render_table(header, rows, columns=terminal.width()))
         return
     listed = [_document(origin) for origin in present] + [_document(origin, deleted=True) for origin in removed]
-    key = held.key
+    key = obj.key
     terminal.print_document(
         {
             "kind": "Blame",
@@ -101,24 +102,13 @@ def _below(origins: Mapping[str, FieldOrigin], field: str) -> list[FieldOrigin]:
 def _row(origin: FieldOrigin, *, deleted: bool = False) -> list[str]:
     before = _shown(origin.before) if origin.existed else ""
     if deleted:
-        return [origin.path, "(deleted)", _date(origin.since), origin.since.manager, _shown(origin.value)]
-    return [origin.path, _shown(origin.value), _date(origin.since), origin.since.manager, before]
+        return [origin.path, "(deleted)", version_date(origin.since), origin.since.manager, _shown(origin.value)]
+    return [origin.path, _shown(origin.value), version_date(origin.since), origin.since.manager, before]
 
 
 def _shown(value: Any) -> str:
-    """Return a value on one line. A fingerprint has no meaning for a person."""
-    if is_fingerprint(value):
-        return "(secret)"
-    text = one_line(value if isinstance(value, str) and value else json_line(value))
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _date(version: Version) -> str:
-    if version.oldest:
-        return "(before this copy)"
-    if version.sample is not None:
-        return version.sample.moment
-    return version.time.strftime("%Y-%m-%d:%H:%M:%S") if version.time is not None else "(by hand)"
+    """Return a value on one line. A fingerprint means nothing to a person."""
+    return "(secret)" if is_fingerprint(value) else value_text(value, _LONGEST)
 
 
 def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object]:
@@ -127,7 +117,7 @@ def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object
         "field": origin.path,
         "value": None if deleted else origin.value,
         "deleted": deleted,
-        "since": _date(version),
+        "since": version_date(version),
         "sample": version.sample.tag if version.sample is not None else None,
         "manager": version.manager,
         "existed": origin.existed or deleted,

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -46,7 +47,9 @@ _Snapshot = Annotated[
 ]
 _AllowEmpty = Annotated[
     bool,
-    typer.Option("--allow-empty", help="Take the sample even if there is no object to record; --adopt implies it."),
+    typer.Option(
+        "--allow-empty", help="Take the sample even if there is no object to record. --adopt implies this option."
+    ),
 ]
 _RequireComplete = Annotated[
     bool, typer.Option("--require-complete", help="Take no sample if a kind cannot be read (exit status 12).")
@@ -56,7 +59,7 @@ _Adopt = Annotated[
 ]
 _Scheduled = Annotated[
     bool,
-    typer.Option("--scheduled", help="Record a scheduled sample, as for cron: `gitsnap prune` may remove it later."),
+    typer.Option("--scheduled", help="Record a scheduled sample, for cron: `gitsnap prune` may remove such a sample."),
 ]
 _Continues = Annotated[
     str,
@@ -78,6 +81,29 @@ _IncludeGenerated = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class SampleOptions:
+    """The options of one sample."""
+
+    require_complete: _RequireComplete = False
+    allow_empty: _AllowEmpty = False
+    adopt: _Adopt = False
+    continues: _Continues = ""
+    message: options.Message = None
+    scheduled: _Scheduled = False
+    full: _Full = False
+
+    @property
+    def accepts_empty(self) -> bool:
+        """Whether a sample without objects is taken. A rebuilt cluster is empty until it is restored."""
+        return self.allow_empty or self.adopt
+
+    @property
+    def trigger(self) -> Trigger:
+        """The trigger to record."""
+        return Trigger.SCHEDULE if self.scheduled else Trigger.MANUAL
+
+
 def capture(
     *,
     snapshot: _Snapshot = "",
@@ -87,14 +113,8 @@ def capture(
     policy_options: PolicyOptions,
     identity: options.Identity = None,
     accept_secrets_change: options.AcceptSecretsChange = False,
-    require_complete: _RequireComplete = False,
-    allow_empty: _AllowEmpty = False,
-    adopt: _Adopt = False,
-    continues: _Continues = "",
-    message: options.Message = None,
-    scheduled: _Scheduled = False,
+    sample: SampleOptions,
     signing_key: options.SigningKey = None,
-    full: _Full = False,
     include_generated: _IncludeGenerated = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
@@ -114,23 +134,22 @@ def capture(
     from gitsnap.git.signing import signer_from_file
     from gitsnap.secrets import archive_keys
 
-    allow_empty = allow_empty or adopt  # a cluster that was rebuilt is empty until it is restored
     connected = cluster.open()
     chosen = choose_archive(
         storage,
         policy_options.policy_name(snapshot),
-        create=create or bool(continues),
+        create=create or bool(sample.continues),
         default=DEFAULT_POLICY,
         inputs=(cluster.from_dir, policy_options.file),
     )
-    policy = policy_options.policy(chosen.policy, connected, require_complete=require_complete)
+    policy = policy_options.policy(chosen.policy, connected, require_complete=sample.require_complete)
     signer = signer_from_file(signing_key)
     info = connected.info()  # a cluster that does not answer is reported before anything is created on disk
-    if not allow_empty:
+    if not sample.accepts_empty:
         sampling.check_folder(info)
     archive = _open_archive(chosen)
     with archive.writer() as writer:  # so that no other capture changes the cluster, the mode or the keys meanwhile
-        if not adopt:
+        if not sample.adopt:
             sampling.check_cluster(archive, info)
         policy, keeper = archive_keys.for_capture(
             archive,
@@ -143,14 +162,14 @@ def capture(
             sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
             keeper,
             datetime.now(UTC),
-            Trigger.SCHEDULE if scheduled else Trigger.MANUAL,
+            sample.trigger,
             require_complete=policy.require_complete,
-            allow_empty=allow_empty,
-            adopt=adopt,
-            full=full,
+            allow_empty=sample.accepts_empty,
+            adopt=sample.adopt,
+            full=sample.full,
             signer=signer,
-            message=message or "",
-            extra=_continues_line(archive, continues),
+            message=sample.message or "",
+            extra=_continues_line(archive, sample.continues),
         )
         with terminal.ProgressLine() as progress:
             result = sampling.capture(connected, archive, request, writer=writer, progress=progress)
@@ -158,14 +177,8 @@ def capture(
     say_new_identity(keeper)
     if include_generated:
         _say_generated(result)
-    for text in _messages(result, allow_empty=allow_empty):
-        terminal.say(shortened(text))
-    if form is terminal.Output.TABLE:
-        terminal.print_result(_text(result, _diff_command(snapshot, storage)))
-    else:
-        terminal.print_document(_document(result), form)
-    if _is_doubtful(result, allow_empty=allow_empty):
-        raise typer.Exit(EXIT_INCOMPLETE)
+    text = _text(result, _diff_command(snapshot, storage))
+    _report(result, text, form, allow_empty=sample.accepts_empty)
 
 
 def _open_archive(chosen: ArchiveFolder) -> GitArchive:
@@ -212,14 +225,26 @@ def _say_generated(result: CaptureResult) -> None:
         terminal.say(f"left out: {key}, {DESCRIPTIONS[origin]}")
 
 
-def _is_doubtful(result: CaptureResult, *, allow_empty: bool) -> bool:
-    """Return whether the sample may lack objects that the user expects in it."""
+def _report(result: CaptureResult, text: str, form: terminal.Output, *, allow_empty: bool) -> None:
+    """Print the result of a capture. Raises typer.Exit if the sample may lack objects."""
+    for message in _messages(result, allow_empty=allow_empty):
+        terminal.say(shortened(message))
+    if form is terminal.Output.TABLE:
+        terminal.print_result(text)
+    else:
+        terminal.print_document(_document(result), form)
+    if _may_lack_objects(result, allow_empty=allow_empty):
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _may_lack_objects(result: CaptureResult, *, allow_empty: bool) -> bool:
+    """Return whether the sample may lack objects that the user expects."""
     metadata = result.recorded.sample.metadata
     return bool(metadata.incomplete or result.not_served or (not metadata.objects and not allow_empty))
 
 
 def _text(result: CaptureResult, diff: str) -> str:
-    """Return the summary, and below it the names of changed objects. ``diff``: the command that shows all of them."""
+    """Return the summary and the names of changed objects. ``diff``: the command that shows all changes."""
     from gitsnap.render.changed_objects import changed_lines, kind_lines
 
     changed = [(entry.action, key) for entry, key in result.changed]
@@ -261,13 +286,13 @@ def _messages(result: CaptureResult, *, allow_empty: bool) -> Iterator[str]:
 
 
 def _describe_absent(result: CaptureResult, *, allow_empty: bool) -> Iterator[str]:
-    """Yield a warning for each part of the policy that has no object, and for a sample without any."""
+    """Yield a warning for each part of the policy without an object, and for a sample without objects."""
     for kind in result.not_served:
         yield f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources"
     for entry in result.not_matched:
         yield f"warning: no object matches the entry '{entry}' of --resources or spec.resources"
     if not result.recorded.sample.metadata.objects and not allow_empty:
-        yield "warning: the sample is empty: the cluster has no object that is captured (--allow-empty accepts that)"
+        yield "warning: the sample is empty: the cluster has no object that is captured (--allow-empty accepts this)"
 
 
 def _describe_substitute(incomplete: IncompleteKind) -> str:

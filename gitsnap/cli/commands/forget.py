@@ -39,10 +39,10 @@ def forget(
 ) -> None:
     """Remove single samples.
 
-    A sample is a tag: the branch keeps the history of the configuration, and the next sample records which samples were
-    removed, when, by whom, and the --message. All samples are removed, or none. Refused are the newest sample, samples
-    marked by `gitsnap keep`, and samples that an unfinished rollback needs. `gitsnap push --prune` removes the samples
-    from the remote.
+    A sample is a tag: the branch keeps the history of the configuration. The next sample records which samples were
+    removed, when, by whom, and the --message. All named samples are removed, or none. Three kinds of samples cannot be
+    removed: the newest sample, samples marked by `gitsnap keep`, and samples that an unfinished rollback needs. To
+    remove the samples from the remote as well, run `gitsnap push --prune`.
 
     Example: gitsnap forget 2023-08-26:05:00:00 2023-08-26:05:20:00 --snapshot hourly --dry-run
     """
@@ -52,12 +52,12 @@ def forget(
     opened = archive.open_to_write()
     opened.check_samples()
     now = datetime.now(UTC)
-    known = opened.samples()
-    chosen = sorted({choose_sample(known, name) for name in names}, key=lambda sample: sample.order)
-    prune.check_forgettable(known, chosen, marked=opened.marked())
+    samples = opened.samples()
+    chosen = sorted({choose_sample(samples, name) for name in names}, key=lambda sample: sample.order)
+    prune.check_forgettable(samples, chosen, marked=opened.marked())
     if form is terminal.Output.TABLE:  # the user must see the samples before the question
         _show_table(chosen, opened.location)
-    terminal.warn(_lost_undos(known, chosen))
+    terminal.warn(_lost_undos(samples, chosen))
     if not dry_run:
         question = f"Remove {plural(len(chosen), 'sample')} from {opened.location}?"
         terminal.confirm(question, yes=yes, unchanged="nothing was removed")
@@ -89,12 +89,12 @@ def _print_document(
     terminal.print_document({**document, "samples": [sample_document(sample) for sample in chosen]}, form)
 
 
-def _lost_undos(known: Sequence[Sample], chosen: Sequence[Sample]) -> list[str]:
+def _lost_undos(samples: Sequence[Sample], chosen: Sequence[Sample]) -> list[str]:
     """Return a warning for each rollback that cannot be undone without the chosen samples."""
     from gitsnap.rollback import past_rollbacks
 
     return [
         f"without {rollback.before.tag}, `gitsnap undo` cannot undo the rollback to {rollback.record.target}"
-        for rollback in past_rollbacks(known)
+        for rollback in past_rollbacks(samples)
         if rollback.before in chosen and rollback.changed_something
     ]

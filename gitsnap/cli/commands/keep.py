@@ -1,4 +1,4 @@
-"""``gitsnap keep``: mark samples, so that retention never removes it."""
+"""``gitsnap keep``: mark samples, so that retention never removes them."""
 
 from __future__ import annotations
 
@@ -38,4 +38,6 @@ def keep(
         terminal.print_document({"kind": "Keep", "samples": listed}, form)
         return
     for tag in chosen:
-        terminal.print_result(f"{tag}: {'retention decides' if remove else 'kept, whatever retention says'}")
+        terminal.print_result(
+            f"{tag}: {'not marked, retention decides' if remove else 'marked, retention never removes this sample'}"
+        )

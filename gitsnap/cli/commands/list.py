@@ -38,16 +38,25 @@ _WIDE_COLUMNS = (
     ("reason", True),
     ("kept", False),
 )
-"""The further columns of --wide. The second value is whether a column is left out if all its cells are empty."""
+"""The additional columns of --wide. The second value says whether a column without values is left out."""
 
 _Wide = Annotated[
     bool,
     typer.Option(
-        "--wide", "-w", help="Also show changes, objects, completeness, commit, trigger, user and marks. As -o wide."
+        "--wide",
+        "-w",
+        help="Also show changes, objects, completeness, commit, trigger, user and marks. Same as -o wide.",
     ),
 ]
 _Last = Annotated[
-    int, typer.Option("--last", metavar="N", min=0, help="Only the newest N samples of each archive. 0: all samples.")
+    int,
+    typer.Option(
+        "--last",
+        metavar="N",
+        parser=options.whole_number(0),
+        show_default=False,
+        help="Only the newest N samples of each archive. Default: all samples.",
+    ),
 ]
 _Reverse = Annotated[bool, typer.Option("--reverse", help="List the newest sample first.")]
 
@@ -110,7 +119,7 @@ def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
 
 
 def _selected(samples: Sequence[Sample], period: Period, last: int, *, reverse: bool) -> Sequence[Sample]:
-    """Return the newest ``last`` samples of a period (0: all of them), oldest first or, in reverse, newest first."""
+    """Return the newest ``last`` samples of a period (0: all), oldest first, or newest first if ``reverse`` is set."""
     within = [sample for sample in samples if sample.time in period] if period else samples
     newest = within[-last:] if last else within
     return list(reversed(newest)) if reverse else newest
@@ -121,13 +130,13 @@ def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: boo
     rows = [[policy, sample.moment] for policy, sample in samples]
     if wide:
         cells = [[*_wide_cells(sample), "yes" if sample.tag in kept else ""] for _, sample in samples]
-        shown = [
+        columns = [
             number
             for number, (_, is_optional) in enumerate(_WIDE_COLUMNS)
             if not is_optional or any(row[number] for row in cells)
         ]
-        header += [_WIDE_COLUMNS[number][0] for number in shown]
-        rows = [[*row, *(more[number] for number in shown)] for row, more in zip(rows, cells, strict=True)]
+        header += [_WIDE_COLUMNS[number][0] for number in columns]
+        rows = [[*row, *(values[number] for number in columns)] for row, values in zip(rows, cells, strict=True)]
     terminal.print_result(render_table(header, rows, columns=terminal.width(), group=header[0]))
 
 

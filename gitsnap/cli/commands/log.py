@@ -89,7 +89,7 @@ def log(
 
 
 def _parse_patterns(archive: GitArchive, words: list[str]) -> list[changelog.ObjectPattern]:
-    """Return the patterns for kinds and objects, whose kinds are those of the newest sample. Raises UsageError."""
+    """Parse the patterns for kinds and objects. The newest sample explains the kinds. Raises UsageError."""
     if not words:
         return []
     names = changelog.newest_kinds(archive)
@@ -99,9 +99,9 @@ def _parse_patterns(archive: GitArchive, words: list[str]) -> list[changelog.Obj
 def _check_existed(
     archive: GitArchive, patterns: Sequence[changelog.ObjectPattern], entries: Sequence[changelog.LogEntry]
 ) -> None:
-    """Raise NotFoundError for a pattern of which the archive never had an object.
+    """Raise NotFoundError if the archive never had an object that matches one of the patterns.
 
-    Raises UsageError if the pattern is the name of an object, and the pattern before it is its kind.
+    Raises UsageError if a pattern is the name of an object, and the pattern before it is the kind.
     """
     samples = archive.samples() if patterns else ()
     for position, pattern in enumerate(patterns):
@@ -117,7 +117,7 @@ def _check_existed(
             written = arguments.joined(before.kind, pattern.kind)
             raise UsageError(f"{pattern.kind} is not a kind", hint=f"An object is one word: {written}.") from None
         of_kind = history.list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
-        changelog.check_existed(archive, pattern, (held_object.key for held_object in of_kind))
+        changelog.check_existed(archive, pattern, (obj.key for obj in of_kind))
 
 
 def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:
@@ -182,7 +182,7 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
 def _with_reasons(
     header: list[str], rows: list[list[str]], reasons: Sequence[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Add a column with the messages of the samples, if a sample has one."""
+    """Add a column with the messages of the samples, if a sample has a message."""
     if not any(reasons):
         return header, rows
     return [*header, "reason"], [[*row, first_line(reason)] for row, reason in zip(rows, reasons, strict=True)]

@@ -84,7 +84,7 @@ def prune(
 ) -> None:
     """Remove scheduled samples that no rule keeps.
 
-    Only samples of the archive are removed. Objects of a cluster are deleted by `gitsnap rollback --prune` alone. The
+    Only samples of the archive are removed. To delete objects of a cluster, see `gitsnap rollback --prune`. The
     controller removes samples in the same way, by the rules of the Snapshot.
 
     Without a rule no sample is removed. A sample is a tag: the branch keeps the history of the configuration. Four
@@ -150,7 +150,7 @@ def _show(archive: GitArchive, decisions: Sequence[Decision], form: terminal.Out
         terminal.print_document({**document, "samples": [_document(decision) for decision in decisions]}, form)
         return
     rows = [[decision.sample.moment, _action(decision), ", ".join(decision.reasons)] for decision in decisions]
-    say_heading(f"what retention does with the samples of the archive {archive.location}; dates in UTC")
+    say_heading(f"decisions about the samples of the archive {archive.location}; dates in UTC")
     terminal.print_result(render_table(["date", "action", "reasons"], rows, columns=terminal.width()))
 
 

@@ -27,7 +27,7 @@ _To = Annotated[
     typer.Option(
         "--to",
         metavar="URL",
-        help="URL of the remote. Default: the remote of the archive's git repository, else of the Snapshot.",
+        help="URL of the remote. Default: the remote of the archive, else the remote of the Snapshot.",
     ),
 ]
 _File = Annotated[
@@ -36,7 +36,7 @@ _File = Annotated[
 _Prune = Annotated[
     bool,
     typer.Option(
-        "--prune", help="Also remove from the remote the samples that `gitsnap prune` or the controller removed here."
+        "--prune", help="Also remove samples from the remote that `gitsnap prune` or the controller removed here."
     ),
 ]
 
@@ -53,10 +53,11 @@ def push(
 ) -> None:
     """Push samples to a remote. A push is never forced.
 
-    Without --to, the samples go to the remote `origin` of the archive, or to its only remote, as `git remote add` sets
-    it. For these remotes git uses your own SSH keys, agent and credential helpers, and no cluster is needed. If the
-    archive has no remote, or with --file, --context or --kubeconfig, the Snapshot names the remote, and the Secret with
-    the credentials is read from the cluster.
+    Without --to, the samples are pushed to the remote `origin` of the archive, or to its only remote.
+    For --to and for these remotes, git uses your own SSH keys, agent and credential helpers. No cluster is needed.
+
+    If the archive has no remote, or with --file, --context or --kubeconfig, the Snapshot names the remote. The Secret
+    with the credentials is then read from the cluster.
 
     Example: gitsnap push --snapshot hourly --to ssh://git@git.example.com/platform/record.git
     """
@@ -85,7 +86,7 @@ def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOp
     from gitsnap.archive import remote as remotes
     from gitsnap.secrets import archive_keys
 
-    stored = f"or store a remote once: git -C {shlex.quote(archive.location)} remote add origin URL"
+    set_remote = f"or store a remote once: git -C {shlex.quote(archive.location)} remote add origin URL"
     try:
         cluster = options.open()
         policy = find_policy(archive.policy, file, cluster)
@@ -95,12 +96,12 @@ def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOp
         raise UsageError(
             f"no remote is known for {archive.policy}: the archive has none, and no Snapshot can be read "
             f"({error.message})",
-            hint=f"Name the URL with --to, {stored}",
+            hint=f"Name the URL with --to, {set_remote}",
         ) from error
     if policy.push is None:
         raise UsageError(
             f"no remote is known for {archive.policy}: neither the archive nor a Snapshot (spec.push.url) names one",
-            hint=f"Name the URL with --to, {stored}",
+            hint=f"Name the URL with --to, {set_remote}",
         )
     secret = policy.push.secret
     credentials = None

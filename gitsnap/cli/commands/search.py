@@ -1,31 +1,31 @@
-"""``gitsnap search``: when a value came into the configuration, and when it went.
+"""``gitsnap search``: when a value appeared in the configuration, and when it disappeared.
 
 This module must not open a cluster.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.field_texts import value_text, version_date
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.text import plural
 from gitsnap.history import changelog
 from gitsnap.history.samples import list_objects
-from gitsnap.render import json_line, one_line, render_table
+from gitsnap.render import render_table
 
 if TYPE_CHECKING:
-    from gitsnap.history.blame import Version
     from gitsnap.history.search import Match
 
 _LONGEST = 60
 """Characters of a value in the table; JSON has the whole value."""
 
-_Text = Annotated[str, typer.Argument(metavar="VALUE", help="The text that values contain, such as nginx:1.25.")]
+_Text = Annotated[str, typer.Argument(metavar="VALUE", help="Text that the values contain, such as nginx:1.25.")]
 _Kind = Annotated[
     str,
     typer.Option(
@@ -50,10 +50,11 @@ def search(
     last: _Last = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Show when a value came into the configuration, and when it went.
+    """Show when a value appeared in the configuration, and when it disappeared.
 
-    The whole history is searched, with deleted objects. The documents in a ConfigMap and the values of charts are
-    searched field by field. Secrets are not searched. UNTIL is the first sample without the value.
+    The whole history is searched, including deleted objects. The documents in a ConfigMap and the values of charts are
+    searched field by field. Secrets are not searched. SINCE is the first sample with the value, UNTIL the first sample
+    without it.
 
     Example: gitsnap search nginx:1.25
 
@@ -75,12 +76,12 @@ def search(
         newest = opened.tree(recorded[-1])
         changelog.check_kind(opened, pattern, newest)
         of_kind = list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
-        changelog.check_existed(opened, pattern, (held.key for held in of_kind))
+        changelog.check_existed(opened, pattern, (obj.key for obj in of_kind))
     matches = matches[:1] if first else matches[-1:] if last else matches
     if form is terminal.Output.TABLE:
         samples = opened.samples()
         since = f" since {samples[0].time:%Y-%m-%d}" if samples else ""
-        say_heading(f"searched {plural(len(samples), 'sample')}{since} of {opened.location}; Secrets are not searched")
+        say_heading(f"searched {plural(len(samples), 'sample')} of {opened.location}{since}; Secrets are not searched")
         terminal.print_result(_table(matches) if matches else "nothing found")
     else:
         terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
@@ -92,13 +93,13 @@ def _table(matches: list[Match]) -> str:
     header = ["since", "until", "resource type", "namespace", "name", "field", "value", "by"]
     rows = [
         [
-            _date(match.since),
-            _date(match.until) if match.until is not None else "",
+            version_date(match.since),
+            version_date(match.until) if match.until is not None else "",
             match.key.kind.resource_type,
             match.key.namespace,
             match.key.name,
             match.field,
-            _shown(match.value),
+            value_text(match.value, _LONGEST),
             match.since.manager,
         ]
         for match in matches
@@ -106,25 +107,14 @@ def _table(matches: list[Match]) -> str:
     return render_table(header, rows, columns=terminal.width())
 
 
-def _shown(value: Any) -> str:
-    text = one_line(value if isinstance(value, str) else json_line(value))
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _date(version: Version) -> str:
-    if version.sample is not None:
-        return version.sample.moment
-    return version.time.strftime("%Y-%m-%d:%H:%M:%S") if version.time is not None else "(by hand)"
-
-
 def _document(match: Match) -> dict[str, object]:
     return {
         "object": {"kind": str(match.key.kind), "namespace": match.key.namespace, "name": match.key.name},
         "field": match.field,
         "value": match.value,
-        "since": _date(match.since),
+        "since": version_date(match.since),
         "sample": match.since.sample.tag if match.since.sample is not None else None,
         "manager": match.since.manager,
-        "until": _date(match.until) if match.until is not None else None,
+        "until": version_date(match.until) if match.until is not None else None,
         "untilSample": match.until.sample.tag if match.until is not None and match.until.sample is not None else None,
     }

@@ -47,8 +47,8 @@ def show(
 ) -> None:
     """Show what a sample holds, or single objects as YAML.
 
-    Without --decrypt, Secrets and sensitive fields have fingerprints in place of values. Such objects also have an
-    annotation with which an API server refuses them.
+    Without --decrypt, Secrets and sensitive fields have fingerprints in place of values. An annotation of such objects
+    makes an API server refuse them.
 
     Example: gitsnap show latest~1 cm/default/database
 
@@ -72,13 +72,13 @@ def show(
         return
     if objects and everything:
         raise UsageError("--all shows every object: omit the names, or --all")
-    held = [samples.find_object(tree, name, namespaces=namespace or ()) for name in objects] or list(
+    selected = [samples.find_object(tree, name, namespaces=namespace or ()) for name in objects] or list(
         samples.list_objects(tree, namespaces=namespace or ())
     )
     if form is terminal.Output.NAME:
-        terminal.print_names(held_object.key.path for held_object in held)
+        terminal.print_names(obj.key.path for obj in selected)
         return
-    documents = [held_object.document for held_object in held]
+    documents = [obj.document for obj in selected]
     if decrypt:
         from gitsnap.history.decryption import reveal
         from gitsnap.secrets import archive_keys
@@ -94,9 +94,9 @@ def show(
 
 
 def _refusable(documents: list[JsonObject]) -> list[JsonObject]:
-    """Return the objects with a mark on those that have fingerprints in place of values, so that no server takes them.
+    """Add an annotation to the objects with fingerprints in place of values, so that no API server accepts them.
 
-    `kubectl apply` would otherwise write the fingerprints. A comment or a message does not stop it. Prints a note.
+    Otherwise `kubectl apply` would write the fingerprints: neither a comment nor a message stops it. Prints a note.
     """
     marked = {
         number: _with_annotation(document)
@@ -106,8 +106,8 @@ def _refusable(documents: list[JsonObject]) -> list[JsonObject]:
     if marked:
         subject = "1 object has" if len(marked) == 1 else f"{len(marked)} objects have"
         terminal.say(
-            f"note: {subject} fingerprints in place of values, and an annotation with which an API server "
-            "refuses them; --decrypt shows the values"
+            f"note: {subject} fingerprints in place of values, and an annotation that makes an API server refuse "
+            "the object; --decrypt shows the values"
         )
     return [marked.get(number, document) for number, document in enumerate(documents)]
 
@@ -130,7 +130,7 @@ def _split_references(words: list[str]) -> tuple[list[str], bool]:
 
 def _show_overview(tree: Tree, sample: Sample, location: str, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
-    tag, keys = sample.tag, [held.key for held in samples.list_objects(tree, namespaces=namespaces)]
+    tag, keys = sample.tag, [obj.key for obj in samples.list_objects(tree, namespaces=namespaces)]
     if form is terminal.Output.NAME:
         terminal.print_names(key.path for key in keys)
         return

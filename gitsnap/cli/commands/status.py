@@ -1,4 +1,4 @@
-"""``gitsnap status``: the state of an archive and of everything around it."""
+"""``gitsnap status``: the state of archives, of their keys, and of the cluster."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def status(
 ) -> None:
     """Show whether samples are taken, can be read and are pushed.
 
-    Checks the samples, the keys, the last rollback and the disk of each archive, and in the cluster: its identity, your
-    rights, the Snapshot and what the controller reports. Nothing is changed, and no remote is asked. `gitsnap verify`
-    checks every object of the archive.
+    For each archive, the samples, the keys, the last rollback and the disk are checked. In the cluster, its identity,
+    your rights, the Snapshot and the reports of the controller are checked. Nothing is changed, and no remote is
+    contacted. `gitsnap verify` checks every object of an archive.
 
-    Exit status 21: something is wrong. A line `not checked` alone is no error.
+    Exit status 21: a check found a problem. A check that is `not checked` is not a problem.
 
     Example: gitsnap status --snapshot hourly
 
@@ -74,7 +74,7 @@ class _Connection:
     """The cluster, or the reason why it cannot be used. One connection serves the checks of all archives."""
 
     def __init__(self, cluster_options: ClusterOptions) -> None:
-        self.asked = bool(
+        self.is_named = bool(
             cluster_options.kubeconfig
             or cluster_options.context
             or cluster_options.from_dir
@@ -92,13 +92,13 @@ class _Connection:
 
 def _check(archive: GitArchive, connection: _Connection, identities: list[Path], now: datetime) -> Health:
     from gitsnap.health import Health
-    from gitsnap.health.archive_checks import check_archive, check_pushed, find_origin
+    from gitsnap.health.archive_checks import check_archive, check_pushed, find_remote
 
     samples = archive.samples()
     checks = list(check_archive(archive, now, identities=identities))
-    found, push_url = _check_cluster(archive, connection, now)
-    checks += found
-    checks.append(check_pushed(archive, samples, push_url or find_origin(archive)))
+    cluster_checks, push_url = _check_cluster(archive, connection, now)
+    checks += cluster_checks
+    checks.append(check_pushed(archive, samples, push_url or find_remote(archive)))
     return Health(archive.policy, archive.location, len(samples), samples[-1] if samples else None, checks)
 
 
@@ -110,7 +110,7 @@ def _check_cluster(archive: GitArchive, connection: _Connection, now: datetime) 
     cluster, samples = connection.cluster, archive.samples()
     if cluster is None or connection.error is not None:
         error = connection.error or GitsnapError("no cluster")
-        return [not_reached(error, asked=connection.asked)], ""
+        return [not_reached(error, is_named=connection.is_named)], ""
     newest = samples[-1] if samples else None
     checks = [check_identity(cluster.info(), newest)]
     try:
@@ -136,7 +136,7 @@ def _text(health: Health, columns: int) -> str:
 
 
 def _labelled(label: str, text: str, columns: int) -> str:
-    """Return a label and a text beside it; the further lines of the text have the indentation of the first."""
+    """Return a label and a text beside it. All lines of the text have the same indentation."""
     indent = f"  {label:<{_LABEL}} "
     return indent + wrapped(" " * len(indent) + one_line(text), columns)[len(indent) :]
 

@@ -108,9 +108,9 @@ def _tag(target: RollbackTarget, name: str) -> str:
     if not name:
         return ""
     try:
-        found = search_sample(target.archive.samples(), name, now=clock.now())
-        if found.moment is None:
-            return found.sample.tag
+        match = search_sample(target.archive.samples(), name, now=clock.now())
+        if match.moment is None:
+            return match.sample.tag
         before = [past.before for past in rollback.past_rollbacks(target.samples_of_cluster)]
         return choose_sample(before, name, noun="sample before a rollback").tag if before else name
     except NotFoundError:

@@ -159,7 +159,7 @@ def _choose(paths: Sequence[Path], context: str) -> _Chosen:
 
 
 def _check_certificates(chosen: _Chosen) -> None:
-    """Raise InputError for a certificate or key without content: the connection would fail without a reason."""
+    """Raise InputError for an empty certificate or key: the connection would fail, and the error would not say why."""
     owners = (
         (chosen.cluster, "certificate-authority", f"the cluster of the context {chosen.context}"),
         (chosen.user, "client-certificate", f"the user {chosen.user_name}"),
@@ -179,7 +179,7 @@ def _check_certificates(chosen: _Chosen) -> None:
 
 
 def _pem_content(entry: JsonObject, field: str) -> bytes | None:
-    """The content of a certificate or key; None for none, and where it cannot be read, which the client reports."""
+    """The content of a certificate or key. None without the field or for an unreadable file."""
     try:
         if entry.get(f"{field}-data"):  # takes precedence, as in kubectl
             return base64.b64decode(str(entry[f"{field}-data"]))
@@ -205,7 +205,7 @@ def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
     value = dict(entry.value)
     for field in fields:
         if value.get(field) == "":
-            del value[field]  # as in kubectl; the client would read the current folder
+            del value[field]  # as kubectl does; the client would read the current folder
         elif isinstance(value.get(field), str):
             value[field] = str(folder / value[field])
     plugin = value.get("exec")

@@ -181,7 +181,7 @@ class Transport:
 
 
 def _parse(content: bytes, request: Request, *, truncate: bool) -> Any:
-    with suppress(msgspec.MsgspecError, RecursionError):  # half the time of json; refuses 1e400 and lone surrogates
+    with suppress(msgspec.MsgspecError, RecursionError):  # faster than json; refuses 1e400 and lone surrogates
         return msgspec.json.decode(content)
     try:
         return json.loads(content)

@@ -144,7 +144,7 @@ def read_plan_file(document: object, source: str) -> PlanFile:
 
 
 def _check_keys(document: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    """Raises ValueError for a key that ``plan_file`` does not write: somebody may expect it to have an effect."""
+    """Raises ValueError for a key that ``plan_file`` does not write: a user may expect the key to have an effect."""
     unknown = sorted(set(document) - known)
     if unknown:
         raise ValueError(f"{where} has the unknown key {unknown[0]}")

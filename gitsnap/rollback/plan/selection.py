@@ -54,7 +54,7 @@ class Selection:
 
     @property
     def is_partial(self) -> bool:
-        """Whether the selection leaves out objects of the sample that the user may mean. An undo leaves out none."""
+        """Whether the selection leaves out objects of the sample that the user may mean. An undo leaves none out."""
         return not self.keys and (not self.everything or bool(self.labels or self.excepted))
 
     @property
@@ -87,7 +87,7 @@ class Selection:
         return frozenset[Kind]().union(*(term.kinds for term in (*_terms(self, keys), *_excepted(self, keys))))
 
     def with_kinds_named(self, names: KindNames) -> Selection:
-        """The selection with kinds in place of words that only the CustomResourceDefinitions of ``names`` explain."""
+        """The selection with kinds in place of words that only CustomResourceDefinitions in ``names`` explain."""
 
         def spell(text: str) -> str:
             word, slash, name = text.partition("/")

@@ -1,7 +1,7 @@
 """The lines that a step changes: from the live object to the object that the step writes.
 
-Both sides are normalized, so that fields of servers and controllers are not among the lines. Values of Secrets and of
-sensitive fields are replaced by marks that show which of them change.
+Both sides are normalized, so that the lines have no fields of servers and controllers. Marks in place of the values of
+Secrets and of sensitive fields show which values change.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CHANGING = frozenset({Action.CREATE, Action.UPDATE, Action.RECREATE, Action.DEL
 
 
 def changes_lines(step: Step) -> bool:
-    """Whether a step has lines. A step that pauses or releases a profile has none: its action says all."""
+    """Whether a step has lines. A step that pauses or releases a profile has no lines: its action says everything."""
     return step.writes and step.action in _CHANGING
 
 

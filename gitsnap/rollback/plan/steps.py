@@ -167,9 +167,9 @@ class Plan:
     notes: tuple[str, ...] = ()
     """Further facts for the user who reviews the plan."""
     is_partial: bool = False
-    """Whether the selection leaves out objects of the sample. An undo selects all that the rollback changed."""
+    """Whether the selection leaves out objects of the sample. An undo leaves no object out."""
     unselected: tuple[Unselected, ...] = ()
-    """Objects that differ from the sample, and that the selection leaves out."""
+    """Objects that differ from the sample and that the selection leaves out."""
     avoidable: frozenset[ObjectKey] = frozenset()
     """Profiles that lose clusters, and clusters that lose add-ons, only because they are not selected."""
     sensitive_fields: tuple[SensitiveField, ...] = ()

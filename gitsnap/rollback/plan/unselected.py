@@ -1,6 +1,6 @@
 """Objects that differ from the sample and that the selection of a plan leaves out.
 
-A plan that has nothing to write does not show that all is well: the user may mean these objects as well.
+A plan without a write does not prove that the cluster is as the user wants: the user may mean these objects as well.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Relation(enum.StrEnum):
     MATCHED = "matched"
     """Clusters that a selected profile matched in the sample and does not match after the plan."""
     DEPLOYED = "deployed"
-    """Profiles that are deployed on a selected cluster, and the objects that these refer to."""
+    """Profiles that are deployed on a selected cluster, and the objects that the profiles refer to."""
     CREATED = "created"
-    """Profiles that are deployed on a selected cluster, and that are not in the sample."""
+    """Profiles that are deployed on a selected cluster and are not in the sample."""
     NAMESPACE = "namespace"
     """Objects in a selected namespace, of a kind that --namespace alone does not select."""
     LABELS = "labels"
@@ -49,19 +49,19 @@ class Relation(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unselected:
-    """Objects that are related to the selection in one way, and that it leaves out."""
+    """Objects that have the same relation to the selection, and that the selection leaves out."""
 
     relation: Relation
     subject: ObjectKey | None = None
-    """The object that the others are related to; None if there are several."""
+    """The object that the others are related to; None for several objects."""
     clusters: tuple[ClusterRef, ...] = ()
     """For DEPLOYED and CREATED: the selected clusters."""
     differing: tuple[ObjectKey, ...] = ()
     """The objects that differ from the sample, sorted."""
     is_separate: bool = False
-    """Whether the options are for a command of their own: with the others of the user they select something else."""
+    """Whether the options need a command of their own: with the other options of the user they select other objects."""
     not_compared: tuple[ObjectKey, ...] = ()
-    """The objects that were not compared: too many, not readable, or without the keys of the archive."""
+    """The objects that were not compared: there are too many, or the rights or the keys of the archive are missing."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ class Unselected:
             case Relation.CREATED:
                 profiles = join_names([describe(key) for key in keys], most=_MOST_NAMES)
                 verb = "is" if len(keys) == 1 else "are"
-                return f"{profiles} {verb} deployed on {where}, and not in the sample"
+                return f"{profiles} {verb} deployed on {where} and not in the sample"
             case Relation.NAMESPACE:
                 return f"{objects} of other kinds in the namespace"
             case Relation.LABELS:
@@ -128,7 +128,7 @@ class Unselected:
 
 
 def resource_name(key: ObjectKey) -> str:
-    """An object as --resource takes it: ``ConfigMap/default/database``; with the group for a kind of other projects."""
+    """An object as --resource accepts it: ``ConfigMap/default/database``, with a group unless Sveltos uses the kind."""
     kind = key.kind.name if key.kind in kinds.BY_KIND else str(key.kind)
     return "/".join(part for part in (kind, key.namespace, key.name) if part)
 

@@ -1,6 +1,6 @@
-"""Commands that gitsnap does not have: which one the user may mean.
+"""Suggests a command for the name of a command that gitsnap does not have.
 
-The words are those of git, kubectl, restic, velero, etcdctl and sveltosctl.
+The names are those of git, kubectl, restic, velero, etcdctl and sveltosctl.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import difflib
 from collections.abc import Collection
 
 _LOG = "`gitsnap log` shows when objects changed, `gitsnap list` the samples."
-_BLAME = "`gitsnap blame` shows since when an object has each field, `gitsnap log` when objects changed."
+_BLAME = "`gitsnap blame` shows when each field of an object last changed, `gitsnap log` when objects changed."
 _LIST = "`gitsnap list` lists the samples."
 _SHOW = "`gitsnap show` shows a sample, or one object: `gitsnap show ClusterProfile/guestbook`."
-_SEARCH = "`gitsnap search` shows when a value came into the configuration, and when it went."
+_SEARCH = "`gitsnap search` shows when a value appeared in the configuration, and when it disappeared."
 _CAPTURE = "`gitsnap capture` takes a sample."
 _DIFF = "`gitsnap diff` compares two samples, `gitsnap drift` a sample with the cluster."
 _ROLLBACK = (
@@ -58,16 +58,16 @@ _COMMANDS = {
     "`gitsnap import` imports samples of the old Sveltos Snapshot feature.": "import-legacy migrate convert",
 }
 _MEANT = {word: hint for hint, words in _COMMANDS.items() for word in words.split()}
-"""For each word that is no command: the commands that do what it does elsewhere."""
+"""The name of a command in another tool -> the commands of gitsnap that do the same."""
 
 _MOST = 3
 
 
 def describe_command(word: str, commands: Collection[str], program: str, *, is_root: bool = True) -> str:
-    """Return a sentence about the command that a user may mean; ``""`` if no command is near.
+    """Return a sentence about the command that a user may mean; ``""`` if no command is similar.
 
-    ``commands``: the commands that exist at this place. ``program``: the words before them, ``gitsnap secrets``.
-    ``is_root``: whether the words of other tools apply, as for the commands of gitsnap itself.
+    ``commands``: the commands of the group. ``program``: the words before them, such as ``gitsnap secrets``.
+    ``is_root``: whether the group is gitsnap itself, so that the names of other tools apply.
     """
     written = word.lower()
     meanings = _MEANT if is_root else {}

@@ -1,7 +1,7 @@
-"""Refuses a sample without objects: it would record that everything was deleted.
+"""Refuses a sample without objects, which would record that everything was deleted.
 
-The usual cause is a wrong folder, a volume that is not mounted, or the wrong cluster. The record must still say so if
-all objects of a known cluster are gone. This module must not read a cluster.
+The usual cause is the wrong folder, a volume that is not mounted, or the wrong cluster. A known cluster whose objects
+are all gone is recorded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ALLOW = "To record a sample without objects, give --allow-empty."
 
 
 def check_folder(cluster: ClusterInfo) -> None:
-    """Raise EmptyError for a folder of files without any object, before a new archive or key is created for it."""
+    """Raise EmptyError for a folder without any object, before an archive or a key is created for the folder."""
     if cluster.objects == 0:
         raise EmptyError(
             f"there is no object to record: no .yaml, .yml or .json file in {cluster.server} holds one. No sample was "
@@ -29,8 +29,8 @@ def check_folder(cluster: ClusterInfo) -> None:
 def check_not_empty(collected: Collected, cluster: ClusterInfo, samples: Sequence[Sample]) -> None:
     """Raise EmptyError if no object was collected, unless the archive knows the cluster.
 
-    An API server with the uid of the newest sample is the right one, and its empty lists say that the objects were
-    deleted: that is recorded. A folder of files proves nothing. ``samples``: those of the archive, oldest first.
+    If an API server has the uid of the newest sample, the cluster is the right one and its objects were deleted: the
+    sample is recorded. A folder of files proves nothing. ``samples``: the samples of the archive, oldest first.
     """
     if collected.files.get(Area.CONFIGURATION):
         return
@@ -46,8 +46,8 @@ def check_not_empty(collected: Collected, cluster: ClusterInfo, samples: Sequenc
 
 
 def _reason(collected: Collected, cluster: ClusterInfo) -> str:
-    """Describe what was looked at, and why it yields no object."""
-    subject = cluster.server if cluster.is_folder else f"{cluster.server} (context {cluster.context})"
+    """Name the cluster or the folder, and the reason why no object was collected."""
+    subject = cluster.description
     if collected.incomplete:
         unread = ", ".join(str(entry) for entry in collected.incomplete)
         reason = f"these kinds of {subject} cannot be read: {unread}; no other kind has an object"

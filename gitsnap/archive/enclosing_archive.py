@@ -1,7 +1,4 @@
-"""Finds the archive that a folder is part of, as git finds its repository from a folder inside the working tree.
-
-This module must not list the archives of a storage, and must not write.
-"""
+"""Finds the archive that a folder is part of, as git finds its repository from a folder inside the working tree."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ _GIT_FOLDER = ".git"
 
 
 def find_enclosing(folder: Path) -> Path | None:
-    """Return the folder of the archive that ``folder`` is, or is inside of; None outside of every archive.
+    """Return the folder of the archive that is, or contains, ``folder``; None if there is none.
 
     ``folder`` need not exist. The result is an absolute path without symbolic links. Raises ArchiveError for an archive
-    that is damaged or needs a newer gitsnap, and for an archive in a folder above that another user owns.
+    that is damaged or needs a newer gitsnap, and for an archive above ``folder`` that another user owns.
     """
-    start = Path(os.path.realpath(folder))  # unlike resolve(), no error for a loop of links
+    start = Path(os.path.realpath(folder))  # resolve() raises an error for a loop of links
     for path in _repositories(start):
         if _is_archive(path, thorough=path == start):
             if path != start:
@@ -31,9 +28,9 @@ def find_enclosing(folder: Path) -> Path | None:
 
 
 def check_owner(archive: Path) -> None:
-    """Raise ArchiveError if another user owns an archive that was found by its place, and not by its name.
+    """Raise ArchiveError if another user owns an archive that the user did not name.
 
-    Otherwise another user could plant an archive in a folder above, such as /tmp, and decide how Secrets are stored.
+    Otherwise another user could plant an archive in a parent folder, such as /tmp, and decide how Secrets are stored.
     git has the same rule (git-config(1), ``safe.directory``).
     """
     owner = archive.stat().st_uid

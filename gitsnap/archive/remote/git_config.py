@@ -1,6 +1,6 @@
-"""Finds the remote that the git configuration of an archive or of a clone names, as `git remote add` writes it.
+"""Finds the remote in the git configuration of an archive or of a clone, as `git remote add` writes it.
 
-Only the URL is used. Whoever may write the configuration must not be able to run a program as the user who pushes.
+Only the URL is used: a user who may write the configuration must not run a program as the user who pushes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _URL = re.compile(r"remote\.(?P<name>.+)\.(?P<field>url|pushurl)\Z", re.IGNORECA
 
 
 def configured_remote(git_folder: Path) -> Remote | None:
-    """The remote ``origin`` of a git directory, else its only remote; None without a remote.
+    """The remote ``origin`` of a git directory, else its only remote; None if there is no remote.
 
-    Raises UsageError for several remotes without an ``origin``, and for a local repository of another user, whose
-    hooks would run.
+    Raises UsageError for several remotes without an ``origin``, and for a local repository of another user: its hooks
+    would run.
     """
     urls = _read_urls(git_folder)
     if not urls:
@@ -48,7 +48,7 @@ def configured_remote(git_folder: Path) -> Remote | None:
 
 
 def _read_urls(git_folder: Path) -> dict[str, str]:
-    """Name -> URL to push to. Empty where the configuration cannot be read."""
+    """Name -> URL to push to. Empty if the configuration cannot be read."""
     urls: dict[str, str] = {}
     pushed: dict[str, str] = {}
     try:
@@ -65,12 +65,12 @@ def _local_path(url: str, git_folder: Path) -> Path | None:
     """The absolute path of a local repository; None for a URL. A relative path is relative to the working tree."""
     if url.lower().startswith("file:"):
         return Path(unquote(_FILE.sub("", url)))
-    is_remote = is_url(url) or ":" in url.partition("/")[0]  # host:path, as ssh takes it
+    is_remote = is_url(url) or ":" in url.partition("/")[0]  # host:path, the short form of an ssh URL
     return None if is_remote else Path(os.path.normpath(git_folder.absolute().parent / url))
 
 
 def _is_own(path: Path) -> bool:
-    """Whether the user who pushes owns a repository. git reports one that does not exist."""
+    """Whether the user who pushes owns a repository. True for a missing repository, which git reports."""
     try:
         return path.stat().st_uid == os.geteuid()
     except OSError:

@@ -1,4 +1,4 @@
-"""Words that are no command or no option lead to the one that is meant."""
+"""Unknown commands and options lead to a suggestion."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gitsnap.cli import _run
 from gitsnap.cli.app import COMMANDS, GROUPS
+from gitsnap.cli.command_suggestions import _MEANT, describe_command
 from gitsnap.cli.option_suggestions import _SYNONYMS, suggest_options
-from gitsnap.cli.unknown_words import _MEANT, describe_command
 
 _NAMES = [*COMMANDS, *GROUPS, "snapshot"]
 
@@ -52,7 +52,7 @@ def test_a_word_of_another_tool_names_the_command(word: str, command: str, capsy
 
 
 def test_the_proposed_commands_exist_and_no_command_is_in_the_table() -> None:
-    """A table that proposes a command that does not exist would be worse than none."""
+    """Every suggested command exists."""
     assert not set(_MEANT) & {*_NAMES, "help"}
     for hint in set(_MEANT.values()):
         for command in re.findall(r"`gitsnap ([a-z]+)", hint):
@@ -92,7 +92,7 @@ def test_a_group_proposes_its_own_commands_and_those_of_gitsnap(capsys: pytest.C
     ],
 )
 def test_an_unknown_option_names_the_nearest_ones(words: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Parts of names and the names of other tools count, besides names that are written alike."""
+    """Similar names, parts of names, and the names of other tools lead to a suggestion."""
     assert _run(words.split()) == 2
     error = capsys.readouterr().err
     assert "has no option" in error
@@ -107,13 +107,13 @@ _OPTIONS = sorted({option for options in _SYNONYMS.values() for option in option
     st.lists(st.sampled_from(_OPTIONS), max_size=6),
 )
 def test_only_options_of_the_command_are_proposed(word: str, options: list[str]) -> None:
-    """Whatever the word is."""
+    """This holds for any word."""
     assert set(suggest_options(word, options)) <= set(options)
 
 
 @given(st.text(max_size=30))
 def test_any_word_is_described(word: str) -> None:
-    """No word is a defect."""
+    """No word leads to an internal error."""
     assert isinstance(describe_command(word, _NAMES, "gitsnap"), str)
 
 
@@ -135,6 +135,6 @@ def test_help_is_a_command(words: str, usage: str, capsys: pytest.CaptureFixture
 
 
 def test_help_for_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """It names the command that is meant, as the command itself would."""
+    """`gitsnap help` suggests the same command as the unknown command itself."""
     assert _run(["help", "history"]) == 2
     assert "`gitsnap log`" in capsys.readouterr().err

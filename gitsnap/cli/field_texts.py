@@ -1,0 +1,25 @@
+"""The value of a field, and the date of a version, as texts for the tables of `blame` and `search`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitsnap.render import json_line, one_line
+
+if TYPE_CHECKING:
+    from gitsnap.history.blame import Version
+
+
+def value_text(value: Any, longest: int) -> str:
+    """Return a value on one line of at most ``longest`` characters. An empty string is shown as ``""``."""
+    text = one_line(value if isinstance(value, str) and value else json_line(value))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def version_date(version: Version) -> str:
+    """Return the date of the sample as ``gitsnap list`` prints it, or a note if the date is unknown."""
+    if version.oldest:
+        return "(before this copy)"
+    if version.sample is not None:
+        return version.sample.moment
+    return version.time.strftime("%Y-%m-%d:%H:%M:%S") if version.time is not None else "(by hand)"
