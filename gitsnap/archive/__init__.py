@@ -183,7 +183,8 @@ class GitArchive:
     def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
         """The commits that changed files, newest first. ``patterns``: git's pathspecs. Raises ArchiveError.
 
-        ``containing``: only files in which this text appears more or less often than before; ``""`` for all files.
+        ``containing``: only files in which this extended regular expression matches more or less often than before;
+        ``""`` for all files.
         """
         from gitsnap.archive.commit_history import read_log
 

@@ -42,7 +42,8 @@ def read_log(
         branch: The branch of the archive.
         patterns: Pathspecs of git. A commit is included if it changed a file that matches one of them.
         newest: The commit of the newest sample. The history starts there if the branch is missing.
-        containing: Only files in which this text appears more or less often than before (`git log -S`).
+        containing: Only files in which this extended regular expression matches more or less often than before
+            (`git log -S --pickaxe-regex`).
 
     Yields:
         The commits, each with its matching files. The commits at which a shallow clone ends are left out: git shows all
@@ -88,7 +89,7 @@ def _run_log(
         "--no-abbrev",
         "-z",
         "--format=format:commit %H",
-        *([f"-S{containing}"] if containing else []),
+        *([f"-S{containing}", "--pickaxe-regex"] if containing else []),
         *heads,
         "--",
         *patterns,

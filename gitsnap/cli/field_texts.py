@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitsnap.render import json_line, one_line
+from gitsnap.render import cut, json_line, one_line
 
 if TYPE_CHECKING:
     from gitsnap.history.blame import Version
 
 
 def value_text(value: Any, longest: int) -> str:
-    """Return a value on one line of at most ``longest`` characters. An empty string is shown as ``""``."""
-    text = one_line(value if isinstance(value, str) and value else json_line(value))
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """Return a value on one line of at most ``longest`` columns. An empty string is shown as ``""``."""
+    return cut(one_line(value if isinstance(value, str) and value else json_line(value)), longest)
 
 
 def version_date(version: Version) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from gitsnap.core.errors import UsageError
+
 _NARROW = 70
 """On a narrower terminal, the column of names is narrower."""
 _NAMES, _NAMES_IF_NARROW = 30, 20
@@ -29,6 +31,17 @@ _WORD = re.compile(r"(?:'[^']*'|\S)+")
 
 class HelpfulCommand(TyperCommand):
     """A command whose help has its options in the sections of ``help_sections``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments and options. Raises UsageError for an argument too many."""
+        is_strict, ctx.allow_extra_args = not ctx.allow_extra_args, True
+        rest: list[str] = super().parse_args(ctx, args)
+        if is_strict and ctx.args and not ctx.resilient_parsing:
+            hint = f"Usage: {ctx.command_path} {' '.join(self.collect_usage_pieces(ctx))}."
+            if any("--snapshot" in parameter.opts for parameter in self.params):
+                hint += " A policy is named with --snapshot."
+            raise UsageError(f"{ctx.args[0]}: one argument too many", hint=hint)
+        return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line. A required argument has no braces."""

@@ -72,18 +72,23 @@ def find_remote(archive: GitArchive) -> str:
 def _samples(archive: GitArchive, samples: Sequence[Sample]) -> Check:
     missing = archive.missing_parts()
     problems = archive.listing()[1]
+    hint = f"`gitsnap verify --snapshot {archive.policy}` says more."
+    wrong = [part.message for part in missing]
+    if missing and missing[0].command:
+        hint = f"Run `{missing[0].command}`."
+    elif problems:
+        wrong.append(
+            f"these tags cannot be read: {join_names([problem.tag for problem in problems], most=_MOST_NAMED)}"
+        )
     if not samples:
-        hint = "`gitsnap capture` takes the first sample."
-        return Check("samples", State.WRONG, "the archive has no sample", hint)
+        if wrong:
+            return Check("samples", State.WRONG, "; ".join(wrong), hint)
+        return Check("samples", State.WRONG, "the archive has no sample", "`gitsnap capture` takes the first sample.")
     message = (
         f"{plural(len(samples), 'sample')} since {samples[0].time:%Y-%m-%d}, {byte_size(archive.repository_bytes())}"
     )
-    if missing:
-        return Check("samples", State.WRONG, f"{message}, but {missing[0].message}", f"Run `{missing[0].command}`.")
-    if problems:
-        names = join_names([problem.tag for problem in problems], most=_MOST_NAMED)
-        hint = f"`gitsnap verify --snapshot {archive.policy}` shows the details."
-        return Check("samples", State.WRONG, f"{message}, but these tags cannot be read: {names}", hint)
+    if wrong:
+        return Check("samples", State.WRONG, f"{message}, but {'; '.join(wrong)}", hint)
     return Check("samples", State.OK, message)
 
 
@@ -97,6 +102,11 @@ def _newest(sample: Sample, now: datetime) -> Check:
         kinds = join_names(sorted({entry.kind.name for entry in metadata.incomplete}), most=_MOST_NAMED)
         hint = f"`gitsnap list --wide` shows the reason. Check the rights of the user who captures for {kinds}."
         return Check("newest", State.WRONG, f"{message}, incomplete: {kinds} could not be read", hint)
+    if not metadata.objects:
+        hint = (
+            "Check that the capture reads the right cluster or folder; `gitsnap diff` shows what the sample before had."
+        )
+        return Check("newest", State.WRONG, f"{message}: the sample is empty", hint)
     if metadata.consistency is Consistency.PER_KIND:
         message += ", not read at one instant"
     return Check("newest", State.OK, message)

@@ -1,22 +1,22 @@
-"""Finds when each field of an object got its value, who wrote the value, and the value before.
+"""Since when an object has each of its fields, who wrote the field last, and what it was before.
 
 The versions of an object are the commits that changed its file. They are read from the oldest to the newest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Sample
+from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Sample, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import LoggedCommit, LoggedFile
 from gitsnap.format import decode_object
 from gitsnap.history.changelog import CommitHistory
-from gitsnap.history.fields import Fields, fields_of
+from gitsnap.history.fields import Fields, split_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Version:
     fields: Fields | None
     """None for a version in which the object does not exist."""
     time: datetime | None = None
-    """The time of the sample that recorded the version, UTC. None if gitsnap did not make the commit."""
+    """The time of the sample that recorded the version, UTC. None if somebody else made the commit."""
     sample: Sample | None = None
-    """The first sample with the version. None if the sample was removed, or if gitsnap did not make the commit."""
+    """The first sample with the version. None if retention removed it, or if somebody else made the commit."""
     manager: str = ""
     """The field manager that wrote the object last, ``""`` if unknown."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The texts that ``fields`` shows field by field, such as the documents in a ConfigMap, by path."""
     oldest: bool = False
     """Whether the history of this copy of the archive begins here, and the object may be older."""
 
@@ -41,9 +43,9 @@ class FieldOrigin:
 
     path: str
     value: Any
-    """The value; the last value of a deleted field."""
+    """The value; of a deleted field the last value."""
     since: Version
-    """The first version with this value; for a deleted field, the first version without the field."""
+    """The first version with this value; of a deleted field the first version without the field."""
     existed: bool = False
     """Whether the field existed before, with the value ``before``."""
     before: Any = None
@@ -57,7 +59,7 @@ class Blame:
     deleted: dict[str, FieldOrigin] = field(default_factory=dict)
 
     def add(self, version: Version) -> None:
-        """Add the next version."""
+        """Continue with the next version."""
         fields = version.fields or {}
         for path in self.present.keys() - fields.keys():
             origin = self.present.pop(path)
@@ -79,9 +81,12 @@ def blame(versions: Iterable[Version]) -> Blame:
     return result
 
 
-def read_versions(archive: CommitHistory, path: str, sample: Sample) -> Iterator[Version]:
-    """The versions of an object up to a sample, oldest first. ``path``: the object's file below ``configuration/``.
+def read_versions(
+    archive: CommitHistory, path: str, sample: Sample, sensitive: Collection[SensitiveField] = ()
+) -> Iterator[Version]:
+    """The versions of an object up to a sample, oldest first. ``path``: its file below ``configuration/``.
 
+    ``sensitive``: the fields whose values are hidden in every version, also in those from before a policy named them.
     Raises ArchiveError if a version cannot be read.
     """
     first_samples = archive.first_samples()
@@ -89,17 +94,22 @@ def read_versions(archive: CommitHistory, path: str, sample: Sample) -> Iterator
     for position, commit in enumerate(reversed(commits)):
         (file,) = commit.files
         if position == 0 and file.before is not None:  # a shallow clone has no commit that added the object
-            yield Version(_read(archive, file.before, path), oldest=True)
-        yield version_of(archive, commit, file, first_samples)
+            yield Version(_read(archive, file.before, path, sensitive).fields, oldest=True)
+        yield version_of(archive, commit, file, first_samples, sensitive)
 
 
 def version_of(
-    archive: CommitHistory, commit: LoggedCommit, file: LoggedFile, first_samples: Mapping[CommitId, Sample]
+    archive: CommitHistory,
+    commit: LoggedCommit,
+    file: LoggedFile,
+    first_samples: Mapping[CommitId, Sample],
+    sensitive: Collection[SensitiveField] = (),
 ) -> Version:
-    """The version of an object in a commit. Raises ArchiveError if the version cannot be read."""
-    sample = first_samples.get(commit.id)
-    time = sample.time if sample is not None else commit.time
-    return Version(_read(archive, file.after, file.path), time, sample, file.manager)
+    """The version of an object that a commit has. Raises ArchiveError if the version cannot be read."""
+    found = first_samples.get(commit.id)
+    time = found.time if found is not None else commit.time
+    content = _read(archive, file.after, file.path, sensitive)
+    return Version(content.fields, time, found, file.manager, content.texts)
 
 
 def literal_pattern(path: str) -> str:
@@ -113,21 +123,28 @@ def _up_to(
     """The commits without those that are newer than the sample; ``commits`` are newest first."""
     reached = False
     for commit in commits:
-        first = first_samples.get(commit.id)
-        if first is not None:  # two samples may have the same time
-            reached = reached or first.order <= sample.order
-        reached = reached or (first is None and commit.time is not None and commit.time <= sample.time)
+        found = first_samples.get(commit.id)
+        if found is not None:  # two samples may have the same time
+            reached = reached or found.order <= sample.order
+        reached = reached or (found is None and commit.time is not None and commit.time <= sample.time)
         if reached:
             yield commit
 
 
-def _read(archive: CommitHistory, blob: BlobId | None, path: str) -> Fields | None:
-    """The fields of a version; None without the object. A commit made by hand may have another file in its place."""
+class _Content(NamedTuple):
+    """The content of a version: see ``Version``."""
+
+    fields: Fields | None
+    texts: Mapping[str, str]
+
+
+def _read(archive: CommitHistory, blob: BlobId | None, path: str, sensitive: Collection[SensitiveField]) -> _Content:
+    """The content of a version. Somebody else may have committed another file in place of the object."""
     if blob is None:
-        return None
+        return _Content(None, {})
     content = archive.read(blob)
     try:
         document: JsonObject = decode_object(content, path)
     except ArchiveError:
-        return None
-    return fields_of(document)
+        return _Content(None, {})
+    return _Content(*split_fields(document, sensitive))

@@ -110,7 +110,7 @@ class CommitHistory(Protocol):
     def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
         """Yield the commits that changed files which match git pathspecs, newest first.
 
-        ``containing``: only files in which this text appears more or less often than before.
+        ``containing``: only files in which this extended regular expression matches more or less often than before.
         """
 
     def read(self, blob: BlobId) -> bytes:
@@ -175,12 +175,13 @@ def check_existed(archive: CommitHistory, pattern: ObjectPattern, known: Iterabl
     suggestions = ", ".join(
         str(ObjectPattern(key.kind.name, key.namespace, key.name)) for key in suggested[:MAX_SUGGESTIONS]
     )
-    raise NotFoundError(
-        f"the archive never had {pattern}",
-        hint=f"Did you mean {suggestions}?"
-        if suggestions
-        else f"The newest sample has no {pattern.kind}; is that the kind?",
-    )
+    if suggestions:
+        hint = f"Did you mean {suggestions}?"
+    elif pattern.meaning is not None:
+        hint = f"The newest sample has no object of the kind {pattern.meaning}."
+    else:
+        hint = f"The newest sample has no {pattern.kind}; is that the kind?"
+    raise NotFoundError(f"the archive never had {pattern}", hint=hint)
 
 
 def check_kind(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> None:

@@ -1,7 +1,7 @@
-"""The fields of an object as a flat mapping, so that a field has the same path in every version of the object.
+"""The fields of an object as a flat mapping, so that the same field is recognized in every version of the object.
 
 An element of a list is named by its key, not by its position: a chart by its release, a document in a ConfigMap by its
-kind and name. An element that changes its position keeps its path.
+kind and name. An element that moves, or that follows an inserted element, keeps its path.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gitsnap.core.errors import InputError
-from gitsnap.core.model import JsonObject, Kind
-from gitsnap.sveltos import documents
+from gitsnap.core.model import JsonObject, Kind, SensitiveField
+from gitsnap.format import masking
+from gitsnap.format.fingerprint import is_fingerprint
+from gitsnap.sveltos import documents, kinds
 
 Fields = Mapping[str, Any]
-"""Path of a field -> its value: a scalar, or an empty mapping or list. Paths are sorted."""
+"""Path of a field -> its value: a scalar, an empty mapping or list, or a HiddenValue. Paths are sorted."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _CLEAR_NAME = re.compile(r'[^\[\]"\x00-\x1f]+')
 
 _MAX_DEPTH = 60
-"""The deepest level that is split into fields. A hostile document may be nested deeply."""
+"""Levels below which a value is one field, such as in a hostile document."""
 
 
 class _ElementKey(NamedTuple):
@@ -50,23 +53,79 @@ _ELEMENT_KEYS = (
 (``x-kubernetes-list-map-keys``); the first two are the references and the charts of Sveltos."""
 
 
-def fields_of(document: JsonObject) -> Fields:
+@dataclass(frozen=True, slots=True)
+class HiddenValue:
+    """Stands for a value that must not be shown. Two are equal exactly if the values are equal."""
+
+    text: str = field(repr=False)
+    """The value as JSON."""
+
+    def __str__(self) -> str:
+        return "(not shown)"
+
+
+class ObjectFields(NamedTuple):
+    """The fields of an object, and the texts that were split into fields, by the path of the text."""
+
+    fields: Fields
+    texts: Mapping[str, str]
+
+
+def fields_of(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> Fields:
     """The fields of an object. The documents in a ConfigMap and the values of charts are split into their fields.
 
-    apiVersion, kind, name and namespace are left out: they name the object.
+    apiVersion, kind, name and namespace are left out: they name the object. The values of Secrets and of ``sensitive``
+    fields are fingerprints or, where the archive has the value itself, a HiddenValue.
     """
-    metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
-    rest = {name: value for name, value in document.items() if name not in ("apiVersion", "kind", "metadata")}
-    is_source = Kind.of(document).name == "ConfigMap" and not documents.is_rendered(document)
-    fields = dict(_flatten("metadata", metadata, 0, _keep)) if metadata else {}
-    for name, value in rest.items():
-        expand = _split_documents if is_source and name == "data" else _split_values if name == "spec" else _keep
-        fields.update(_flatten(name, value, 0, expand))
-    return dict(sorted(fields.items()))
+    return split_fields(document, sensitive).fields
+
+
+def split_fields(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> ObjectFields:
+    """The fields of an object as ``fields_of`` returns them, with the split texts."""
+    fields, texts = dict[str, Any](), dict[str, str]()
+    for name, value, expand in _top_level(document, sensitive):
+
+        def expand_text(path: str, text: str, expand: _Expand = expand) -> Any:
+            structure = expand(path, text)
+            if structure is not text:
+                texts[path] = text
+            return structure
+
+        fields.update(_flatten(name, value, 0, expand_text))
+    return ObjectFields(dict(sorted(fields.items())), texts)
+
+
+def _hidden(document: JsonObject, sensitive: Iterable[SensitiveField]) -> JsonObject:
+    """An object without its secret values.
+
+    An archive has such values in the mode ``plaintext``, and from the time before a policy named a field as sensitive.
+    """
+    if Kind.of(document) == kinds.SECRET:
+        for part in ("data", "stringData"):
+            if isinstance(values := document.get(part), dict):
+                document = {**document, part: {name: _hide(value) for name, value in values.items()}}
+    return masking.replace_sensitive_values(document, sensitive, lambda _steps, value: _hide(value))
+
+
+def _hide(value: Any) -> Any:
+    return value if is_fingerprint(value) else HiddenValue(json.dumps(value, sort_keys=True))
 
 
 _Expand = Callable[[str, str], Any]
 """Returns the structure in a text at a path, or the text itself."""
+
+
+def _top_level(document: JsonObject, sensitive: Iterable[SensitiveField]) -> Iterator[tuple[str, Any, _Expand]]:
+    """The top-level fields of an object that have fields, each with the function that splits its texts."""
+    is_source = Kind.of(document).name == "ConfigMap" and not documents.is_rendered(document)
+    document = _hidden(document, sensitive)
+    metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
+    if metadata:
+        yield "metadata", metadata, _keep
+    for name, value in document.items():
+        if name not in ("apiVersion", "kind", "metadata"):
+            expand = _split_documents if is_source and name == "data" else _split_values if name == "spec" else _keep
+            yield name, value, expand
 
 
 def _keep(_path: str, text: str) -> Any:
@@ -91,14 +150,14 @@ def _flatten(path: str, value: Any, depth: int, expand: _Expand) -> Iterator[tup
 
 
 def _member(path: str, name: str) -> str:
-    """``spec.syncMode``; a name with characters other than letters, digits, ``-`` and ``_`` is in brackets."""
+    """``spec.syncMode``; a name with another character than a letter, digit, ``-`` or ``_`` is in brackets."""
     if name.startswith(_DOCUMENT):
         return f"{path}[{_quoted(name.removeprefix(_DOCUMENT))}]"
     return f"{path}.{name}" if _PLAIN_NAME.fullmatch(name) else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
 
 
 def _quoted(name: str) -> str:
-    """The name of an element, in quotes if the end of the name would not be clear."""
+    """The name of an element, in quotes where the end of the name would not be clear."""
     return name if _CLEAR_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
@@ -106,13 +165,13 @@ def _quoted(name: str) -> str:
 
 
 def _element_names(elements: Sequence[Any]) -> list[str]:
-    """A unique name for each element: its key, the scalar itself, or else its position."""
+    """A name for each element: its key, a scalar itself, or else its position. The names are unique."""
     if all(isinstance(element, dict) for element in elements):
         names = next(filter(None, (_names_by(key, elements) for key in _ELEMENT_KEYS)), None)
         return names or [str(position) for position in range(len(elements))]
-    if any(isinstance(element, dict | list) for element in elements):
+    if any(isinstance(element, dict | list | HiddenValue) for element in elements):
         return [str(position) for position in range(len(elements))]
-    return _unique([element if isinstance(element, str) else repr(element) for element in elements])
+    return _unique([element if isinstance(element, str) else json.dumps(element) for element in elements])
 
 
 def _names_by(key: _ElementKey, elements: Sequence[Mapping[str, Any]]) -> list[str] | None:
@@ -140,7 +199,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 # Texts that contain documents -----------------------------------------------------------------------------------------
 
 _DOCUMENT = "\0"
-"""The first character of the name of a document. No field has this character in its name."""
+"""Begins the name of a document; no field of a document has this character in its name."""
 
 
 def _split_documents(_path: str, text: str) -> Any:
@@ -152,12 +211,14 @@ def _split_documents(_path: str, text: str) -> Any:
     identities = [documents.identify(value) for value in values]
     if not values or None in identities:
         return text
-    names = _unique(["/".join(filter(None, (key.kind.name, key.namespace, key.name))) for key in identities if key])
+    names = _unique(
+        ["/".join(filter(None, (found.kind.name, found.namespace, found.name))) for found in identities if found]
+    )
     return {_DOCUMENT + name: _without_identity(value) for name, value in zip(names, values, strict=True)}
 
 
 def _without_identity(document: JsonObject) -> JsonObject:
-    """A document without the fields that are part of its path: kind, name and namespace."""
+    """A document without the fields that are its name already: kind, name and namespace."""
     metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
     rest = {name: value for name, value in document.items() if name not in ("kind", "metadata")}
     return {**rest, "metadata": metadata} if metadata else rest

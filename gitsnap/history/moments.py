@@ -20,9 +20,10 @@ FORMS = (
 _SECOND = timedelta(seconds=1)
 _AGE = re.compile(
     r"(?=\d)(?:(?P<weeks>\d{1,9})w)?(?:(?P<days>\d{1,9})d)?(?:(?P<hours>\d{1,9})h)?"
-    r"(?:(?P<minutes>\d{1,9})m)?(?:(?P<seconds>\d{1,9})s)?(?: ago)?",
+    r"(?:(?P<minutes>\d{1,9})(?-i:m))?(?:(?P<seconds>\d{1,9})s)?(?: ago)?",
     re.ASCII | re.IGNORECASE,
 )
+"""``M`` is no unit: elsewhere it stands for months."""
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DATE = r"\d{4}-\d\d-\d\d"
 _DAY = rf"(?P<day>{_DATE}|today|yesterday|(?:mon|tues|wednes|thurs|fri|satur|sun)day|mon|tue|wed|thu|fri|sat|sun)"

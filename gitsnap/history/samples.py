@@ -339,16 +339,21 @@ def find_object(tree: Tree, reference: str, *, namespaces: Sequence[str] = ()) -
         raise NotFoundError(f"{reference} is ambiguous: {paths}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
     _check_not_missing(tree, reference, kinds)
     of_kind = [obj.key for obj in list_objects(tree, kinds=kinds)]
+    earlier = f"`gitsnap log {reference}` shows whether another sample has it."
     if not of_kind:
-        raise NotFoundError(f"the sample has no {reference}", hint=_kinds_hint(tree, names, word, kinds))
+        hint = _kinds_hint(tree, names, word, kinds)
+        raise NotFoundError(f"the sample has no {reference}", hint=f"{hint} {earlier}" if kinds else hint)
     similar = (key.namespaced_name if own_namespace else key.name for key in of_kind)
     hint = nearest("/".join([*own_namespace, name]), similar, none="")
-    raise NotFoundError(f"the sample has no {reference}", hint=hint)
+    raise NotFoundError(f"the sample has no {reference}", hint=f"{hint} {earlier}".lstrip())
 
 
 def _kinds_hint(tree: Tree, names: KindNames, word: str, kinds: Collection[Kind]) -> str:
     """Return the hint if the sample has no object of a kind. ``kinds``: the kinds that the word names."""
-    listed = f"Its kinds: {', '.join(sorted(map(str, kinds_of_tree(tree))))}"
+    present = ", ".join(sorted(map(str, kinds_of_tree(tree))))
+    if not present:
+        return "The sample is empty."
+    listed = f"Its kinds: {present}"
     if kinds:
         return f"{listed}. It has no object of the kind {' or '.join(sorted(map(str, kinds)))}."
     close = names.closest(word)

@@ -1,31 +1,42 @@
-"""Finds when a text appeared in the values of fields, and when it disappeared.
+"""Finds when a text came into the values of fields, and when it went.
 
-git finds the files that ever had a word of the text. The versions of these files are then compared field by field, so
-that a text that moves to another field is found too. Secrets are not searched.
+git finds the files that may ever have had the text. Then the versions of these files are compared field by field, so
+that a text which moves to another field is found too. Secrets are not searched.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, CommitId, ObjectKey, Sample
+from gitsnap.core.model import Area, CommitId, ObjectKey, Sample, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import LoggedCommit, LoggedFile
 from gitsnap.format import decode_object, key_of
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.history.blame import Version, literal_pattern, version_of
 from gitsnap.history.changelog import CommitHistory, ObjectPattern
-from gitsnap.history.fields import Fields
+from gitsnap.history.fields import Fields, HiddenValue
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@=+-]{2,}")
-"""Text that YAML neither escapes nor breaks, so that git finds the text of the value in the file."""
+"""Text that gitsnap's own YAML never escapes or breaks, so that git finds it in a file as it is in the value."""
+_ESCAPES = r"\\[xuU/]|\\$|\\\\\\n|!!binary"
+"""A regular expression of git for the forms in which a document in a ConfigMap may write the characters of a word:
+escapes, also of a line break, and base64."""
+_OTHER_NUMBERS = (
+    r"0[xXoObB][0-9A-Fa-f]|(^|[^0-9A-Za-z.])[-+]?0[0-7]|[0-9]_|[0-9][eE][-+]?[0-9]|\.[0-9]*0([^0-9.]|$)|"
+    r"(^|[^0-9])\.[0-9]|[0-9]{16}|\.0000"
+)
+"""The same for numbers: YAML has several forms of one number, and its value is shown in another one."""
+_PART_OF_NUMBER = re.compile(r"[-+.e0-9]+")
+_WORDS_OF_YAML = ("true", "false", "null")
+"""Values that YAML also writes as ``on``, ``No`` or ``~``."""
 _MOST_PATTERNS = 100
-"""For more files than this, the history of all files is read: each pattern costs git time for each commit."""
+"""With more files than this, git reads the history of all files: each pattern costs time for each commit."""
 _SECRETS = re.compile(r"/Secret/")
 
 
@@ -41,16 +52,24 @@ class Match:
     """The first version without the value. None if the newest sample has it."""
 
 
-def search(archive: CommitHistory, text: str, pattern: ObjectPattern, *, field: str = "") -> list[Match]:
+def search(
+    archive: CommitHistory,
+    text: str,
+    pattern: ObjectPattern,
+    *,
+    field: str = "",
+    sensitive: Collection[SensitiveField] = (),
+) -> list[Match]:
     """The matches of a text, by time, object and field.
 
-    ``pattern``: the objects to search. ``field``: the beginning of the path of a field. Raises ArchiveError if the
+    ``pattern``: the objects to search. ``field``: the beginning of the path of a field. ``sensitive``: the fields that
+    are not searched in any version, also not in those from before a policy named them. Raises ArchiveError if the
     history cannot be read.
     """
     first_samples = archive.first_samples()
     matches = [
         match
-        for versions in _histories(archive, _paths(archive, text, pattern), first_samples)
+        for versions in _histories(archive, _paths(archive, text, pattern), first_samples, sensitive)
         for match in _matches(versions, text, pattern, field)
     ]
     return sorted(matches, key=lambda match: (_order(match.since), str(match.key), match.field))
@@ -62,22 +81,34 @@ def _order(version: Version) -> tuple[float, int]:
 
 
 def _paths(archive: CommitHistory, text: str, pattern: ObjectPattern) -> set[str]:
-    """The files that may have had the text: the files that ever had its longest word."""
-    word = max(_WORD.findall(text), key=len, default="")
-    commits = archive.log(pattern.pathspecs(), containing=word)
+    """The files that may ever have had the text."""
+    commits = archive.log(pattern.pathspecs(), containing=_expression(text))
     return {file.path for commit in commits for file in commit.files if not _SECRETS.search(file.path)}
+
+
+def _expression(text: str) -> str:
+    """An extended regular expression that matches in every file with the text in a value; ``""`` for all files."""
+    word = max(_WORD.findall(text), key=len, default="")
+    if not word or any(text in word_of_yaml for word_of_yaml in _WORDS_OF_YAML):
+        return ""
+    numbers = f"|{_OTHER_NUMBERS}" if _PART_OF_NUMBER.fullmatch(text) else ""
+    literal = re.sub(r"[.+]", r"[\g<0>]", word)
+    return f"{literal}|{_ESCAPES}{numbers}"
 
 
 @dataclass(frozen=True, slots=True)
 class _ObjectVersion:
-    """A version of one file, with the key of its object; None for a version without an object."""
+    """A version of one file, with the object that the file holds; None for a version without an object."""
 
     key: ObjectKey | None
     version: Version
 
 
 def _histories(
-    archive: CommitHistory, paths: set[str], first_samples: Mapping[CommitId, Sample]
+    archive: CommitHistory,
+    paths: set[str],
+    first_samples: Mapping[CommitId, Sample],
+    sensitive: Collection[SensitiveField],
 ) -> Iterator[list[_ObjectVersion]]:
     """The versions of each file, oldest first."""
     if not paths:
@@ -93,7 +124,7 @@ def _histories(
     for path in sorted(files):
         newest_first = files[path]
         yield [
-            _ObjectVersion(_key(archive, file), version_of(archive, commit, file, first_samples))
+            _ObjectVersion(_key(archive, file), version_of(archive, commit, file, first_samples, sensitive))
             for commit, file in reversed(newest_first)
         ]
 
@@ -106,22 +137,21 @@ def _key(archive: CommitHistory, file: LoggedFile) -> ObjectKey | None:
     content = archive.read(file.after)
     try:
         return ObjectKey.of(decode_object(content, file.path))
-    except ArchiveError:  # a commit made by hand has another file
+    except ArchiveError:  # somebody else committed another file
         return None
 
 
 def _matches(versions: Sequence[_ObjectVersion], text: str, pattern: ObjectPattern, field: str) -> Iterator[Match]:
     """The periods in which fields of one file contain the text."""
     present: dict[str, Match] = {}
-    for current in versions:
-        is_searched = current.key is not None and pattern.matches(current.key)
-        values = _matching(current.version.fields or {}, text, field) if is_searched else {}
+    for held in versions:
+        values = _matching(held, text, field) if held.key and pattern.matches(held.key) else {}
         for path in [path for path, match in present.items() if not _continues(match, values)]:
             match = present.pop(path)
-            yield Match(match.key, path, match.value, match.since, current.version)
+            yield Match(match.key, path, match.value, match.since, held.version)
         for path in values.keys() - present.keys():
-            if current.key is not None:
-                present[path] = Match(current.key, path, values[path], current.version, None)
+            if held.key is not None:
+                present[path] = Match(held.key, path, values[path], held.version, None)
     yield from present.values()
 
 
@@ -129,12 +159,26 @@ def _continues(match: Match, values: Mapping[str, Any]) -> bool:
     return match.field in values and same_json(values[match.field], match.value)
 
 
-def _matching(fields: Fields, text: str, field: str) -> dict[str, Any]:
-    return {
+def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
+    """The fields of a version that contain the text, by path.
+
+    A text that is split into fields counts itself if it contains the searched text and none of its fields does: the
+    searched text is the name of a document, a comment, a key, or a number as it is written.
+    """
+    fields: Fields = held.version.fields or {}
+    if held.key is not None and held.version.fields is not None:
+        fields = {**fields, "metadata.name": held.key.name}
+    matching = {
         path: value
         for path, value in fields.items()
-        if path.startswith(field) and not is_fingerprint(value) and text in _text(value)
+        if not isinstance(value, HiddenValue) and not is_fingerprint(value) and text in _text(value)
     }
+    whole = {
+        path: value
+        for path, value in held.version.texts.items()
+        if text in value and not any(inner.startswith((f"{path}.", f"{path}[")) for inner in matching)
+    }
+    return {path: value for path, value in {**matching, **whole}.items() if path.startswith(field)}
 
 
 def _text(value: Any) -> str:

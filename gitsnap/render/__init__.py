@@ -3,11 +3,12 @@
 from gitsnap.core.escapes import one_line, visible
 from gitsnap.render.structured import as_json, as_yaml, json_line
 from gitsnap.render.table import render_table
-from gitsnap.render.text import paint_diff, shortened, wrapped
+from gitsnap.render.text import cut, paint_diff, shortened, wrapped
 
 __all__ = [
     "as_json",
     "as_yaml",
+    "cut",
     "json_line",
     "one_line",
     "paint_diff",

@@ -95,6 +95,11 @@ def split_at(text: str, size: int) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
+def cut(text: str, size: int) -> str:
+    """A text with ``…`` in place of its end if it takes more than ``size`` columns."""
+    return text if width(text) <= size and len(text) <= 2 * size else f"{split_at(text, size - 1)[0]}…"
+
+
 def paint_change(text: str, sign: str) -> str:
     """A part of a line in the colour of its sign: ``+`` green, ``-`` red."""
     colour = _GREEN if sign == "+" else _RED if sign == "-" else ""

@@ -254,7 +254,8 @@ def test_other_commands_take_a_sample(place: Path) -> None:
 
     assert json.loads(drift)["from"]["tag"] == first
     assert gitsnap(place, "addons", "latest", "-o", "json", code=0).stdout.count("AddOnList") == 1
-    assert gitsnap(place, "addons", "live", "--from-dir", "cluster", code=0).stderr == ""
+    live = gitsnap(place, "addons", "live", "--from-dir", "cluster", code=0)
+    assert live.stderr == "add-ons in the cluster cluster (context directory) now\n"
     kept = gitsnap(place, "keep", "latest", "latest~2", first, code=0).stdout
     assert [line.partition(":")[0] for line in kept.splitlines()] == [third, first]
     assert gitsnap(place, "keep", "--remove", "latest", "latest~2", code=0).stdout.count("retention decides") == 2

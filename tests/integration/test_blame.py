@@ -71,6 +71,27 @@ def test_a_value_of_a_secret_is_never_shown(place: TypedPlace) -> None:
     assert NEW_VALUE not in shown
 
 
+@pytest.mark.parametrize("mode", ["plaintext", "encrypt"])
+def test_values_that_the_archive_has_in_clear_are_never_shown(place: TypedPlace, mode: str) -> None:
+    """In the mode plaintext, after another mode followed it, and from before a policy named the field as sensitive."""
+    place.run("capture --snapshot clear --secrets-mode plaintext --create")
+    place.write("password", secret(OLD_VALUE))
+    place.write("database", config_map("database", "token: f00"))
+    encrypt = "--secrets-mode encrypt --sensitive-field 'ConfigMap data[\"text\"]' --accept-secrets-change"
+    place.run(f"capture --snapshot clear {encrypt if mode == 'encrypt' else ''}")
+    hidden = [OLD_VALUE, NEW_VALUE, *(("a: 2", "f00") if mode == "encrypt" else ())]
+    for words in (("Secret/default/password",), (_OBJECT, "--deleted"), ("latest~1", _OBJECT)):
+        for form in ("table", "json", "yaml"):
+            done = gitsnap(
+                place.folder, "blame", *words, "--storage", "storage", "--snapshot", "clear", "-o", form, code=0
+            )
+            assert "since" in done.stdout.lower()
+            for value in hidden:
+                assert value not in done.stdout + done.stderr
+    fields = _blame(place, "Secret/default/password", "--snapshot", "clear")
+    assert fields["data.password"]["existed"], "the change itself is shown"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

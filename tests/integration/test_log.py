@@ -129,6 +129,7 @@ def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
     [
         ("ClusterProfile/guestbok", "Did you mean ClusterProfile/other?"),
         ("ClusterProfile/oter", "Did you mean ClusterProfile/other?"),
+        ("po/guestbook", "The newest sample has no object of the kind Pod."),
         ("ClusterProfil/guestbook", "The newest sample has no ClusterProfil; is that the kind?"),
     ],
 )

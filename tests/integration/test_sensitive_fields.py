@@ -67,6 +67,9 @@ class _Place:
         return subprocess.run(command, cwd=self.folder / "hourly", capture_output=True, check=True).stdout
 
 
+_ANOTHER = "capture --create --snapshot another --from-dir cluster"
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> _Place:
     """An archive with a sample."""
@@ -227,7 +230,7 @@ def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Pl
 @pytest.mark.parametrize("word", ["ClusterProfil", "clusterprofils.config.projectsveltos.io", "Widget"])
 def test_an_unknown_kind_is_refused(place: _Place, word: str) -> None:
     """A rule for a kind that does not exist would hide nothing, and the value would stay in the archive."""
-    words = f"capture --create --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'"
+    words = f"{_ANOTHER} --sensitive-field '{word} spec.helmCharts[].values'"
 
     refused = place.run(words, 3)
 
@@ -238,7 +241,7 @@ def test_an_unknown_kind_is_refused(place: _Place, word: str) -> None:
 @pytest.mark.parametrize("word", ["ClusterProfile", "clusterprofiles"])
 def test_a_kind_may_be_written_without_its_group(place: _Place, word: str) -> None:
     """The rule in the archive has the whole kind, whatever the word on the command line."""
-    place.run(f"capture --create --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'")
+    place.run(f"{_ANOTHER} --sensitive-field '{word} spec.helmCharts[].values'")
 
     archive = open_archive(place.folder, "another")
     (field,) = archive.tree(archive.samples()[-1]).info.secrets.sensitive_fields

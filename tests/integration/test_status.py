@@ -96,6 +96,18 @@ def _damage_tag(place: TypedPlace) -> None:
     (repository / ".git/refs/tags" / tag).write_bytes(head)
 
 
+def _lose_tags(place: TypedPlace, *, kept: int = 0) -> None:
+    repository = ["git", "-C", str(place.folder / "storage/hourly")]
+    tags = subprocess.run([*repository, "tag", "--list"], capture_output=True, text=True, check=True).stdout.split()
+    subprocess.run([*repository, "tag", "--delete", *tags[kept:]], capture_output=True, check=True)
+
+
+def _empty_cluster(place: TypedPlace) -> None:
+    for file in (place.folder / "cluster").iterdir():
+        file.unlink()
+    place.run("capture --snapshot hourly --allow-empty")
+
+
 def _snapshot(status: str) -> Callable[[TypedPlace], None]:
     return lambda place: place.write("snapshot", _SNAPSHOT + status)
 
@@ -106,6 +118,8 @@ def _snapshot(status: str) -> Callable[[TypedPlace], None]:
         (_lose_key, "Secrets", "fingerprint key", "Put the key file back"),
         (_replace_identity, "Secrets", "cannot be read with the identities at hand", "--identity"),
         (_rebuild_cluster, "cluster", "the archive belongs to the cluster", "--context"),
+        (_empty_cluster, "newest", "0 objects: the sample is empty", "the right cluster or folder"),
+        (_lose_tags, "samples", "no sample is here, but hourly has 1 commit by gitsnap", "gitsnap verify"),
         (_damage_tag, "samples", "these tags cannot be read", "gitsnap verify"),
         (_snapshot(""), "Snapshot", "no controller has reported a status", "get pods"),
         (_snapshot(_FAILED), "Snapshot", "not Ready (NeedsAttention): the volume is full", "docs/OPERATIONS.md"),

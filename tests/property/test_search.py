@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,7 +51,7 @@ class _History:
         return self.blobs[blob]
 
     def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
-        """Commits with the changed files in which the number of occurrences of ``containing`` changed."""
+        """Commits with the files whose content changed, and in which ``containing`` matches more or less often."""
         commits = []
         previous: Mapping[str, Any] = {}
         for number, state in enumerate(self.states):
@@ -58,7 +59,10 @@ class _History:
             for name in ("a", "b"):
                 path = f"configuration/{path_of(ObjectKey.of(_document(name, {})))}"
                 before, after = (self._blob(name, side.get(name)) for side in (previous, state))
-                counts = [self.blobs.get(blob or "", b"").count(containing.encode()) for blob in (before, after)]
+                counts = [
+                    len(re.findall(containing.encode(), self.blobs.get(blob or "", b""), re.MULTILINE))
+                    for blob in (before, after)
+                ]
                 if before != after and (not containing or counts[0] != counts[1]) and _fits(path, patterns):
                     files.append(LoggedFile("modified", path, before, after))
             if files:
@@ -101,7 +105,7 @@ def _replay(states: Sequence[Mapping[str, Any]], text: str) -> set[tuple[str, st
 @settings(max_examples=500)
 @given(st.lists(_STATES, min_size=1, max_size=8), st.sampled_from(["nginx:1.25", "1.2", "x nginx", "absent", "\"'"]))
 def test_search_finds_what_a_replay_finds(states: list[Mapping[str, Any]], text: str) -> None:
-    """This includes a value that moves to another field, that returns, or whose object is deleted and recreated."""
+    """Also a value that moves to another field, that returns, or whose object is deleted and created again."""
     found = search(_History(states), text, ObjectPattern())
 
     def commit_of(time: datetime | None) -> int:

@@ -36,7 +36,7 @@ def _paths(kind: str, **fields: Any) -> dict[str, Any]:
         ([{"name": "a"}, {"other": "a"}], ["0", "1"]),
         ([{"name": True}], ["0"]),
         (["a", "b", "a"], ["a", "b", "a#2"]),
-        ([1, None], ["1", "None"]),
+        ([1, True, None, 0.5], ["1", "true", "null", "0.5"]),
         ([[1], [2]], ["0][1", "1][2"]),
         (["a]b", 'a"b'], ['"a]b"', '"a\\"b"']),
     ],

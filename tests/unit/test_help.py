@@ -159,7 +159,15 @@ def test_a_default_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["log --limit x", "log --limit=-1", "prune --keep-last 1.5", "controller --workers 65"]
+    "words",
+    [
+        "log --limit x",
+        "log --limit=-1",
+        "list --last x",
+        "prune --keep-last 1.5",
+        "controller --workers 65",
+        "controller --grace-seconds x",
+    ],
 )
 def test_a_wrong_number_is_explained(words: str) -> None:
     """The error says which numbers are accepted, without a type or a range of the library."""
@@ -168,4 +176,34 @@ def test_a_wrong_number_is_explained(words: str) -> None:
     )
 
     assert done.returncode == 2
-    assert re.search(r"a whole number is needed, (?:0 or more|1 to 64)\n", done.stderr)
+    assert re.search(r"a (?:whole number|number of seconds) is needed, (?:0 or more|1 to 64)\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("list hourly", "Usage: gitsnap list [OPTIONS]. A policy is named with --snapshot.\n"),
+        ("status --wide hourly", "gitsnap status has no option --wide"),
+        ("verify hourly", "A policy is named with --snapshot.\n"),
+        ("search web frontend", "Usage: gitsnap search [OPTIONS] VALUE. A policy"),
+    ],
+)
+def test_an_argument_too_many(words: str, hint: str) -> None:
+    """The error names the argument, how the command is called, and the option that was probably meant."""
+    done = subprocess.run(
+        [Path(sysconfig.get_path("scripts")) / "gitsnap", *words.split()], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert hint in done.stderr
+    assert "unexpected" not in done.stderr
+
+
+def test_no_option_has_a_range_of_the_library() -> None:
+    """The messages of the library for such an option name Python's types."""
+    assert [
+        f"{command} {name}"
+        for command in COMMANDS
+        for name, parameter, _ in _options(command)
+        if hasattr(parameter.type, "min")
+    ] == []

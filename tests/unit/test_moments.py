@@ -71,7 +71,24 @@ def test_forms(text: str, first: str, last: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2", "h", "2y", "2 h", "2m1h", "soon", "-2h", "999999w", "", " ", "@", "26.08.2023", "2023-08-26-05", "٢h", "tod"],
+    [
+        "2",
+        "h",
+        "2y",
+        "2M",
+        "2 h",
+        "2m1h",
+        "soon",
+        "-2h",
+        "999999w",
+        "",
+        " ",
+        "@",
+        "26.08.2023",
+        "2023-08-26-05",
+        "٢h",
+        "tod",
+    ],
 )
 def test_a_text_of_no_form_is_an_error_with_the_forms(text: str) -> None:
     """The message repeats the text, and the hint has an example of every form."""

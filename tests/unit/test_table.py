@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.render import render_table
+from gitsnap.render import cut, render_table
 from gitsnap.render.text import width, wrap
 
 _HEADER = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
@@ -144,3 +144,14 @@ def test_a_wrapped_text_loses_only_blanks(text: str, size: int, *, names: bool) 
     assert all(width(line) <= size for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(lines) or lines == [""]
+
+
+@pytest.mark.parametrize("text", ["short", "a" * 50, "漢字" * 30, "a" + "漢" * 30, "e" + "\u0301" * 200, ""])
+@pytest.mark.parametrize("size", [3, 7, 40])
+def test_a_value_is_cut_by_columns(text: str, size: int) -> None:
+    """A wide character takes two columns, and a character without width is no reason for an endless cell."""
+    shown = cut(text, size)
+    assert width(shown) <= size
+    assert len(shown) <= 2 * size
+    assert text.startswith(shown.removesuffix("…"))
+    assert shown == text or shown.endswith("…")

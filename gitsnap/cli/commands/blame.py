@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _QUOTED = re.compile(r'\["([^"]*)"\]')
 _LONGEST = 40
-"""Characters of a value in the table; JSON has the whole value."""
+"""Columns of a value in the table; JSON has the whole value."""
 
 _Deleted = Annotated[bool, typer.Option("--deleted", help="Also show fields that the object no longer has.")]
 
@@ -46,7 +46,8 @@ def blame(
 
     SINCE is the first sample with the value. BY is the field manager that wrote the object in this sample. BEFORE is
     the value before the change. Elements of lists are recognized by name, not by position. The documents in a
-    ConfigMap and the values of charts are shown field by field. Values of Secrets are never shown.
+    ConfigMap and the values of charts are shown field by field. Values of Secrets and of sensitive fields are never
+    shown.
 
     Example: gitsnap blame ClusterProfile/guestbook
 
@@ -58,8 +59,10 @@ def blame(
     named, field = arguments.parse_field(words)
     opened = archive.open()
     chosen = choose_sample(opened.samples(), named.sample("--sample", sample) or "latest")
-    obj = samples.find_object(opened.tree(chosen), named.objects[0])
-    origins = find_origins(read_versions(opened, obj.path, chosen))
+    trees = opened.tree(chosen), opened.tree(opened.samples()[-1])
+    obj = samples.find_object(trees[0], named.objects[0])
+    sensitive = {sensitive_field for tree in trees for sensitive_field in tree.info.secrets.sensitive_fields}
+    origins = find_origins(read_versions(opened, obj.path, chosen, sensitive))
     present = _below(origins.present, field)
     removed = _below(origins.deleted, field) if deleted else []
     if field and not present and not removed:
@@ -108,18 +111,29 @@ def _row(origin: FieldOrigin, *, deleted: bool = False) -> list[str]:
 
 def _shown(value: Any) -> str:
     """Return a value on one line. A fingerprint means nothing to a person."""
-    return "(secret)" if is_fingerprint(value) else value_text(value, _LONGEST)
+    return "(secret)" if is_fingerprint(value) or _is_hidden(value) else value_text(value, _LONGEST)
+
+
+def _is_hidden(value: Any) -> bool:
+    from gitsnap.history.fields import HiddenValue
+
+    return isinstance(value, HiddenValue)
+
+
+def _value(value: Any) -> Any:
+    """Return a value for a document."""
+    return str(value) if _is_hidden(value) else value
 
 
 def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object]:
     version = origin.since
     return {
         "field": origin.path,
-        "value": None if deleted else origin.value,
+        "value": None if deleted else _value(origin.value),
         "deleted": deleted,
         "since": version_date(version),
         "sample": version.sample.tag if version.sample is not None else None,
         "manager": version.manager,
         "existed": origin.existed or deleted,
-        "before": origin.value if deleted else origin.before,
+        "before": _value(origin.value if deleted else origin.before),
     }

@@ -5,25 +5,25 @@ This module must not open a cluster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gitsnap.cli import completion, options, terminal
-from gitsnap.cli.field_texts import value_text, version_date
+from gitsnap.cli.field_texts import version_date
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.text import plural
 from gitsnap.history import changelog
 from gitsnap.history.samples import list_objects
-from gitsnap.render import render_table
+from gitsnap.render import cut, json_line, one_line, render_table
 
 if TYPE_CHECKING:
     from gitsnap.history.search import Match
 
 _LONGEST = 60
-"""Characters of a value in the table; JSON has the whole value."""
+"""Columns of a value in the table; JSON has the whole value."""
 
 _Text = Annotated[str, typer.Argument(metavar="VALUE", help="Text that the values contain, such as nginx:1.25.")]
 _Kind = Annotated[
@@ -52,9 +52,9 @@ def search(
 ) -> None:
     """Show when a value appeared in the configuration, and when it disappeared.
 
-    The whole history is searched, including deleted objects. The documents in a ConfigMap and the values of charts are
-    searched field by field. Secrets are not searched. SINCE is the first sample with the value, UNTIL the first sample
-    without it.
+    The whole history is searched, including deleted objects and the names of objects. The documents in a ConfigMap and
+    the values of charts are searched field by field. Secrets, sensitive fields and the names of fields are not
+    searched. SINCE is the first sample with the value, UNTIL the first sample without it.
 
     Example: gitsnap search nginx:1.25
 
@@ -70,26 +70,28 @@ def search(
     pattern = changelog.ObjectPattern()
     if kind:
         pattern = changelog.ObjectPattern.parse(kind, changelog.newest_kinds(opened))
+    recorded = opened.samples()
+    sensitive = opened.tree(recorded[-1]).info.secrets.sensitive_fields if recorded else ()
     with terminal.ProgressLine("searching the history"):
-        matches = find_matches(opened, text, pattern, field=field)
-    if kind and not matches and (recorded := opened.samples()):
+        matches = find_matches(opened, text, pattern, field=field, sensitive=sensitive)
+    if kind and not matches and recorded:
         newest = opened.tree(recorded[-1])
         changelog.check_kind(opened, pattern, newest)
         of_kind = list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
         changelog.check_existed(opened, pattern, (obj.key for obj in of_kind))
     matches = matches[:1] if first else matches[-1:] if last else matches
     if form is terminal.Output.TABLE:
-        samples = opened.samples()
-        since = f" since {samples[0].time:%Y-%m-%d}" if samples else ""
-        say_heading(f"searched {plural(len(samples), 'sample')} of {opened.location}{since}; Secrets are not searched")
-        terminal.print_result(_table(matches) if matches else "nothing found")
+        since = f" since {recorded[0].time:%Y-%m-%d}" if recorded else ""
+        skipped = "Secrets and the names of fields are not searched"
+        say_heading(f"searched {plural(len(recorded), 'sample')} of {opened.location}{since}; {skipped}")
+        terminal.print_result(_table(matches, text) if matches else "nothing found")
     else:
         terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
     if not matches and opened.missing_parts():
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _table(matches: list[Match]) -> str:
+def _table(matches: list[Match], text: str) -> str:
     header = ["since", "until", "resource type", "namespace", "name", "field", "value", "by"]
     rows = [
         [
@@ -99,12 +101,21 @@ def _table(matches: list[Match]) -> str:
             match.key.namespace,
             match.key.name,
             match.field,
-            value_text(match.value, _LONGEST),
+            _shown(match.value, text),
             match.since.manager,
         ]
         for match in matches
     ]
     return render_table(header, rows, columns=terminal.width())
+
+
+def _shown(value: Any, searched: str) -> str:
+    """Return a value on one line. Of a long value, the part with the searched text."""
+    text, word = one_line(value if isinstance(value, str) else json_line(value)), one_line(searched)
+    start, shown = text.find(word), cut(text, _LONGEST)
+    if word in shown.removesuffix("…") or start < _LONGEST // 3:
+        return shown
+    return cut(f"…{text[start - _LONGEST // 6 :]}", _LONGEST)
 
 
 def _document(match: Match) -> dict[str, object]:
