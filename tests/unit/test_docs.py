@@ -24,6 +24,16 @@ def test_the_tables_of_sveltos_match_the_code() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_the_commands_of_the_documents_succeed_and_print_what_is_shown() -> None:
+    """Run scripts/docs-output after changing the output of a command, and read the changed pages."""
+    command = [sys.executable, str(ROOT / "scripts" / "docs-output"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (number,) = re.findall(r"^ran (\d+) commands$", done.stdout, re.MULTILINE)
+    assert int(number) >= 40
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_every_command_in_a_document_exists(file: Path) -> None:
     """`gitsnap WORD` in a document is a command."""
