@@ -82,6 +82,8 @@ class GitArchive:
         self._branch = branch
         self._samples = SampleReader(repository, branch)
         self._folders = Folders(repository)
+        self.source = str(folder)
+        """The archive in messages: its working tree, or the URL of which it is a cached copy, without credentials."""
 
     @property
     def policy(self) -> str:

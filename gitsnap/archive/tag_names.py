@@ -1,4 +1,4 @@
-"""Chooses a free name for the tag of a new sample."""
+"""Names of the tags of samples: a free name for a new sample, and what a name says."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ def detached_name(repository: pygit2.Repository, branch: str, time: datetime) ->
     taken = [int(number) for number in suffixes if number.isdecimal() and int(number) >= _FIRST_DETACHED]
     number = max(taken) + 1 if taken else _FIRST_DETACHED + secrets.randbelow(_FIRST_DETACHED)
     return tag_name(branch, time, number)
+
+
+def is_detached(tag: str) -> bool:
+    """Whether the name of a tag is that of a detached sample."""
+    return name_order(tag)[1] >= _FIRST_DETACHED
+
+
+def name_order(tag: str) -> tuple[str, int]:
+    """The time and the number in the name of a sample's tag: a key that sorts the tags of a branch."""
+    stamp, _, number = tag.rpartition("/")[2].partition("Z-")
+    return stamp.removesuffix("Z"), int(number) if number.isdecimal() else 1
 
 
 def _is_taken(repository: pygit2.Repository, ref: str) -> bool:

@@ -12,11 +12,11 @@ _LEAST_SIMILARITY = 0.75
 _MOST = 3
 
 _OTHER_NAMES = (
-    ("--sample", "--at --date --revision --rev --tag --version --commit --from --to"),
-    ("--from-sample", "--from --old --base"),
-    ("--to-sample", "--to --new"),
-    ("--since", "--after --start --newer-than"),
-    ("--until", "--before --end --older-than"),
+    ("--sample", "--at --date --revision --rev --tag --version --commit --from --to --since"),
+    ("--from-sample", "--from --old --base --since --after --start"),
+    ("--to-sample", "--to --new --until --before --end"),
+    ("--since", "--after --start --newer-than --from"),
+    ("--until", "--before --end --older-than --to"),
     ("--last", "-n --limit --max-count --count --number --head --tail --top --newest"),
     ("--limit", "-n --last --max-count --count --number --head --tail --top --newest"),
     ("--reverse", "-r --sort --sort-by --order --newest-first --desc"),

@@ -68,10 +68,12 @@ class RollbackSampler:
         signer = signer_from_file(target.signing_key)
         with archive.writer() as writer:  # so that no other capture changes the cluster, the mode or the keys meanwhile
             if target.remote is None:
-                policy, keeper = archive_keys.for_capture_as_before(archive, wanted, identities=identities)
+                policy, keeper = archive_keys.for_capture_as_before(
+                    archive, wanted, identities=identities, cluster=target.cluster
+                )
             else:
                 policy, keeper = archive_keys.for_capture_through_remote(
-                    archive, wanted, identities=identities, accept_record=self.accept_record
+                    archive, wanted, identities=identities, cluster=target.cluster, accept_record=self.accept_record
                 )
             info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
             if before:

@@ -22,7 +22,7 @@ from gitsnap.policy import retention
 from gitsnap.policy.retention import Decision, Rules
 from gitsnap.policy.snapshot import Policy, Push
 from gitsnap.secrets import archive_keys
-from gitsnap.secrets.age import IDENTITY_FILE, KEY_FILE, KeyTexts
+from gitsnap.secrets.key_texts import KeyTexts
 
 Connect = Callable[[], ControlPlane]
 
@@ -250,6 +250,4 @@ def _keys_of_secret(cluster: Cluster, policy: Policy) -> KeyTexts | None:
     """The keys in the Secret that the policy names; None where the policy names none."""
     if not policy.secrets_secret:
         return None
-    data = archive_keys.read_secret(cluster, policy.secrets_secret, field="spec.secrets.secretRef")
-    texts = {name: data.get(name, b"").decode("ascii", "replace") for name in (KEY_FILE, IDENTITY_FILE)}
-    return KeyTexts(f"the Secret {policy.secrets_secret}", texts[KEY_FILE], texts[IDENTITY_FILE])
+    return archive_keys.keys_of_secret(cluster, policy.secrets_secret)

@@ -16,7 +16,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from gitsnap.core.errors import SecretsError
+from gitsnap.core.errors import InputError, SecretsError
 from gitsnap.core.files import temporary_folder, write_temporary
 from gitsnap.git.child_process import run_child
 
@@ -26,6 +26,9 @@ _NAMESPACE = "git"
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
 _TAGGER = re.compile(rb"^tagger [^\n]*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 _KEY = re.compile(r"\bwith (\S+ key \S+)")
+_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-sha2-|sk-)\S+\s+AAAA")
+"""The beginning of a line of a public key file."""
+
 _NOT_VALID_AT_TIME = ("has expired", "not yet valid")
 
 
@@ -55,7 +58,12 @@ class AllowedSigners:
     """Verifies tags against an allowed signers file (ssh-keygen(1), ALLOWED SIGNERS)."""
 
     def __init__(self, file: Path) -> None:
-        """Open an allowed signers file. Raises SecretsError where ssh-keygen is not installed."""
+        """Open an allowed signers file.
+
+        Raises InputError for a file of public keys without principals, which verifies nothing, and SecretsError where
+        ssh-keygen is not installed.
+        """
+        _check_principals(file)
         self._file = file
         self._program = _ssh_keygen("verify signatures")
         self._principals: dict[bytes, str] = {}
@@ -110,6 +118,21 @@ class AllowedSigners:
         if "not permitted for use in signature namespace" in errors:
             return f'{key} may not sign for the namespace "{_NAMESPACE}"'
         return f"signed with the {key}, which is not in the file"
+
+
+def _check_principals(file: Path) -> None:
+    """Raise InputError where a line begins with the type of a key: ssh-keygen would take the type for a principal."""
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read the allowed signers file {file}: {error.strerror}") from None
+    for number, line in enumerate(lines, start=1):
+        if _PUBLIC_KEY.match(line):
+            raise InputError(
+                f"{file}, line {number}: a public key without the name of its owner",
+                hint="Each line of an allowed signers file is NAME KEY: "
+                f'`echo "ops@example.com $(cat {file})" > allowed_signers`. ssh-keygen(1) has more.',
+            )
 
 
 def signer_from_file(file: Path | None) -> SshSigner | None:

@@ -41,7 +41,7 @@ class Health:
 
     policy: str
     location: str
-    """The folder of the archive."""
+    """The folder of the archive, or the URL that it was read from."""
     samples: int
     newest: Sample | None
     checks: Sequence[Check]

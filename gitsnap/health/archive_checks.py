@@ -12,8 +12,9 @@ from gitsnap.archive import GitArchive
 from gitsnap.archive.completeness import FETCH_TAGS, is_clone_at
 from gitsnap.archive.remote import configured_remote
 from gitsnap.archive.remote.push import pushed_tags
-from gitsnap.core.errors import SecretsError, StorageError, UsageError
+from gitsnap.core.errors import GitsnapError, UsageError
 from gitsnap.core.model import Area, Consistency, Sample, SecretsMode
+from gitsnap.core.ports import Cluster
 from gitsnap.core.text import age, byte_size, join_names, plural
 from gitsnap.health import Check, State
 from gitsnap.rollback import unfinished
@@ -25,14 +26,20 @@ _LITTLE_SPACE = 100 * 1024 * 1024
 _MOST_NAMED = 3
 
 
-def check_archive(archive: GitArchive, now: datetime, *, identities: Sequence[Path] = ()) -> Iterator[Check]:
-    """The checks of samples, keys, rollbacks and disk. ``identities``: files of private keys to decrypt with."""
+def check_archive(
+    archive: GitArchive, now: datetime, *, identities: Sequence[Path] = (), cluster: Cluster | None = None
+) -> Iterator[Check]:
+    """The checks of samples, keys, rollbacks and disk.
+
+    ``identities``: files of private keys to decrypt with. ``cluster``: a cluster that answers; its Snapshot may name a
+    Secret with the fingerprint key.
+    """
     samples = archive.samples()
     newest = samples[-1] if samples else None
     yield _samples(archive, samples)
     if newest is not None:
         yield _newest(newest, now)
-        yield _secrets(archive, newest, identities)
+        yield _secrets(archive, newest, identities, cluster)
     yield _rollback(samples)
     yield _storage(archive)
 
@@ -112,7 +119,7 @@ def _newest(sample: Sample, now: datetime) -> Check:
     return Check("newest", State.OK, message)
 
 
-def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path]) -> Check:
+def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path], cluster: Cluster | None) -> Check:
     tree = archive.tree(newest)
     info, sealed = tree.info.secrets, tree.files(Area.SEALED)
     described = f"mode {info.mode}"
@@ -121,7 +128,7 @@ def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path]) ->
     if info.mode not in (SecretsMode.ENCRYPT, SecretsMode.REDACT):
         return Check("Secrets", State.OK, described)
     try:
-        keeper = archive_keys.for_reading(archive, newest, identities=identities)
+        keeper = archive_keys.for_reading(archive, newest, identities=identities, cluster=cluster)
         if keeper is None or info.mode is SecretsMode.REDACT:
             return Check("Secrets", State.OK, f"{described}: fingerprints only, their values cannot be restored")
         if not keeper.can_unseal:
@@ -131,7 +138,7 @@ def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path]) ->
             )
         for path in sorted(sealed)[:1]:
             keeper.unseal(tree.read(sealed[path]))
-    except (SecretsError, StorageError) as error:
+    except GitsnapError as error:
         return Check("Secrets", State.WRONG, f"{described}: {error.message}", error.hint)
     return Check("Secrets", State.OK, f"{described}; the private key here decrypts them")
 

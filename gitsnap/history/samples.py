@@ -175,12 +175,16 @@ def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
         return samples[position - 1]
     if sample.metadata.sequence == 1:
         problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
+        hint = "`gitsnap capture` takes the next sample. `gitsnap drift` compares this one with the cluster."
     else:
         problem = (
             f"there is no sample before {sample.moment} to compare with: retention removed the earlier samples, "
             "or this copy lacks their tags"
         )
-    hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
+        hint = (
+            "`gitsnap list` lists the samples. `gitsnap diff FROM TO` compares two of them, "
+            "and `gitsnap diff FROM live` compares one with the cluster."
+        )
     raise NotFoundError(problem, hint=hint)
 
 

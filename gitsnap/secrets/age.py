@@ -20,6 +20,7 @@ from gitsnap.core.files import check_keys_folder, create_private, read_private_t
 from gitsnap.core.model import SecretsMode
 from gitsnap.format import recipients as public_keys
 from gitsnap.format.fingerprint import KEY_BYTES, key_id
+from gitsnap.secrets.key_texts import KeySource, KeyTexts
 
 KEYS_FOLDER = ".keys"
 KEY_FILE = "fingerprint.key"
@@ -139,14 +140,16 @@ def open_keeper(
     identities: Sequence[Path] = (),
     expected_key: str = "",
     wrapped_key: bytes | None = None,
+    other_source: KeySource | None = None,
     create: bool = False,
 ) -> Keeper | None:
     """Read the keys in ``folder`` (``<storage>/.keys/<policy>``); None in modes that need no key.
 
     ``expected_key`` is the id of the key that made the archive's fingerprints; ``wrapped_key`` is the archive's copy of
-    this key, encrypted to the recipients. ``create`` creates missing files: the key, and an identity if the mode is
-    encrypt and no recipient is named. An archive that has fingerprints never gets a new key, and an archive that has
-    ciphertexts never gets a new identity. Raises SecretsError, StorageError.
+    this key, encrypted to the recipients. ``other_source`` reads the fingerprint key from another place; it is called
+    only if the folder has no key and there is no identity to decrypt the copy with. ``create`` creates missing files:
+    the key, and an identity if the mode is encrypt and no recipient is named. An archive that has fingerprints never
+    gets a new key, and an archive that has ciphertexts never gets a new identity. Raises SecretsError, StorageError.
     """
     if mode not in _NEEDS_KEY:
         return None
@@ -164,7 +167,9 @@ def open_keeper(
             f"this archive's Secrets are encrypted, and its identity file {own_file} is missing",
             hint="Put the identity file back, or name the recipients to encrypt to with --recipient.",
         )
-    key = _key(folder / KEY_FILE, known, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
+    file, source = folder / KEY_FILE, None if wrapped_key and known else other_source
+    key = _key_of_source(file, source, expected_key)
+    key = key or _key(file, known, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
     created = create_private(own_file, _new_identity_text()) if creates_identity else False
     if create and folder.parent.is_dir():
         for name, text in _FOLDER_FILES.items():
@@ -178,37 +183,34 @@ def open_keeper(
     return Keeper(key, recipients=named, identities=known, created_identity=own_file if created else None)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class KeyTexts:
-    """Keys as texts instead of files. The representation does not show the keys."""
-
-    source: str
-    """The source of the keys, for messages: ``the Secret gitsnap/keys``."""
-    fingerprint_key: str = ""
-    """The content of fingerprint.key, ``""`` without a key."""
-    identity: str = ""
-    """The content of identity.txt, ``""`` without an identity."""
-
-
 def keeper_from_texts(
     texts: KeyTexts, *, mode: SecretsMode, recipients: Sequence[str] = (), expected_key: str = ""
 ) -> Keeper | None:
     """Read keys from texts; None in modes that need no key. No key is created. Raises SecretsError."""
     if mode not in _NEEDS_KEY:
         return None
-    if not texts.fingerprint_key:
-        raise SecretsError(
-            f"{texts.source} has no {KEY_FILE}",
-            hint=f"Put the {KEY_BYTES * 2} hexadecimal digits of `openssl rand -hex {KEY_BYTES}` into it.",
-        )
+    key = _key_of_texts(texts, expected_key)
     if mode is SecretsMode.ENCRYPT:
         check_recipients(recipients)
-    key = _check_id(_parse_key(texts.fingerprint_key, f"{KEY_FILE} in {texts.source}"), texts.source, expected_key)
     identities = _parse_identities(texts.identity, f"{IDENTITY_FILE} in {texts.source}") if texts.identity else []
     return Keeper(key, recipients=recipients if mode is SecretsMode.ENCRYPT else (), identities=identities)
 
 
 # The fingerprint key --------------------------------------------------------------------------------------------------
+
+
+def _key_of_source(file: Path, source: KeySource | None, expected_key: str) -> bytes | None:
+    texts = source() if source is not None and not file.exists() else None
+    return None if texts is None else _key_of_texts(texts, expected_key)
+
+
+def _key_of_texts(texts: KeyTexts, expected_key: str) -> bytes:
+    if not texts.fingerprint_key:
+        raise SecretsError(
+            f"{texts.source} has no {KEY_FILE}",
+            hint=f"Put the {KEY_BYTES * 2} hexadecimal digits of `openssl rand -hex {KEY_BYTES}` into it.",
+        )
+    return _check_id(_parse_key(texts.fingerprint_key, f"{KEY_FILE} in {texts.source}"), texts.source, expected_key)
 
 
 def _key(
@@ -245,7 +247,8 @@ def _key(
     else:
         raise SecretsError(
             missing,
-            hint="Put the key file back, or give an --identity that can decrypt the archive's own copy of it.",
+            hint="Put the key file back, or give an --identity that can decrypt the archive's own copy of it. For the "
+            "controller, put the key into the Secret that spec.secrets.secretRef of the Snapshot names.",
         )
     if create and not create_private(file, _key_text(key)):
         stored = _stored_key(file)  # another process was faster: an archive has one key

@@ -9,15 +9,17 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from gitsnap.core.errors import NotFoundError, SecretsError
+from gitsnap.core.errors import KindNotInstalledError, NotFoundError, SecretsError
 from gitsnap.core.model import Area, Kind, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
 from gitsnap.core.ports import Archive, Cluster, SecretsKeeper, Tree
 from gitsnap.format import WRAPPED_KEY_FILE
 from gitsnap.format.recipients import same_keys, split_all
-from gitsnap.policy.snapshot import Policy
+from gitsnap.policy.snapshot import SNAPSHOT, Policy
 from gitsnap.secrets import age
+from gitsnap.secrets.key_texts import KeySource, KeyTexts
 from gitsnap.secrets.mode_change import changes, describe
 
 _SECRET = Kind("", "Secret")
@@ -33,10 +35,14 @@ class _Record:
     """The archive's copy of the fingerprint key, encrypted to the recipients."""
 
 
-def for_reading(archive: Archive, sample: Sample | None, *, identities: Sequence[Path] = ()) -> age.Keeper | None:
+def for_reading(
+    archive: Archive, sample: Sample | None, *, identities: Sequence[Path] = (), cluster: Cluster | None = None
+) -> age.Keeper | None:
     """The keys to read an archive; None for an archive without a sample or in a mode without keys.
 
-    Raises SecretsError, StorageError.
+    ``cluster``: the cluster whose Snapshot of the archive may name a Secret with the fingerprint key. The Secret is
+    read only if the key is neither beside the archive nor in reach of an identity. Raises SecretsError, StorageError,
+    and the errors of the cluster.
     """
     if sample is None:
         return None
@@ -48,6 +54,7 @@ def for_reading(archive: Archive, sample: Sample | None, *, identities: Sequence
         identities=identities,
         expected_key=before.info.fingerprint_key,
         wrapped_key=before.wrapped_key,
+        other_source=_source_in_cluster(archive, cluster),
     )
 
 
@@ -56,10 +63,13 @@ def for_capture(
     policy: Policy,
     *,
     identities: Sequence[Path] = (),
+    cluster: Cluster | None = None,
     accept_change: bool = False,
     accept_fields: bool = False,
 ) -> tuple[Policy, age.Keeper | None]:
     """The effective policy and the keys for a sample that a user takes; missing keys are created.
+
+    ``cluster``: as for ``for_reading``. A new archive takes the key of the Secret too, as the controller does.
 
     The record of the archive decides how Secrets are kept: mode, recipients and hidden fields of its newest sample. A
     policy that differs is refused without ``accept_change``, or without ``accept_fields`` if only hidden fields differ.
@@ -81,13 +91,14 @@ def for_capture(
         identities=identities,
         expected_key=before.info.fingerprint_key if before else "",
         wrapped_key=before.wrapped_key if before else None,
+        other_source=_source_in_cluster(archive, cluster),
         create=True,
     )
     return policy, keeper
 
 
 def for_capture_as_before(
-    archive: Archive, policy: Policy, *, identities: Sequence[Path] = ()
+    archive: Archive, policy: Policy, *, identities: Sequence[Path] = (), cluster: Cluster | None = None
 ) -> tuple[Policy, age.Keeper | None]:
     """As ``for_capture``, but an archive with a sample overrides the settings of the policy for Secrets.
 
@@ -95,11 +106,16 @@ def for_capture_as_before(
     """
     if _newest_record(archive) is not None:
         policy = replace(policy, secrets_set=False, recipients=(), sensitive_fields_set=False)
-    return for_capture(archive, policy, identities=identities)
+    return for_capture(archive, policy, identities=identities, cluster=cluster)
 
 
 def for_capture_through_remote(
-    archive: Archive, policy: Policy, *, identities: Sequence[Path] = (), accept_record: bool = False
+    archive: Archive,
+    policy: Policy,
+    *,
+    identities: Sequence[Path] = (),
+    cluster: Cluster | None = None,
+    accept_record: bool = False,
 ) -> tuple[Policy, age.Keeper | None]:
     """As ``for_capture_as_before``, for a copy of a remote that others can write.
 
@@ -111,8 +127,8 @@ def for_capture_through_remote(
     before = _newest_record(archive)
     decided = policy.secrets_set and (policy.secrets_mode is not SecretsMode.ENCRYPT or bool(policy.recipients))
     if decided and not accept_record:
-        return for_capture(archive, policy, identities=identities, accept_change=True)
-    policy, keeper = for_capture_as_before(archive, policy, identities=identities)
+        return for_capture(archive, policy, identities=identities, cluster=cluster, accept_change=True)
+    policy, keeper = for_capture_as_before(archive, policy, identities=identities, cluster=cluster)
     if before is not None and not accept_record and not _is_private(before.info, keeper):
         raise SecretsError(
             f"the remote's newest sample has {describe(before.info)}. Anybody who can write to the remote may have "
@@ -131,7 +147,7 @@ def _is_private(record: SecretsInfo, keeper: age.Keeper | None) -> bool:
 
 
 def for_unattended_capture(
-    archive: Archive, policy: Policy, *, keys: age.KeyTexts | None
+    archive: Archive, policy: Policy, *, keys: KeyTexts | None
 ) -> tuple[Policy, SecretsKeeper | None]:
     """The effective policy and the keys for a sample of the controller.
 
@@ -267,6 +283,28 @@ def _record_of(tree: Tree) -> _Record:
 def _keys_folder(archive: Archive) -> Path:
     """The folder of an archive's keys, beside the archive."""
     return Path(archive.location).resolve().parent / age.KEYS_FOLDER / archive.policy
+
+
+def _source_in_cluster(archive: Archive, cluster: Cluster | None) -> KeySource | None:
+    return None if cluster is None else partial(_keys_of_snapshot, cluster, archive.policy)
+
+
+def _keys_of_snapshot(cluster: Cluster, policy: str) -> KeyTexts | None:
+    """The keys in the Secret that the Snapshot of a policy names; None without a Snapshot or without a Secret."""
+    try:
+        spec = cluster.get(ObjectKey(SNAPSHOT, "", policy)).get("spec") or {}
+    except (KindNotInstalledError, NotFoundError):
+        return None
+    reference = (spec.get("secrets") or {}).get("secretRef") or {}
+    name = f"{reference.get('namespace', '')}/{reference.get('name', '')}"
+    return keys_of_secret(cluster, name) if reference else None
+
+
+def keys_of_secret(cluster: Cluster, reference: str) -> KeyTexts:
+    """The keys in the Secret ``<namespace>/<name>`` that ``spec.secrets.secretRef`` names. Raises SecretsError."""
+    data = read_secret(cluster, reference, field="spec.secrets.secretRef")
+    texts = {name: data.get(name, b"").decode("ascii", "replace") for name in (age.KEY_FILE, age.IDENTITY_FILE)}
+    return KeyTexts(f"the Secret {reference}", texts[age.KEY_FILE], texts[age.IDENTITY_FILE])
 
 
 def read_secret(cluster: Cluster, reference: str, *, field: str) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
-"""docs/INSTALL.md: the commands of the document, in its order, on an API server that does not have gitsnap."""
+"""The commands of docs/INSTALL.md and of "Moving an archive", in their order, on an API server without gitsnap."""
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -13,15 +14,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controllers import MANIFESTS, Installation
+from gitsnap.archive import open_archive
+from tests.support.controllers import MANIFESTS, PROFILES, Installation, wait_for
+from tests.support.remotes import bare_repository
 from tests.testbed import apiserver, binaries
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.definitions import definitions
 from tests.testbed.fixtures import SHARED
 
 _ROOT = MANIFESTS.parent
-_NEEDS_A_NODE = ("kubectl -n gitsnap rollout", "kubectl -n gitsnap exec")
-"""Commands about the pod. The test server has no node, so the test runs the controller itself."""
+_NEEDS_A_NODE = "kubectl -n gitsnap rollout"
+"""A command about the pod. The test server has no node, so the test runs the controller itself."""
+_IN_THE_POD = "kubectl -n gitsnap exec gitsnap-0 -- gitsnap "
+_POD = """\
+#!/bin/sh
+export KUBECONFIG={kubeconfig} GITSNAP_STORAGE={storage}
+exec {python} -m gitsnap "$@"
+"""
+"""`gitsnap` with the rights and the storage of the pod, in place of `kubectl exec`."""
 _AGE_KEYGEN = """\
 #!{python}
 import sys
@@ -37,12 +47,21 @@ else:
 
 @pytest.fixture
 def fresh_server(api_server: ApiServer, tmp_path: Path) -> Iterator[ApiServer]:
-    """A separate server with Sveltos and without gitsnap. ``api_server`` skips where there are no binaries."""
+    """A separate server without gitsnap, with a profile that refers to a Secret.
+
+    ``api_server`` skips where there are no binaries.
+    """
     del api_server
     folder = binaries.find()
     assert folder is not None
     with apiserver.running(folder, tmp_path / "server") as server:
         server.install(definitions(SHARED if SHARED.is_dir() else None))
+        secret = {"metadata": {"name": "password"}, "type": "addons.projectsveltos.io/cluster-profile"}
+        server.ask("POST", "/api/v1/namespaces/default/secrets", {**secret, "stringData": {"password": "hidden"}})
+        reference = {"kind": "Secret", "namespace": "default", "name": "password"}
+        spec = {"clusterSelector": {"matchLabels": {"env": "fv"}}, "policyRefs": [reference]}
+        profile = {"apiVersion": "config.projectsveltos.io/v1beta1", "kind": "ClusterProfile"}
+        server.ask("POST", PROFILES, {**profile, "metadata": {"name": "guestbook"}, "spec": spec})
         yield server
 
 
@@ -66,10 +85,21 @@ def _folder(tmp_path: Path) -> Path:
     return folder
 
 
+def _write_pod_command(tmp_path: Path, installation: Installation) -> None:
+    file = tmp_path / "bin" / "pod-gitsnap"
+    kubeconfig, storage = installation.token_kubeconfig(), installation.storage
+    file.write_text(_POD.format(kubeconfig=kubeconfig, storage=storage, python=sys.executable))
+    file.chmod(0o755)
+
+
 def test_the_commands_of_the_document_install_gitsnap_and_take_the_first_sample(
     fresh_server: ApiServer, tmp_path: Path
 ) -> None:
-    """The commands run unchanged and in order. The controller has the rights of the installed ServiceAccount."""
+    """The commands run unchanged and in order. The controller has the rights of the installed ServiceAccount.
+
+    Commands in the pod run with the same rights. `status` finds nothing wrong there, and the commands that need the
+    fingerprint key take it from the Secret that the Snapshot names.
+    """
     document = (_ROOT / "docs/INSTALL.md").read_text()
     commands = _blocks(document.partition("## In the cluster")[2].partition("### What the controller may do")[0])
     binary_folder = binaries.find()
@@ -85,7 +115,8 @@ def test_the_commands_of_the_document_install_gitsnap_and_take_the_first_sample(
     assert len(commands) == 4
     try:
         for number, block in enumerate(commands):
-            script = "\n".join(line for line in block.splitlines() if not line.startswith(_NEEDS_A_NODE))
+            lines = [line for line in block.splitlines() if not line.startswith(_NEEDS_A_NODE)]
+            script = "\n".join(lines).replace(_IN_THE_POD, "pod-gitsnap ")
             assert script.strip()
             done = subprocess.run(
                 ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -93,8 +124,66 @@ def test_the_commands_of_the_document_install_gitsnap_and_take_the_first_sample(
             assert done.returncode == 0, f"{block}{done.stdout}{done.stderr}"
             if number == 0:
                 installation.start()
+                _write_pod_command(tmp_path, installation)
+        assert "nothing wrong in what was checked; not checked: Secrets" in done.stdout
+        for command in ("drift --exit-code", "capture", "rollback latest --dry-run"):
+            words = ["pod-gitsnap", *command.split()]
+            done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     finally:
         for process in installation.processes:
             process.kill()
 
-    assert [sample.metadata.trigger for sample in installation.samples("hourly")] == ["manual"]
+    assert [sample.metadata.trigger for sample in installation.samples("hourly")] == ["manual", "manual"]
+    assert not (tmp_path / "collection" / ".keys").exists()
+
+
+def test_an_archive_moves_from_a_laptop_to_the_controller(fresh_server: ApiServer, tmp_path: Path) -> None:
+    """The commands of docs/OPERATIONS.md, in order. The controller continues the laptop's samples with its key."""
+    document = (_ROOT / "docs/OPERATIONS.md").read_text()
+    blocks = _blocks(document.partition("## Moving an archive")[2].partition("\n## ")[0])
+    binary_folder = binaries.find()
+    assert binary_folder is not None
+    installation = Installation(fresh_server, tmp_path)
+    installation.apply()
+    remote = f"file://{bare_repository(tmp_path / 'record.git')}"
+    laptop = tmp_path / "laptop"
+    laptop.mkdir()
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(fresh_server.kubeconfig()),
+        "PATH": f"{Path(sys.executable).parent}:{binary_folder}:{os.environ['PATH']}",
+        "RECORD_URL": remote,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+
+    def run(script: str, code: int = 0) -> str:
+        script = script.replace("/collection", str(installation.storage))
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=laptop, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, f"{script}{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    run("gitsnap capture --snapshot hourly; gitsnap capture")
+    begun = list(open_archive(laptop, "hourly").samples())
+    assert len(blocks) == 4
+    try:
+        installation.start(flags=("--allow-local-push",))
+        for block in blocks:
+            run(block)
+        wait_for(lambda: installation.condition("hourly", "Pushed") == ("True", "Pushed"), "the push")
+    finally:
+        for process in installation.processes:
+            process.kill()
+
+    samples = installation.samples("hourly")
+    assert samples[:2] == begun
+    assert len(samples) == 3
+    assert samples[2].commit == begun[1].commit  # the same fingerprints
+    identity = "--identity .keys/hourly/identity.txt"
+    assert "nothing wrong" in run("gitsnap verify --archive $RECORD_URL")
+    shown = run(f"gitsnap show --archive $RECORD_URL --decrypt Secret/default/password {identity}")
+    assert base64.b64encode(b"hidden").decode() in shown
+    run("gitsnap capture")
+    assert "another archive of hourly is pushed there" in run("gitsnap push --to $RECORD_URL", 18)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.archive import GitArchive, create_archive, maintenance
+from gitsnap.archive import GitArchive, create_archive, maintenance, open_archive
 from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Credentials, Remote, cached_clone, clone, connection, count_unpushed, push
 from gitsnap.archive.remote.verify import compare_history
@@ -66,13 +68,22 @@ class _Source:
         self.archive: GitArchive = create_archive(self.storage, "hourly")
         self._count = 0
 
-    def sample(self, count: int = 1) -> None:
-        """Take a number of samples."""
+    def copy(self, folder: Path) -> _Source:
+        """Copy the archive and its cluster, as a user does who moves an archive."""
+        shutil.copytree(self.storage.parent, folder)
+        other = copy.copy(self)
+        other.storage, other._cluster = folder / "storage", folder / "cluster"
+        other.archive = open_archive(other.storage, "hourly")
+        return other
+
+    def sample(self, count: int = 1, *, changed: bool = True) -> None:
+        """Take a number of samples, each an hour after the one before. ``changed``: each has a change."""
         info = tree_info(from_resource(_POLICY), branch="hourly", keeper=None)
         assert info.secrets.mode is SecretsMode.OMIT
         for _ in range(count):
             self._count += 1
-            (self._cluster / "a.yaml").write_text(_PROFILE.format(self._count))
+            if changed:
+                (self._cluster / "a.yaml").write_text(_PROFILE.format(self._count))
             moment = _START + timedelta(hours=self._count)
             capture(open_directory(self._cluster), self.archive, Request(info, None, moment, Trigger.SCHEDULE))
 
@@ -291,6 +302,28 @@ def test_a_diverged_remote_is_left_alone(source: _Source, target: Path, tmp_path
     assert _refs(target) == before
 
 
+def test_another_archive_continues_the_samples_without_a_change(source: _Source, target: Path, tmp_path: Path) -> None:
+    """Both branches name the same commit. The second push is refused, and the remote stays complete."""
+    remote = Remote(str(target))
+    push(source.git, "hourly", remote)
+    laptop = source.copy(tmp_path / "laptop")
+    source.sample(changed=False)
+    push(source.git, "hourly", remote)
+    before = _refs(target)
+    laptop._count += 5
+    laptop.sample(changed=False)
+    assert laptop.archive.samples()[-1].commit == source.archive.samples()[-1].commit
+
+    with pytest.raises(RemoteDivergedError) as error:
+        push(laptop.git, "hourly", remote)
+
+    assert _refs(target) == before
+    assert "another archive of hourly is pushed there" in error.value.message
+    source.sample(changed=False)
+    push(source.git, "hourly", remote)
+    assert compare_history(source.git, "hourly", source.archive.samples(), remote) == []
+
+
 def test_a_hook_that_refuses_tags_refuses_all(source: _Source, target: Path) -> None:
     """The push is atomic: if the tags are refused, the branch is not pushed."""
     hook = target / "hooks" / "update"
@@ -477,6 +510,19 @@ def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: 
     assert (refused.returncode, "through a URL" in refused.stderr) == (2, True)
     unknown = gitsnap("list", "--archive", url, "--snapshot", "daily")
     assert (unknown.returncode, "hourly" in unknown.stderr) == (4, True)
+    for words in (
+        "list",
+        "show",
+        "log",
+        "diff",
+        "search tier",
+        "blame ClusterProfile/a",
+        "verify",
+        "addons --sample latest",
+    ):
+        done = gitsnap(*words.split(), "--archive", url)
+        assert (words, url in done.stderr, "cache" in done.stderr) == (words, True, False)
+    assert gitsnap("status", "--archive", url).stdout.startswith(f"hourly in {url}\n")
 
 
 def test_the_push_command(source: _Source, target: Path, tmp_path: Path) -> None:

@@ -178,6 +178,14 @@ def test_allowed_signers(place: Path, line: str, message: str) -> None:
     assert _verify_tag(place, "signers") is (not message)
 
 
+def test_a_public_key_file_is_no_allowed_signers_file(place: Path) -> None:
+    """ssh-keygen would take the type of the key for a principal, and find no key."""
+    printed = gitsnap(place, "verify", "--allowed-signers", "key.pub", code=3).stderr
+
+    assert "key.pub, line 1: a public key without the name of its owner" in printed
+    assert "cat key.pub" in printed
+
+
 def test_an_expired_key_is_valid_for_older_tags(place: Path) -> None:
     """The time of the tag decides, as in git, so a key can be replaced without signing old samples again."""
     year = open_archive_at(place / "hourly").samples()[-1].time.year

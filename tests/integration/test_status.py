@@ -54,7 +54,7 @@ def test_a_sound_archive(place: TypedPlace) -> None:
     assert [line.split()[0] for line in lines[1:-1]] == [
         "samples", "newest", "Secrets", "rollback", "storage", "cluster", "Snapshot", "remote",
     ]  # fmt: skip
-    assert lines[0] == "hourly in storage/hourly"
+    assert lines[0] == f"hourly in {place.folder}/storage/hourly"
     assert "2 samples since" in lines[1]
     assert "UTC (just now), manual" in lines[2]
     assert "mode encrypt to 1 recipient; the private key here decrypts them" in lines[3]

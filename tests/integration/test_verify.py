@@ -11,6 +11,7 @@ import pytest
 
 from gitsnap.archive import open_archive_at
 from tests.support.commands import gitsnap
+from tests.support.remotes import bare_repository
 
 _PROFILE = (
     "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
@@ -55,7 +56,22 @@ def test_an_intact_archive(archive: Path) -> None:
     """There are no findings."""
     assert _verify(archive.parent) == (0, [])
     newest = _git(archive, "rev-parse", f"refs/tags/{_tags(archive)[-1]}")
-    assert gitsnap(archive.parent, "verify").stdout == f"hourly: 4 samples, newest {newest}, nothing wrong\n"
+    done = gitsnap(archive.parent, "verify")
+    assert done.stdout == f"hourly: 4 samples, newest {newest}, nothing wrong\n"
+    assert done.stderr.startswith("the archive hourly, checked by chain\nnote: the chain alone does not prove")
+
+
+def test_the_proofs_are_named(archive: Path) -> None:
+    """The line above the result and the JSON document have the proofs that were used, without credentials."""
+    remote = bare_repository(archive.parent / "record.git")
+    gitsnap(archive.parent, "push", "--to", f"file://{remote}", code=0)
+    newest = _git(archive, "rev-parse", f"refs/tags/{_tags(archive)[-1]}")
+    options = ("--pinned", newest, "--remote", f"file://{remote}")
+
+    done = gitsnap(archive.parent, "verify", *options, code=0)
+    assert done.stderr == f"the archive hourly, checked by chain; pin {newest}; remote file://{remote}\n"
+    document = json.loads(gitsnap(archive.parent, "verify", *options, "-o", "json", code=0).stdout)
+    assert document["archives"][0]["proofs"] == ["chain", "pin", "remote"]
 
 
 def _loosen(archive: Path) -> None:

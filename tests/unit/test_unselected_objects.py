@@ -250,34 +250,37 @@ def test_the_number_of_reads_is_bounded(count: int, *, compared: bool) -> None:
     [
         (
             Unselected(Relation.REFERENCED, ObjectKey.of(_GUESTBOOK), differing=(_FILE,)),
-            "1 object that ClusterProfile guestbook refers to differs: ConfigMap/default/database; --with-references",
+            (
+                "1 object that ClusterProfile guestbook refers to differs: ConfigMap/default/database; "
+                "add --with-references"
+            ),
         ),
         (
             Unselected(Relation.REFERENCED, None, differing=(_FILE,), not_compared=(_FILE, _FILE)),
             (
                 "1 object that the selected objects refer to differs: ConfigMap/default/database, "
-                "and 2 more not compared; --with-references"
+                "and 2 more not compared; add --with-references"
             ),
         ),
         (
             Unselected(Relation.DEPLOYED, ObjectKey.of(_GUESTBOOK), (W,), differing=(_FILE,)),
             (
                 f"1 object of ClusterProfile guestbook, which is deployed on {W}, differs: ConfigMap/default/database; "
-                f"{_PROFILE_OPTIONS}"
+                f"add {_PROFILE_OPTIONS}"
             ),
         ),
         (
             Unselected(Relation.CREATED, ObjectKey.of(_CREATED), (W, O), differing=(ObjectKey.of(_CREATED),)),
             (
                 "ClusterProfile young is deployed on 2 of the selected clusters and not in the sample; "
-                "--clusterprofile young --prune"
+                "add --clusterprofile young --prune"
             ),
         ),
         (
             Unselected(Relation.NAMED, ObjectKey.of(_GUESTBOOK), differing=(_FILE,) * 5),
             "5 objects that ClusterProfile guestbook names differ: "
             + ", ".join(["ConfigMap/default/database"] * 3)
-            + " and 2 more; "
+            + " and 2 more; add "
             + "--resource ConfigMap/default/database " * 3
             + "...",
         ),

@@ -105,6 +105,7 @@ def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
             _clone_into(copy, remote, branch, temporary=temporary)
         archive = open_archive_at(copy)
         archive.tidy()
+    archive.source = remote.shown
     return archive
 
 

@@ -11,10 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitsnap.archive.refs import TAGS
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.ref_updates import Update, read_back, send
+from gitsnap.archive.tag_names import is_detached, name_order
 from gitsnap.core.errors import ArchiveError, GitsnapError, RemoteChangedError, RemoteDivergedError
 from gitsnap.core.files import replace_file
+from gitsnap.core.text import plural
+from gitsnap.format import is_tag_of
 from gitsnap.git.process import run_git
 
 _PUSHED = "gitsnap-pushed"
@@ -131,6 +135,36 @@ def _check_history(
             f"{remote.shown}: the tag {tag.removeprefix('refs/tags/')} is {remote_refs[tag][:12]} there and "
             f"{local[tag][:12]} here",
             hint="Tags of samples are never moved: `gitsnap verify` shows which of the two is right.",
+        )
+    _check_writers(git_folder, remote, branch, local, remote_refs)
+
+
+def _check_writers(
+    git_folder: Path, remote: Remote, branch: str, local: Mapping[str, str], remote_refs: Mapping[str, str]
+) -> None:
+    """Raise RemoteDivergedError where another archive continued the samples that both have.
+
+    The branch does not show this: samples without a change have the same commit in both. Detached samples are allowed,
+    because a rollback with ``--archive URL`` pushes them.
+    """
+    common = [name_order(name) for name, target in remote_refs.items() if _is_tag(name) and local.get(name) == target]
+    newest = max(common, default=("", 0))
+    others = {
+        name: target
+        for name, target in remote_refs.items()
+        if name not in local
+        and is_tag_of(name.removeprefix(TAGS), branch)
+        and not is_detached(name)
+        and name_order(name) > newest
+    }
+    known = known_tags(git_folder, others.values())
+    unknown = sorted(name.removeprefix(TAGS) for name, target in others.items() if target not in known)
+    if unknown:
+        raise RemoteDivergedError(
+            f"{remote.shown} has {plural(len(unknown), 'newer sample')} that this archive never had, such as "
+            f"{unknown[0]}: another archive of {branch} is pushed there",
+            hint="Capture and push from one archive only. docs/OPERATIONS.md, Moving an archive, says how another "
+            "archive takes over.",
         )
 
 

@@ -93,7 +93,7 @@ def _read_sample(archive: ArchiveOptions, name: str, filters: Filters) -> _Deplo
     summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
     configurations = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION)
     failed = deployed_addons.failed_deployments(summaries, filters)
-    description = f"{describe_sample(sample)} of {opened.location}"
+    description = f"{describe_sample(sample)} of {opened.source}"
     return description, deployed_addons.list_addons(configurations, filters, failed), failed
 
 

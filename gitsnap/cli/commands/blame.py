@@ -69,7 +69,7 @@ def blame(
         hint = nearest(field, origins.present, none="It has no fields.")
         raise NotFoundError(f"{describe(obj.key)} has no field {field} in {chosen.tag}", hint=hint)
     if form is terminal.Output.TABLE:
-        say_heading(f"{describe(obj.key)} in {describe_sample(chosen)} of {opened.location}")
+        say_heading(f"{describe(obj.key)} in {describe_sample(chosen)} of {opened.source}")
         rows = [_row(origin) for origin in present] + [_row(origin, deleted=True) for origin in removed]
         header = ["field", "value", "since", "by", "before"]
         terminal.print_result(render_table(header, rows, columns=terminal.width()))

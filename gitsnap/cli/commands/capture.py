@@ -155,6 +155,7 @@ def capture(
             archive,
             policy,
             identities=identity or [],
+            cluster=connected,
             accept_change=accept_secrets_change,
             accept_fields=bool(policy_options.sensitive_fields),
         )

@@ -180,9 +180,9 @@ def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, t
         before = choose_sample(samples, from_sample or "latest", end=False)
     else:
         before = history.sample_before(samples, after)
-    location = "" if other is opened else f" of {other.location}"
+    location = "" if other is opened else f" of {other.source}"
     return (
-        _Side(opened.tree(before), f"{describe_sample(before)} of {opened.location}", opened, before),
+        _Side(opened.tree(before), f"{describe_sample(before)} of {opened.source}", opened, before),
         _Side(other.tree(after), f"{describe_sample(after)}{location}", other, after),
     )
 
@@ -199,7 +199,7 @@ def _compared_with_live(
     name = to_sample if from_live else from_sample or "latest"
     sample = choose_sample(opened.samples(), name, end=from_live)
     live = _live_side(opened, sample, choice)
-    side = _Side(opened.tree(sample), f"{describe_sample(sample)} of {opened.location}", opened, sample)
+    side = _Side(opened.tree(sample), f"{describe_sample(sample)} of {opened.source}", opened, sample)
     return (live, side) if from_live else (side, live)
 
 
@@ -275,7 +275,9 @@ def _live_side(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> _Si
     cluster = choice.cluster.open()
     info = cluster.info()
     check_cluster(archive, info)
-    keeper: SecretsKeeper | None = archive_keys.for_reading(archive, sample, identities=choice.identities)
+    keeper: SecretsKeeper | None = archive_keys.for_reading(
+        archive, sample, identities=choice.identities, cluster=cluster
+    )
     if choice.decrypt and keeper is not None and archive.tree(sample).info.secrets.mode is SecretsMode.ENCRYPT:
         keeper = MemoryKeeper(keeper.fingerprint_key)
     progress = terminal.ProgressLine()

@@ -114,7 +114,7 @@ def list_(
 
 def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
     if len(archives) == 1:
-        return f"the archive {archives[0].location}"
+        return f"the archive {archives[0].source}"
     return f"{plural(len(archives), 'archive')} in {folder.resolve()}"
 
 

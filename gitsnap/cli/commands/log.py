@@ -83,7 +83,7 @@ def log(
     entries = _collect(islice(changelog.read_entries(opened, patterns, _find_actions, **bounds), limit or None))
     _check_existed(opened, patterns, entries)
     if form is terminal.Output.TABLE:
-        say_heading(f"changes in the archive {opened.location}, newest first; dates in UTC")
+        say_heading(f"changes in the archive {opened.source}, newest first; dates in UTC")
     _show_entries(entries, form)
     _check_complete(opened, entries)
 
@@ -226,7 +226,7 @@ def _show_clusters(
     rows, reasons = [row for row, _ in by_row], [reason for _, reason in by_row]
     if form is terminal.Output.TABLE:
         named = ", ".join(filters.clusters)
-        say_heading(f"changes on {named} in the archive {archive.location}, newest first; dates in UTC")
+        say_heading(f"changes on {named} in the archive {archive.source}, newest first; dates in UTC")
         table = _table(*_with_reasons(_CLUSTER_HEADER, rows, reasons)) if rows else "no changes found"
         terminal.print_result(table)
     else:

@@ -101,7 +101,9 @@ def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> P
             sample=sample,
             selection=request.selection,
             options=request.options,
-            keeper=archive_keys.for_reading(target.archive, sample, identities=target.identities),
+            keeper=archive_keys.for_reading(
+                target.archive, sample, identities=target.identities, cluster=target.cluster
+            ),
         )
 
 

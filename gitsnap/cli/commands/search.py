@@ -83,7 +83,7 @@ def search(
     if form is terminal.Output.TABLE:
         since = f" since {recorded[0].time:%Y-%m-%d}" if recorded else ""
         skipped = "Secrets and the names of fields are not searched"
-        say_heading(f"searched {plural(len(recorded), 'sample')} of {opened.location}{since}; {skipped}")
+        say_heading(f"searched {plural(len(recorded), 'sample')} of {opened.source}{since}; {skipped}")
         terminal.print_result(_table(matches, text) if matches else "nothing found")
     else:
         terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)

@@ -65,10 +65,10 @@ def show(
     if references:
         if form is terminal.Output.NAME:
             raise UsageError("show references has no format 'name': --output table, json or yaml")
-        _show_references(tree, (chosen, opened.location), objects, namespace or [], form)
+        _show_references(tree, (chosen, opened.source), objects, namespace or [], form)
         return
     if not objects and not everything:
-        _show_overview(tree, chosen, opened.location, namespace or [], form)
+        _show_overview(tree, chosen, opened.source, namespace or [], form)
         return
     if objects and everything:
         raise UsageError("--all shows every object: omit the names, or --all")

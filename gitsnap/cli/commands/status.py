@@ -89,17 +89,22 @@ class _Connection:
         except GitsnapError as error:
             self.error = error
 
+    @property
+    def answering(self) -> Cluster | None:
+        """The cluster; None if it does not answer."""
+        return self.cluster if self.error is None else None
+
 
 def _check(archive: GitArchive, connection: _Connection, identities: list[Path], now: datetime) -> Health:
     from gitsnap.health import Health
     from gitsnap.health.archive_checks import check_archive, check_pushed, find_remote
 
     samples = archive.samples()
-    checks = list(check_archive(archive, now, identities=identities))
+    checks = list(check_archive(archive, now, identities=identities, cluster=connection.answering))
     cluster_checks, push_url = _check_cluster(archive, connection, now)
     checks += cluster_checks
     checks.append(check_pushed(archive, samples, push_url or find_remote(archive)))
-    return Health(archive.policy, archive.location, len(samples), samples[-1] if samples else None, checks)
+    return Health(archive.policy, archive.source, len(samples), samples[-1] if samples else None, checks)
 
 
 def _check_cluster(archive: GitArchive, connection: _Connection, now: datetime) -> tuple[list[Check], str]:
@@ -124,9 +129,11 @@ def _check_cluster(archive: GitArchive, connection: _Connection, now: datetime) 
 
 
 def _text(health: Health, columns: int) -> str:
+    from gitsnap.archive.remote import is_url
     from gitsnap.health import State
 
-    lines = [wrapped(f"{health.policy} in {health.location}", columns)]
+    location = health.location if is_url(health.location) else Path(health.location).resolve()
+    lines = [wrapped(f"{health.policy} in {location}", columns)]
     for check in health.checks:
         mark = {State.OK: "", State.WRONG: "WRONG: ", State.NOT_CHECKED: "not checked: "}[check.state]
         lines.append(_labelled(check.subject, mark + check.message, columns))

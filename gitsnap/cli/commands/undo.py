@@ -75,7 +75,9 @@ def undo(
                 target.archive.tree(past.before),
                 target=target.archive.tree(restored) if restored is not None else None,
                 options=execution.with_wait(permitted.plan_options()),
-                keeper=archive_keys.for_reading(target.archive, past.before, identities=target.identities),
+                keeper=archive_keys.for_reading(
+                    target.archive, past.before, identities=target.identities, cluster=cluster
+                ),
             )
 
     plan = try_plan(target, make_plan(target.cluster))

@@ -33,7 +33,11 @@ _ID = re.compile(r"[0-9a-f]{7,40}")
 
 _AllowedSigners = Annotated[
     Path | None,
-    typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by a key in this file."),
+    typer.Option(
+        "--allowed-signers",
+        metavar="FILE",
+        help="Every sample must be signed by a key in this file, whose lines are `NAME KEY`.",
+    ),
 ]
 _Remote = Annotated[str, typer.Option("--remote", metavar="URL", help="Remote that must have the same history.")]
 _Pinned = Annotated[
@@ -79,12 +83,8 @@ def verify(
             hint="Name the folder with --storage or GITSNAP_STORAGE.",
         )
     results = [_verify(opened, allowed_signers, pinned or (), remote) for opened in archives]
-    if form is terminal.Output.TABLE:
-        for opened, result in zip(archives, results, strict=True):
-            say_heading(f"the archive {opened.location}")
-            _print(result)
-    else:
-        terminal.print_document({"kind": "Verification", "archives": [_document(result) for result in results]}, form)
+    proofs = _Proofs(allowed_signers, tuple(pinned or ()), remote)
+    _report(archives, results, proofs, form)
     for error in damaged:
         terminal.say(f"error: {error}")
     if damaged or any(result.wrong for result in results):
@@ -107,6 +107,49 @@ class _Result:
     def wrong(self) -> int:
         """The number of findings that are errors, not notes."""
         return sum(finding.wrong for finding in self.findings)
+
+
+def _report(archives: Sequence[GitArchive], results: Sequence[_Result], proofs: _Proofs, form: terminal.Output) -> None:
+    if form is not terminal.Output.TABLE:
+        documents = [_document(result, proofs) for result in results]
+        terminal.print_document({"kind": "Verification", "archives": documents}, form)
+        return
+    for opened, result in zip(archives, results, strict=True):
+        say_heading(f"the archive {opened.source}, checked by {proofs.described}")
+        _print(result)
+    if archives and proofs.names == ["chain"]:
+        terminal.say(
+            "note: the chain alone does not prove the newest sample, and does not detect a rewritten archive: "
+            "--remote, --pinned and --allowed-signers do"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Proofs:
+    """What an archive was checked by, in the words of docs/SECURITY.md."""
+
+    allowed_signers: Path | None
+    pinned: tuple[str, ...]
+    remote: str
+
+    @property
+    def names(self) -> list[str]:
+        """The proofs, in the order of the document."""
+        further = (("pin", bool(self.pinned)), ("signature", self.allowed_signers is not None))
+        return ["chain", *(name for name, used in (*further, ("remote", bool(self.remote))) if used)]
+
+    @property
+    def described(self) -> str:
+        """The proofs with their sources. A URL is shown without credentials."""
+        from gitsnap.archive.remote import Remote
+
+        sources = {
+            "chain": "",
+            "pin": " " + ", ".join(self.pinned),
+            "signature": f" {self.allowed_signers}",
+            "remote": f" {Remote(self.remote).shown}",
+        }
+        return "; ".join(name + sources[name] for name in self.names)
 
 
 def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[str], remote: str) -> _Result:
@@ -134,12 +177,13 @@ def _compare_with_remote(git_folder: Path, branch: str, samples: Sequence[Sample
     return compare_history(git_folder, branch, samples, Remote(url))
 
 
-def _document(result: _Result) -> dict[str, object]:
+def _document(result: _Result, proofs: _Proofs) -> dict[str, object]:
     newest = result.samples[-1] if result.samples else None
     return {
         "policy": result.policy,
         "samples": len(result.samples),
         "newest": {"tag": newest.tag, "id": newest.tag_id} if newest else None,
+        "proofs": proofs.names,
         "findings": [
             {"wrong": finding.wrong, "subject": finding.subject, "message": finding.message}
             for finding in result.findings

@@ -83,7 +83,7 @@ class Unselected:
         return tuple(word for key in self.differing or self.not_compared for word in _option(key))
 
     def __str__(self) -> str:
-        """``1 object that ClusterProfile x refers to differs: ConfigMap/default/database; --with-references``."""
+        """``1 object that ClusterProfile x refers to differs: ConfigMap/default/database; add --with-references``."""
         keys = self.differing or self.not_compared
         verb = "differs" if len(keys) == 1 else "differ"
         if not self.differing:
@@ -96,9 +96,7 @@ class Unselected:
         options = self.options
         most = 2 * _MOST_NAMES
         shown = shlex.join(options[:most]) + (" ..." if len(options) > most else "")
-        if shown and self.is_separate:
-            shown = f"in a rollback of its own: {shown}"
-        return f"{text}; {shown}" if shown else text
+        return f"{text}; {'in a rollback of its own:' if self.is_separate else 'add'} {shown}" if shown else text
 
     def _described(self, keys: Sequence[ObjectKey]) -> str:
         """The objects as the subject of the sentence."""
