@@ -94,10 +94,17 @@ def remove(
         lock: Descriptor of the writer's lock.
 
     Raises:
-        ConflictError: Another process moved one of the tags meanwhile.
+        ConflictError: Another process moved or removed one of the tags meanwhile.
         StorageError: The archive cannot be written.
         ArchiveError: The list of removed samples is damaged.
     """
+    present = {sample.tag_id for sample in samples}
+    gone = [sample.tag for sample in removed if sample.tag_id not in present]
+    if gone:  # a record of them would be a second one, with another user
+        raise ConflictError(
+            f"nothing was removed: another process has removed {', '.join(gone)} meanwhile",
+            hint="`gitsnap list` shows the samples that are left.",
+        )
     unrecorded = unrecorded_samples(repository, branch, samples)
     last = newest(samples)
     record = PruneRecord(
@@ -106,7 +113,9 @@ def remove(
     )
     contents = {f"{RECORD}{branch}": prune_record_to_bytes(record)}
     earlier = unrecorded_forgotten(repository, branch, unrecorded)
-    if forgotten or earlier:  # first, so that no removal is recorded without the user
+    if forgotten or read_ref(repository, f"{FORGOTTEN}{branch}") is not None:
+        # Written first, so that no removal is recorded without its user. A removal by rules replaces an earlier record
+        # too: the record may list samples that were not removed after all, because the process was killed.
         contents = {f"{FORGOTTEN}{branch}": forgotten_to_bytes([*earlier, *forgotten]), **contents}
     sink = ObjectSink(Path(repository.path) / "objects", lambda name: pygit2.Oid(hex=name) in repository)
     try:

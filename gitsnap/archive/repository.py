@@ -187,6 +187,11 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
     """
     branch = check_branch(policy, prefix)
     check_storage(folder.parent)
+    if folder.is_symlink() and not folder.exists():
+        raise StorageError(
+            f"{folder} is a symbolic link to {folder.readlink()}, which does not exist",
+            hint="Is a volume not mounted? Otherwise remove the link.",
+        )
     if is_free(folder):
         try:
             _create(folder, branch)

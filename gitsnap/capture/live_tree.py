@@ -109,5 +109,7 @@ def _comparable(info: TreeInfo, keeper: SecretsKeeper | None) -> TreeInfo:
         return info
     if keeper is None:
         without_secrets = tuple(kind for kind in info.kinds if kind != kinds.SECRET)
-        return replace(info, kinds=without_secrets, secrets=SecretsInfo(SecretsMode.OMIT))
+        # The fields are kept, so that a comparison leaves them out.
+        secrets = SecretsInfo(SecretsMode.OMIT, sensitive_fields=info.secrets.sensitive_fields)
+        return replace(info, kinds=without_secrets, secrets=secrets)
     return replace(info, secrets=replace(info.secrets, mode=SecretsMode.REDACT, recipients=()))

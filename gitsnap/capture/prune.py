@@ -41,7 +41,7 @@ def prune(
 
 def check_forgettable(samples: Sequence[Sample], chosen: Collection[Sample], *, marked: Collection[str]) -> None:
     """Raise RefusedError if a chosen sample is protected. ``samples``: all samples; ``marked``: their marked tags."""
-    protected = refusals(samples, marked=marked)
+    protected = refusals(samples, marked=marked, chosen=chosen)
     refused = [f"{sample.tag}: {protected[sample.tag]}" for sample in chosen if sample.tag in protected]
     if refused:
         raise RefusedError(

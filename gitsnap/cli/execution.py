@@ -28,9 +28,9 @@ from gitsnap.core.errors import (
     RollbackFailedError,
     UsageError,
 )
-from gitsnap.core.model import Sample, SensitiveField
+from gitsnap.core.model import Sample
 from gitsnap.core.text import plural
-from gitsnap.render.plan import nothing_text, plan_text, question, report_text
+from gitsnap.render.plan import nothing_text, plan_text, question, report_text, unselected_lines
 from gitsnap.render.plan_changes import ChangeView
 from gitsnap.render.plan_document import plan_document
 from gitsnap.render.plan_heading import heading_lines
@@ -144,7 +144,7 @@ def execute(
         and bool(plan.writes)
         and terminal.is_interactive()
     )
-    plan = replace(plan, sensitive_fields=_sensitive_fields(target, plan))
+    plan = replace(plan, sensitive_fields=tuple(sorted({*plan.sensitive_fields, *target.hidden_fields}, key=str)))
     view, sample = execution.change_view, _sample(target, plan)
     if is_text or asks:
         heading = _heading(target, plan, sample, undo=bool(request.undoes))
@@ -176,12 +176,6 @@ def _sample(target: RollbackTarget, plan: Plan) -> Sample:
     return next(sample for sample in target.archive.samples() if sample.tag == plan.sample)
 
 
-def _sensitive_fields(target: RollbackTarget, plan: Plan) -> tuple[SensitiveField, ...]:
-    """Return the sensitive fields of the sample, and those that the policy has named since."""
-    newest = target.archive.tree(target.archive.samples()[-1]).info
-    return tuple(sorted({*plan.sensitive_fields, *newest.secrets.sensitive_fields}, key=str))
-
-
 def _heading(target: RollbackTarget, plan: Plan, sample: Sample, *, undo: bool) -> list[str]:
     from gitsnap.rollback import origin_of
 
@@ -210,7 +204,7 @@ def _confirm(plan: Plan, request: RecordedRequest, execution: ExecutionOptions, 
     if plan.writes:
         terminal.confirm(question(plan), yes=execution.yes, unchanged="nothing was changed")
     else:
-        unselected = [] if is_text else [f"not selected: {unselected}" for unselected in plan.unselected]
+        unselected = [] if is_text else unselected_lines(plan)
         terminal.say("\n".join([nothing_text(plan, undo=bool(request.undoes)), *unselected]))
 
 

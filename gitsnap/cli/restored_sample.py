@@ -6,11 +6,9 @@ asked. A script gets an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
-
-import typer
 
 from gitsnap.cli import clock, terminal
 from gitsnap.cli.documents import changes_text
@@ -30,9 +28,12 @@ _HEADER = ["number", "date (UTC)", "age", "trigger", "changes"]
 _UNCHANGED = "nothing was changed"
 
 
-def find_sample_to_restore(samples: Sequence[Sample], name: str, *, dry_run: bool, picks: bool) -> Sample:
+def find_sample_to_restore(
+    samples: Sequence[Sample], name: str, *, dry_run: bool, picks: bool, command: Callable[[str], str]
+) -> Sample:
     """Return the sample with a name, or let the user pick one if there is no name and ``picks`` is set.
 
+    ``command`` returns a complete command for this archive and cluster, ``RollbackTarget.command``.
     Raises UsageError without a name in a script, RefusedError or AbortedError for a name that a rollback shifted, and
     the errors of ``history.find_sample``.
     """
@@ -44,14 +45,16 @@ def find_sample_to_restore(samples: Sequence[Sample], name: str, *, dry_run: boo
         raise UsageError("--sample is needed: which sample to roll back to", hint=hint)
     chosen = choose_sample(samples, name)
     if history.is_relative(name, now=now):
-        _check_not_shifted(samples, name, chosen, dry_run=dry_run)
+        _check_not_shifted(samples, name, chosen, dry_run=dry_run, command=command)
     return chosen
 
 
 # Names that a rollback shifted ----------------------------------------------------------------------------------------
 
 
-def _check_not_shifted(samples: Sequence[Sample], name: str, chosen: Sample, *, dry_run: bool) -> None:
+def _check_not_shifted(
+    samples: Sequence[Sample], name: str, chosen: Sample, *, dry_run: bool, command: Callable[[str], str]
+) -> None:
     """Ask the user to confirm a name that a rollback shifted. A dry run only warns.
 
     Raises RefusedError without a terminal, AbortedError if the user declines.
@@ -67,14 +70,14 @@ def _check_not_shifted(samples: Sequence[Sample], name: str, chosen: Sample, *, 
     shift = find_shift(samples, chosen, find)
     if shift is None:
         return
-    message, hint = _describe_shift(name, chosen, shift), _alternatives(name, chosen, shift)
+    message, hint = _describe_shift(name, chosen, shift), _alternatives(name, chosen, shift, command)
     if dry_run:
         terminal.warn([f"{message}\n{hint}"])
     elif not terminal.is_interactive():
         raise RefusedError(f"{_UNCHANGED}: {message}", hint=hint)
     else:
         terminal.say(wrapped(f"{message}.", terminal.width()))
-        if not typer.confirm(f"Plan a rollback to {chosen.moment}?", err=True):
+        if not terminal.agrees(f"Plan a rollback to {chosen.moment}?"):
             raise AbortedError(_UNCHANGED, hint=hint)
 
 
@@ -93,14 +96,14 @@ def _describe_shift(name: str, chosen: Sample, shift: ShiftedName) -> str:
     return f"{now}; before that {kind}, {name} was {shift.former.tag}" if shift.former else now
 
 
-def _alternatives(name: str, chosen: Sample, shift: ShiftedName) -> str:
+def _alternatives(name: str, chosen: Sample, shift: ShiftedName, command: Callable[[str], str]) -> str:
     """Return a hint with the absolute names, and the command that undoes the rollback."""
     lines = [f"Name the sample: --sample {chosen.moment} is what {name} is now"]
     if shift.former is not None and shift.former.tag != chosen.tag:
         lines[0] += f", --sample {shift.former.moment} is what it was"
     if shift.past.changed_something:
         kind = "undo" if shift.past.record.undoes else "rollback"
-        lines.append(f"To undo that {kind}: `gitsnap undo --of {shift.past.before.moment}`")
+        lines.append(f"To undo that {kind}: `{command(f'undo --of {shift.past.before.moment}')}`")
     return ".\n".join(lines) + "."
 
 
@@ -120,7 +123,7 @@ def _pick(samples: Sequence[Sample], now: datetime) -> Sample:
             listed += len(rows)
         older = ", m for older samples" if listed < len(samples) else ""
         text = f"number of the sample to roll back to{older}, Enter to cancel"
-        answer = typer.prompt(text, default="", show_default=False, err=True).strip()
+        answer = terminal.ask(text)
         if not answer:
             raise AbortedError(f"{_UNCHANGED}: no sample was picked")
         if answer.isdecimal() and 1 <= int(answer) <= listed:

@@ -16,7 +16,8 @@ from gitsnap.cli import options
 from gitsnap.cli.archive_creation import ArchiveFolder, confirm_creation
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError, WrongClusterError
-from gitsnap.core.model import Sample
+from gitsnap.core.model import Sample, SensitiveField
+from gitsnap.history.hidden_fields import hidden_fields
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -89,12 +90,22 @@ class RollbackTarget:
         if same_cluster:
             check_cluster(opened, info)
         record = opened if cross_cluster.record is None else _open_if_exists(cross_cluster.record)
-        return cls(archive, cluster, opened, connected, info.uid, record, tuple(identities), signing_key, cross_cluster)
+        target = cls(
+            archive, cluster, opened, connected, info.uid, record, tuple(identities), signing_key, cross_cluster
+        )
+        connected.redact_errors_for(field.kind for field in target.hidden_fields)
+        return target
 
     @property
     def remote(self) -> Remote | None:
         """The remote that the samples before and after are sent to; None if they stay in a local archive."""
         return self.archive_options.remote if self.cross_cluster.record is None else None
+
+    @property
+    def hidden_fields(self) -> tuple[SensitiveField, ...]:
+        """The sensitive fields of the newest samples in both archives. The restored sample may lack them."""
+        archives = [self.archive] if self.record is None else [self.archive, self.record]
+        return hidden_fields(archives)
 
     @property
     def samples_of_cluster(self) -> list[Sample]:

@@ -11,7 +11,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -100,8 +101,30 @@ def confirm(question: str, *, yes: bool, unchanged: str) -> None:
         raise RefusedError(
             f"{unchanged}: there is no terminal for a confirmation", hint="Give --yes to continue without a question."
         )
-    if not typer.confirm(one_line(question), err=True):
+    if not agrees(question):
         raise AbortedError(unchanged)
+
+
+def agrees(question: str) -> bool:
+    """Ask the user a question; return whether the answer is yes. Raises typer.Abort if there is no answer."""
+    with _answer():
+        return typer.confirm(one_line(question), err=True)
+
+
+def ask(question: str) -> str:
+    """Ask the user for a line; return it without white space at its ends. Raises typer.Abort if there is no answer."""
+    with _answer():
+        return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
+
+
+@contextmanager
+def _answer() -> Iterator[None]:
+    """End the line of a question that Ctrl-C or Ctrl-D answers, so that a message begins on its own line."""
+    try:
+        yield
+    except typer.Abort:
+        sys.stderr.write("\n")
+        raise
 
 
 def warn(messages: Iterable[str]) -> None:

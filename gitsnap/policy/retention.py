@@ -18,6 +18,7 @@ from statistics import median
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import Sample, Trigger
 from gitsnap.core.time_zones import check_zone
+from gitsnap.format import parse_record
 from gitsnap.policy.snapshot import WITHIN, Policy, Retention
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)d)?(?:(\d+)h)?\Z")
@@ -105,14 +106,22 @@ def _scheduled(ordered: Sequence[Sample]) -> list[Sample]:
 # Protected samples ----------------------------------------------------------------------------------------------------
 
 
-def refusals(samples: Iterable[Sample], *, marked: Collection[str] = ()) -> dict[str, str]:
-    """The samples that a user must not remove either: tag -> reasons. ``marked``: as for ``decide``."""
+def refusals(
+    samples: Iterable[Sample], *, marked: Collection[str] = (), chosen: Collection[Sample] = ()
+) -> dict[str, str]:
+    """The samples that a user must not remove either: tag -> reasons.
+
+    ``marked``: as for ``decide``. ``chosen``: the samples that the user removes together.
+    """
     ordered = sorted(samples, key=lambda sample: sample.order)
     reasons: dict[str, list[str]] = defaultdict(list)
     for sample, reason in _needed(ordered, marked):
         reasons[sample.tag].append(reason)
     for sample in _before_unfinished_rollbacks(ordered):
         reasons[sample.tag].append("taken before an unfinished rollback")
+    for sample, before in _ends_of_rollbacks(ordered):
+        if before not in chosen:
+            reasons[sample.tag].append(f"has the result of a rollback; remove {before.tag} as well")
     return {tag: ", ".join(texts) for tag, texts in reasons.items()}
 
 
@@ -143,6 +152,18 @@ def _before_unfinished_rollbacks(ordered: Sequence[Sample]) -> list[Sample]:
         elif sample.metadata.trigger is Trigger.BEFORE_ROLLBACK:
             started.append(sample)
     return started
+
+
+def _ends_of_rollbacks(ordered: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
+    """The samples with the result of a rollback, each with the sample before the rollback, if that still exists.
+
+    Without the result, the rollback would count as unfinished.
+    """
+    by_tag = {sample.tag: sample for sample in ordered if sample.metadata.trigger is Trigger.BEFORE_ROLLBACK}
+    for sample in ordered:
+        record = parse_record(sample.metadata.extra)
+        if record is not None and record.before in by_tag:
+            yield sample, by_tag[record.before]
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _MOST_FIELDS = 4
 _MOST_NAMES = 3
 _MOST_RETAINED = 10
+_MOST_UNSELECTED = 10
 _INDENT = " " * 14
 
 _AVOIDED_BY_HOLD = (WithdrawalCause.INTERRUPTED, WithdrawalCause.TRANSIENT)
@@ -97,7 +98,7 @@ def _consequences(plan: Plan) -> list[str]:
     lines += [f"note: {shortened(note)}" for note in plan.notes]
     lines += [f"incomplete in the sample, left alone: {failure} ({failure.substitute})" for failure in plan.incomplete]
     lines += _retained(plan)
-    lines += [f"not selected: {unselected}" for unselected in plan.unselected]
+    lines += unselected_lines(plan)
     if plan.is_partial and not plan.writes:
         lines.append(f"note: other objects were not compared; `gitsnap drift --sample {plan.sample}` compares all")
     return ["", *lines] if lines else []
@@ -159,6 +160,21 @@ def _retained(plan: Plan) -> list[str]:
     lines = [f"stays: {_name(retained.key)}: {retained.reason}" for retained in plan.retained[:_MOST_RETAINED]]
     more = len(plan.retained) - _MOST_RETAINED
     return [*lines, f"stays: and {more} more"] if more > 0 else lines
+
+
+def unselected_lines(plan: Plan) -> list[str]:
+    """The objects beside the selection. A cluster may have hundreds of profiles: those that differ come first."""
+    ordered = sorted(plan.unselected, key=lambda unselected: not unselected.differing)
+    lines = [f"not selected: {unselected}" for unselected in ordered[:_MOST_UNSELECTED]]
+    others = ordered[_MOST_UNSELECTED:]
+    if others:
+        differing = sum(len(unselected.differing) for unselected in others)
+        not_compared = sum(len(unselected.not_compared) for unselected in others)
+        counts = [f"{differing} that differ"] if differing else []
+        counts += [f"{not_compared} that were not compared"] if not_compared else []
+        more = plural(differing + not_compared, "more object")
+        lines.append(f"not selected: {more}, {' and '.join(counts)}; --output json names all")
+    return lines
 
 
 def _totals(plan: Plan) -> list[str]:

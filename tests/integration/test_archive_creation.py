@@ -240,3 +240,13 @@ def test_another_repository_above_is_no_archive(place: _Place) -> None:
 
     assert place.archives() == {"hourly": 1}
     assert find_enclosing(place.storage) is None
+
+
+def test_a_link_to_nowhere_is_named(place: _Place) -> None:
+    """The folder of the archive may be a link to a volume that is not mounted. Nothing is left in the storage."""
+    (place.storage / "hourly").symlink_to("volume")
+
+    done = place.capture("--snapshot", "hourly", "--create", code=6)
+
+    assert "hourly is a symbolic link to volume, which does not exist" in done.stderr
+    assert [path.name for path in place.storage.iterdir()] == ["hourly"]

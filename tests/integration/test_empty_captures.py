@@ -123,6 +123,24 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
     assert _capture(tmp_path, code=0).stdout.count("\n") == 1
 
 
+def test_the_diff_that_a_capture_proposes_works(tmp_path: Path) -> None:
+    """The policy may be named in a file, and the storage may hold other archives."""
+    (tmp_path / "hourly.yaml").write_text(
+        "apiVersion: utils.projectsveltos.io/v1beta1\nkind: Snapshot\nmetadata: {name: hourly}\n"
+        'spec: {schedule: "0 * * * *", resources: [{kind: ConfigMap}]}\n'
+    )
+    _write(tmp_path / "cluster", {"0.json": _SHOP})
+    _capture(tmp_path, "--resources", "ConfigMap", "--snapshot", "daily", code=0)
+    _capture(tmp_path, "--file", "hourly.yaml", "--create", code=0)
+    _write(tmp_path / "cluster", {f"{number}.json": _SHOP.replace("shop", f"shop-{number}") for number in range(1, 13)})
+
+    done = _capture(tmp_path, "--file", "hourly.yaml", code=0)
+
+    command = done.stdout.splitlines()[-1].partition(": ")[2]
+    assert command == "gitsnap diff --snapshot hourly --storage storage"
+    assert "shop-12" in gitsnap(tmp_path, *command.split()[1:], code=0).stdout
+
+
 def test_a_malformed_recipient_is_named_first(tmp_path: Path) -> None:
     """The error comes before any comparison with the archive, and before anything is created."""
     _write(tmp_path / "cluster", {"a.json": _SHOP})

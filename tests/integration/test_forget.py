@@ -189,10 +189,25 @@ def test_forget_warns_of_an_undo_that_becomes_impossible(shop: Path) -> None:
     assert f"without {before}, `gitsnap undo` cannot undo the rollback to {_samples(shop)[0]['tag']}" in done.stderr
 
 
+def test_a_finished_rollback_stays_finished(shop: Path) -> None:
+    """Without the sample after, the rollback would count as unfinished. Both samples may be removed together."""
+    _gitsnap(shop, "rollback", *_OPTIONS, "--sample", "latest~2", "--yes")
+    before, after = (sample["tag"] for sample in _samples(shop)[3:])
+    _capture(shop)
+
+    refused = _gitsnap(shop, "forget", after, "--yes", code=14)
+
+    assert f"{after}: has the result of a rollback; remove {before} as well" in refused.stderr
+    assert "no rollback is unfinished" in _gitsnap(shop, "status", *_OPTIONS).stdout
+    _gitsnap(shop, "forget", after, before, "--yes")
+    assert len(_samples(shop)) == 4
+    assert "no rollback is unfinished" in _gitsnap(shop, "status", *_OPTIONS).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "error"),
     [
-        (("nothere",), 4, "no sample nothere"),
+        (("nothere",), 2, "nothere is not a sample"),
         ((), 2, "SAMPLE"),
         (("latest~1", "--archive", "https://example.com/x.git"), 2, "not possible through a URL"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def test_the_same_command_twice_is_refused(place: TypedPlace) -> None:
 
     assert "a: 1" in place.read("database")
     assert f"--sample {before} is what latest~1 is now, --sample {good} is what it was" in refused.stderr
-    assert f"gitsnap undo --of {before}" in refused.stderr
+    undo = f"gitsnap undo --snapshot hourly --storage storage --from-dir cluster --of {before}"
+    assert f"To undo that rollback: `{undo}`" in refused.stderr
+    assert "1 update" in place.exactly([*shlex.split(undo), "--dry-run"]).stdout
     warned = place.run(f"{_DATABASE} --dry-run")
     assert "warning: latest~1 is hourly/" in warned.stderr
     assert "1 update" in warned.stdout
@@ -116,6 +119,15 @@ def test_enter_cancels(place: TypedPlace) -> None:
     shown = _ask(place, "rollback", typed="\n", code=130)
 
     assert "nothing was changed: no sample was picked" in shown
+    assert "broken" in place.read("database")
+
+
+@pytest.mark.parametrize(("words", "typed"), [("rollback", "\x04"), (f"{_DATABASE}", "\x04")], ids=["list", "question"])
+def test_the_end_of_input_is_no_answer(place: TypedPlace, words: str, typed: str) -> None:
+    """Ctrl-D at the list or at a question changes nothing. The message begins on a line of its own."""
+    shown = _ask(place, *words.split(), typed=typed, code=130)
+
+    assert shown.splitlines()[-1].startswith("error: interrupted")
     assert "broken" in place.read("database")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import pytest
 
 from gitsnap.archive import open_archive
 from gitsnap.capture.substitutes import carries
-from gitsnap.core.model import Area, SensitiveField
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.cli.rollback_target import RollbackTarget
+from gitsnap.cluster.directory.cluster import DirectoryCluster
+from gitsnap.core.model import Area, Kind, SensitiveField
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile
@@ -200,7 +204,7 @@ def test_mode_redact_shows_changes_and_restores_nothing(tmp_path: Path) -> None:
     place = _Place(tmp_path)
     place.run(f"capture --create --snapshot other --from-dir cluster --secrets-mode redact --sensitive-field {_VALUES}")
     place.put(f"{_VALUE}-two")
-    place.run("capture --create --snapshot other --from-dir cluster")
+    place.run("capture --snapshot other --from-dir cluster")
 
     assert "spec.helmCharts[0].values" in place.run("diff --snapshot other").stdout
     done = place.run("rollback --snapshot other --from-dir cluster --sample latest~1 --yes", 14)
@@ -246,3 +250,56 @@ def test_a_kind_may_be_written_without_its_group(place: _Place, word: str) -> No
     archive = open_archive(place.folder, "another")
     (field,) = archive.tree(archive.samples()[-1]).info.secrets.sensitive_fields
     assert field == SensitiveField(CLUSTER_PROFILE, "spec.helmCharts[].values")
+
+
+@pytest.fixture
+def later(place: _Place) -> _Place:
+    """The second newest sample has the value in plain text; the newest one hides the field again."""
+    place.put(f"{_VALUE}-two")
+    place.capture("--sensitive-field none")
+    place.put(f"{_VALUE}-three", syncMode="OneTime")
+    place.capture(f"--sensitive-field {_VALUES}")
+    place.put(f"{_VALUE}-live", syncMode="Continuous")
+    return place
+
+
+@pytest.mark.parametrize("words", ["drift --sample latest~1", "diff live latest~1", "diff latest~1 live"])
+def test_a_field_that_became_sensitive_is_hidden_in_the_cluster(later: _Place, words: str) -> None:
+    """The compared sample does not hide the field: its value in the cluster is still not for a log."""
+    shown = later.run(f"{words} --from-dir cluster --raw-diff", 13)
+
+    assert "cannot tell: ClusterProfile" in shown.stderr
+    assert "syncMode" in later.run("drift --sample latest --from-dir cluster --raw-diff").stdout
+    assert "spec.helmCharts[0].values" in later.run(f"{words} --from-dir cluster").stdout
+    assert f"{_VALUE}-live" in later.run(f"{words} --from-dir cluster --raw-diff --decrypt").stdout
+
+
+def test_a_plan_hides_the_fields_of_the_cluster_that_it_writes(later: _Place) -> None:
+    """With --record, the archive of the written cluster names sensitive fields as well."""
+    shutil.copytree(later.folder / "cluster", later.folder / "stage")
+    (later.folder / "stage" / "system.yaml").write_text(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: kube-system, uid: u-2}\n"
+    )
+    later.run("capture --snapshot other --create --from-dir cluster")
+    later.put("adminPassword: public")
+    later.run("capture --snapshot other --from-dir cluster")
+    words = f"capture --snapshot stage --storage record --create --from-dir stage --sensitive-field {_VALUES}"
+    later.run(words)
+
+    plan = later.run(
+        "rollback latest --snapshot other --from-dir stage --into-cluster u-2 --record record/stage --dry-run --full"
+    )
+
+    assert "+    values: (not shown, after)" in plan.stdout.replace('"', "")
+    assert "public" not in plan.stdout
+
+
+def test_messages_about_a_field_that_became_sensitive(later: _Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server quotes rejected values: its messages about the kind are not shown, though the sample hides nothing."""
+    redacted = set[Kind]()
+    monkeypatch.setattr(DirectoryCluster, "redact_errors_for", lambda _self, kinds: redacted.update(kinds))
+    archive_options = ArchiveOptions("hourly", later.folder, "")
+
+    RollbackTarget.open(archive_options, ClusterOptions(from_dir=later.folder / "cluster"), [])
+
+    assert redacted == {CLUSTER_PROFILE}

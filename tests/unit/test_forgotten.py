@@ -17,7 +17,7 @@ from gitsnap.archive import GitArchive, removal
 from gitsnap.archive.remote import Remote, push
 from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import prune
-from gitsnap.core.errors import ArchiveError, RefusedError
+from gitsnap.core.errors import ArchiveError, ConflictError, RefusedError
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.core.ports import SampleDraft
@@ -256,3 +256,42 @@ def test_a_killed_removal_before_another_one(hourly: GitArchive, monkeypatch: py
     assert metadata.pruned.startswith("1 ")
     assert metadata.extra == ()
     assert _notes(hourly) == []
+
+
+def test_a_killed_removal_before_retention(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention removes the sample later: the tag must not say that the user of the killed command removed it."""
+
+    def killed(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "_delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _forget(hourly, 2, message="killed")
+    with hourly.writer() as writer:
+        writer.remove(_numbered(hourly, 2))
+    assert _notes(hourly) == []
+
+    metadata = _take(hourly).metadata
+
+    assert metadata.pruned.startswith("1 ")
+    assert metadata.extra == ()
+    assert _notes(hourly) == []
+
+
+def test_samples_that_another_user_removed_meanwhile(hourly: GitArchive) -> None:
+    """Two users choose samples at the same time. The second removal removes nothing, and records nothing."""
+    chosen = _numbered(hourly, 3, 4)
+    _forget(hourly, 2, 3, message="first")
+    with (
+        hourly.writer() as writer,
+        pytest.raises(ConflictError, match=r"nothing was removed: another process has removed hourly/2026-01-01T15"),
+    ):
+        prune.forget(writer, chosen, time=_NOON, user="bob", message="second")
+
+    assert _sequences(hourly) == [1, 4, 5]
+    assert len(_notes(hourly)) == 1
+    metadata = _take(hourly).metadata
+    assert metadata.pruned.startswith("2 ")
+    assert [sample.user for sample in parse_forgotten(metadata.extra)] == ["alice", "alice"]
+    assert len(_notes(hourly)) == 1

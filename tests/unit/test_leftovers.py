@@ -174,6 +174,8 @@ def test_a_gitsnap_in_the_archives_folder_is_no_git_at_work(hourly: GitArchive) 
         program.symlink_to(sleep)
         process = subprocess.Popen([program, "600"], executable=program, cwd=hourly.location)
         try:
+            while Path(f"/proc/{process.pid}/comm").read_text().strip() != name[:15]:  # Popen returns a moment earlier
+                time.sleep(0.01)
             file = _leave(hourly, "refs/heads/hourly.lock", age=60)
             leftovers.remove_git_leftovers(hourly.git_folder, "hourly")
             assert file.exists() is at_work, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from gitsnap.rollback.plan.unselected import resource_name
 from gitsnap.rollback.unselected_objects import MAX_READ
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
-from tests.support.plans import custom
+from tests.support.plans import custom, plan_of
 from tests.support.samples import NOON, sample
 from tests.support.trees import O, W, build, cluster, config_map, policy_ref, profile, secret
 
@@ -293,3 +294,22 @@ def test_the_number_of_reads_is_bounded(count: int, *, compared: bool) -> None:
 def test_the_sentence(unselected: Unselected, text: str) -> None:
     """Number, relation, verb, names and options."""
     assert str(unselected) == text
+
+
+def test_a_cluster_with_hundreds_of_profiles() -> None:
+    """Ten lines at most, those with differences first. The last line counts the other objects."""
+    keys = [ObjectKey(kinds.CONFIG_MAP, "default", f"c{number:03}") for number in range(200)]
+    groups = [
+        Unselected(Relation.DEPLOYED, ObjectKey(kinds.CLUSTER_PROFILE, "", key.name), (W,), not_compared=(key,))
+        for key in keys[1:]
+    ]
+    differing = Unselected(
+        Relation.DEPLOYED, ObjectKey(kinds.CLUSTER_PROFILE, "", "c000"), (W,), differing=tuple(keys[:1])
+    )
+    plan = replace(plan_of([], []), unselected=(*groups, differing))
+
+    lines = [line for line in plan_text(plan, columns=0).splitlines() if line.startswith("not selected")]
+
+    assert len(lines) == 11
+    assert "c000" in lines[0]
+    assert lines[-1] == "not selected: 190 more objects, 190 that were not compared; --output json names all"

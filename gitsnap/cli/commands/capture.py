@@ -178,7 +178,7 @@ def capture(
     say_new_identity(keeper)
     if include_generated:
         _say_generated(result)
-    text = _text(result, _diff_command(snapshot, storage))
+    text = _text(result, _diff_command(policy_options.policy_name(snapshot), storage))
     _report(result, text, form, allow_empty=sample.accepts_empty)
 
 
@@ -257,7 +257,10 @@ def _text(result: CaptureResult, diff: str) -> str:
 
 
 def _diff_command(snapshot: str, storage: Path | None) -> str:
-    """Return the command that shows the changes of the newest sample, with the options that the user gave."""
+    """Return the command that shows the changes of the newest sample, with the archive and storage that the user named.
+
+    ``snapshot``: the policy in --snapshot or --file; ``""`` for the only archive.
+    """
     words = ["gitsnap", "diff", *(["--snapshot", snapshot] if snapshot else [])]
     if storage is not None and os.environ.get("GITSNAP_STORAGE") != str(storage):
         words += ["--storage", str(storage)]

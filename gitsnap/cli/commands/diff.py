@@ -21,13 +21,14 @@ from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, UsageError
-from gitsnap.core.model import Sample, SecretsMode
+from gitsnap.core.model import Sample, SecretsMode, TreeInfo
 from gitsnap.core.text import plural
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.history import filter_check
 from gitsnap.history import samples as history
+from gitsnap.history.hidden_fields import hidden_fields
 from gitsnap.render import paint_diff, visible
 from gitsnap.sveltos.filters import Filters
 
@@ -99,7 +100,7 @@ def diff(
         raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
     if LIVE in (from_sample, to_sample):
-        options_of_cluster = _LiveOptions(cluster, identity or [], decrypt=decrypt)
+        options_of_cluster = _LiveOptions(cluster, identity or [], decrypt=decrypt, shows_lines=raw_diff)
         before, after = _compared_with_live(opened, other, from_sample, to_sample, options_of_cluster)
     else:
         before, after = _compared_samples(opened, other, from_sample, to_sample)
@@ -167,6 +168,8 @@ class _LiveOptions:
     identities: list[Path]
     decrypt: bool
     """Whether the tree also has the values of Secrets."""
+    shows_lines: bool
+    """Whether lines of the live objects are shown. Then fields are hidden that only a later sample hides."""
 
 
 def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, to_sample: str) -> tuple[_Side, _Side]:
@@ -282,10 +285,19 @@ def _live_side(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> _Si
         keeper = MemoryKeeper(keeper.fingerprint_key)
     progress = terminal.ProgressLine()
     try:
-        tree = live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
+        tree = live_tree(cluster, _live_info(archive, sample, choice), keeper=keeper, progress=progress)
     finally:
         progress.clear()
     return _Side(tree, f"{describe_cluster(info)} now", archive, live_keeper=keeper)
+
+
+def _live_info(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> TreeInfo:
+    """Return the settings of the live tree: those of the sample, and the fields that have become sensitive since."""
+    info = archive.tree(sample).info
+    if not choice.shows_lines or choice.decrypt:
+        return info
+    fields = tuple(sorted({*info.secrets.sensitive_fields, *hidden_fields([archive])}, key=str))
+    return replace(info, secrets=replace(info.secrets, sensitive_fields=fields))
 
 
 def _nothing(comparison: Comparison) -> str:

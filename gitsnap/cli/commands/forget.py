@@ -40,9 +40,9 @@ def forget(
     """Remove single samples.
 
     A sample is a tag: the branch keeps the history of the configuration. The next sample records which samples were
-    removed, when, by whom, and the --message. All named samples are removed, or none. Three kinds of samples cannot be
-    removed: the newest sample, samples marked by `gitsnap keep`, and samples that an unfinished rollback needs. To
-    remove the samples from the remote as well, run `gitsnap push --prune`.
+    removed, when, by whom, and the --message. All named samples are removed, or none. These samples cannot be removed:
+    the newest sample, samples marked by `gitsnap keep`, samples that an unfinished rollback needs, and the sample after
+    a rollback without the sample before it. To remove the samples from the remote as well, run `gitsnap push --prune`.
 
     Example: gitsnap forget 2023-08-26:05:00:00 2023-08-26:05:20:00 --snapshot hourly --dry-run
     """

@@ -64,7 +64,11 @@ def rollback(
         chosen = find_planned_sample(file, target)
     else:
         chosen = find_sample_to_restore(
-            target.archive.samples(), request.sample, dry_run=execution.dry_run, picks=not execution.yes
+            target.archive.samples(),
+            request.sample,
+            dry_run=execution.dry_run,
+            picks=not execution.yes,
+            command=target.command,
         )
     _check_clusters(target, chosen, request.options, execution)
     plan = try_plan(target, _plan(target, chosen, request))
