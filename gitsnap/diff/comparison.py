@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from gitsnap.core.model import ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Tree
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
 from gitsnap.diff.comparability import CANNOT_TELL, incomparable_fields, not_comparable
@@ -126,8 +126,11 @@ def _compare_cluster(deployments: Deployments, cluster: ClusterRef) -> ClusterCh
     """Return the changes in one cluster."""
     before, after = deployments.sides
     report = ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
-    old_resources, old_releases = _inventory_entries(before, report)
-    new_resources, new_releases = _inventory_entries(after, report)
+    documents = before.reported(report), after.reported(report)
+    old_resources, old_releases = _inventory_entries(documents[0])
+    # Both sides often have the same report, which is then decoded and read once.
+    is_same = documents[0] is documents[1]
+    new_resources, new_releases = (old_resources, old_releases) if is_same else _inventory_entries(documents[1])
     incomplete = before.incomplete_objects | after.incomplete_objects
     if not deployments.changed.covers(report) or report in incomplete:
         # Entries that one side could not read must not look deleted, so both sides get the entries of the other side.
@@ -140,9 +143,8 @@ def _compare_cluster(deployments: Deployments, cluster: ClusterRef) -> ClusterCh
     return changes
 
 
-def _inventory_entries(side: TreeView, report: ObjectKey) -> tuple[list[DeployedResource], list[DeployedRelease]]:
-    """Return the resources and releases that a ClusterConfiguration lists."""
-    document = side.reported(report)
+def _inventory_entries(document: JsonObject | None) -> tuple[list[DeployedResource], list[DeployedRelease]]:
+    """Return the resources and releases that a ClusterConfiguration lists. ``document``: its inventory entry."""
     entries = inventory.deployed(document) if document else []
     return (
         [entry for entry in entries if isinstance(entry, DeployedResource)],

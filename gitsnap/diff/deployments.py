@@ -16,9 +16,10 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.diff.changed_objects import ChangedObjects
 from gitsnap.diff.deployment_references import DeploymentReferences
 from gitsnap.diff.document_changes import DocumentChange, SourceChanges, compare_sources
+from gitsnap.diff.mode_changes import lifted_block
 from gitsnap.diff.patches import Patch, changed_patches
 from gitsnap.diff.reached_deployments import ReachedDeployments, clusters_of
-from gitsnap.diff.source_settings import settings_differ
+from gitsnap.diff.source_settings import settings_are_templates, settings_differ
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.documents import is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
@@ -82,6 +83,10 @@ class Deployments:
         self._references = DeploymentReferences(changed)
         self._reached = ReachedDeployments(changed, self._references)
         self._contents: dict[tuple[bool, ObjectKey, ClusterRef], Content] = {}
+        self._common_changes: dict[ObjectKey, DeploymentChanges | None] = {}
+        """The changes of profiles whose changes are the same for all clusters, None for other profiles."""
+        self._lifted_blocks: dict[ObjectKey, str] = {}
+        self._changed_patches: dict[tuple[ObjectKey, ClusterRef | None], tuple[Patch, ...]] = {}
 
     # Which deployments a change can reach ---------------------------------------------------------------------
 
@@ -144,6 +149,27 @@ class Deployments:
 
     def changes(self, profile: ObjectKey, cluster: ClusterRef) -> DeploymentChanges:
         """Return the changes in what a profile deploys to a cluster."""
+        if profile not in self._common_changes:
+            is_common = not self._depends_on_cluster(profile, cluster)
+            self._common_changes[profile] = self._find_changes(profile, cluster) if is_common else None
+        common = self._common_changes[profile]
+        return self._find_changes(profile, cluster) if common is None else common
+
+    def _depends_on_cluster(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
+        """Return whether ``changes`` may depend on the cluster: by references, templates in sources, or settings."""
+        if self._references.depend_on_clusters(profile):
+            return True
+        return any(
+            settings_are_templates(side.get(profile), path)
+            or any(
+                is_rendered(side.get(reference.target) or {})
+                for reference in _at_path(self._references.of(side, profile, cluster), POLICY)
+            )
+            for side in self.sides
+            for path in (POLICY, KUSTOMIZATION)
+        )
+
+    def _find_changes(self, profile: ObjectKey, cluster: ClusterRef) -> DeploymentChanges:
         sources = self.compare_profiles(profile, profile, cluster)
         old, new = (side.get(profile) for side in self.sides)
         contexts = (
@@ -199,9 +225,18 @@ class Deployments:
 
     def changed_patches(self, profile: ObjectKey, cluster: ClusterRef) -> tuple[Patch, ...]:
         """Return the patches of a deployment that only one side has."""
-        return changed_patches(
-            (side, side.get(profile), self._references.of(side, profile, cluster)) for side in self.sides
-        )
+        slot = profile, cluster if self._references.depend_on_clusters(profile) else None
+        if slot not in self._changed_patches:
+            self._changed_patches[slot] = changed_patches(
+                (side, side.get(profile), self._references.of(side, profile, cluster)) for side in self.sides
+            )
+        return self._changed_patches[slot]
+
+    def lifted_block(self, profile: ObjectKey) -> str:
+        """Return the block that kept a profile from deploying before, see ``mode_changes.lifted_block``."""
+        if profile not in self._lifted_blocks:
+            self._lifted_blocks[profile] = lifted_block(self.before, self.after, profile)
+        return self._lifted_blocks[profile]
 
     # One side of a deployment ---------------------------------------------------------------------------------
 

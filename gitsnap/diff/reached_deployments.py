@@ -17,6 +17,8 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.name_matcher import NameMatcher, words_of
+from gitsnap.sveltos.normalize import RULES
+from gitsnap.sveltos.target_search import TargetSearch
 from gitsnap.sveltos.tree_view import TreeView
 
 DEPLOYING_KINDS = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
@@ -43,8 +45,19 @@ class ReachedDeployments:
         if names:
             of_kinds = DEPLOYING_KINDS - self._changed.excluded
             paths = (path for kind in of_kinds for path in self._after.paths_naming(kind, names))
-            profiles |= {key for path in paths if (key := self._after.key_at(path)) is not None}
+            targets = TargetSearch(keys)
+            profiles |= {
+                key
+                for path in paths
+                if (key := self._after.key_at(path)) is not None and self._may_refer(path, key.namespace, targets)
+            }
         return sorted(profiles)
+
+    def _may_refer(self, path: str, namespace: str, targets: TargetSearch) -> bool:
+        """Return whether an object may refer to one of the targets. Objects that differ count as well."""
+        is_same = len({side.configuration.get(path) for side in self._sides}) == 1
+        is_current = all(side.info.rules == RULES for side in self._sides)
+        return not (is_same and is_current) or targets.may_refer(self._after.content_at(path), namespace)
 
     @cached_property
     def by_cluster(self) -> Mapping[ClusterRef, list[ObjectKey]]:
@@ -91,23 +104,26 @@ class ReachedDeployments:
 
         Each has the changed clusters to which it is deployed in both trees.
         """
-        changed, templated = self._changed.clusters, {}
+        changed, templated = self._changed.clusters, dict[ObjectKey, frozenset[ClusterRef]]()
         if not changed:
             return {}
-        candidates: list[tuple[ObjectKey, frozenset[ClusterRef], bytes]] = []
+        candidates: list[tuple[ObjectKey, bytes]] = []
         for kind in sorted(DEPLOYING_KINDS - self._changed.excluded):
             for path in self._after.paths(kind):
-                content, key = self._after.content_at(path), self._after.key_at(path)
-                if key is None or not all(side.holds(key) for side in self._sides):
+                key = self._after.key_at(path)
+                if key is None or not all(
+                    side.holds(key) and _may_be_deployed(side, key, changed) for side in self._sides
+                ):
                     continue
+                candidates.append((key, self._after.content_at(path)))
+        plain = [content for _, content in candidates if _ACTION not in content]
+        rendered = NameMatcher(self._rendered_sources(plain)) if plain else None
+        # Reports of Sveltos are long, so they are decoded only for the profiles that are left.
+        for key, content in candidates:
+            if _ACTION in content or (rendered is not None and rendered.matches(content)):
                 clusters = changed.intersection(*(deployed_among(side, key, changed) for side in self._sides))
-                if clusters and _ACTION in content:
+                if clusters:
                     templated[key] = clusters
-                elif clusters:
-                    candidates.append((key, clusters, content))
-        if candidates:
-            rendered = NameMatcher(self._rendered_sources(content for _, _, content in candidates))
-            templated |= {key: clusters for key, clusters, content in candidates if rendered.matches(content)}
         return templated
 
     def _rendered_sources(self, contents: Iterable[bytes]) -> Iterator[str]:
@@ -129,6 +145,11 @@ def clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:
         return side.reported_clusters(profile)
     document = side.get(profile)
     return frozenset() if document is None else side.matching_clusters(document) | side.destination_clusters(document)
+
+
+def _may_be_deployed(side: TreeView, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> bool:
+    """Return whether ``deployed_among`` may have a result, as far as a search for names can tell."""
+    return profile.kind not in kinds.PROFILE_KINDS or side.may_report(profile, clusters)
 
 
 def deployed_among(side: TreeView, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> frozenset[ClusterRef]:

@@ -15,7 +15,7 @@ from gitsnap.core.text import describe
 from gitsnap.diff.deployments import Content, Deployments
 from gitsnap.diff.document_changes import DocumentChange
 from gitsnap.diff.entry_actions import RESOURCES, EntryActions
-from gitsnap.diff.mode_changes import PAUSE, blocking_mode, lifted_block
+from gitsnap.diff.mode_changes import PAUSE, blocking_mode
 from gitsnap.diff.raw_diff import TextPair
 from gitsnap.diff.resource_entries import ResourceEntries, Slot, deployment_type
 from gitsnap.diff.resource_moves import Moves, ProfileChange, ResourceMoves, is_change_of
@@ -232,7 +232,7 @@ class _ResourceComparison:
 
         A pause holds back no content. If content changed as well, a new hash is ``explained``.
         """
-        block = lifted_block(self._before, self._after, profile)
+        block = self._deployments.lifted_block(profile)
         if block == PAUSE and explained:
             return
         # Without a block the resources are not visited: the visit is most of the work for a large cluster.

@@ -91,6 +91,12 @@ def settings_differ(
     return bool(old_urls and new_urls and old_urls != new_urls)
 
 
+def settings_are_templates(profile: JsonObject | None, path: str) -> bool:
+    """Return whether the settings that ``settings_differ`` compares may differ from cluster to cluster."""
+    prefix = ADD_ONS_AT.get(Kind.of(profile or {}))
+    return any("{{" in repr(entry) for entry in values_at(profile or {}, f"{prefix}.{path}"))
+
+
 def _settings_by_source(
     profile: JsonObject | None, context: TemplateContext, path: str
 ) -> Mapping[tuple[str, ...], list[str]]:

@@ -187,17 +187,21 @@ class TreeView:
 
     def reported_among(self, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> frozenset[ClusterRef]:
         """Return the reported clusters that are in ``clusters``. Reports that name none of them are not decoded."""
-        if profile not in self._reported_clusters:
-            blob = self.inventory.get(path_of(profile))
-            if clusters not in self._name_matchers:
-                self._name_matchers[clusters] = NameMatcher(cluster.name for cluster in clusters)
-            matcher = self._name_matchers[clusters]
-            paths = self._summary_paths.get(_summary_prefix(profile), ())
-            if (blob is None or not matcher.matches(self.tree.read(blob))) and not any(
-                "%" in path or any(cluster.name in path for cluster in clusters) for path in paths
-            ):
-                return frozenset()
+        if not self.may_report(profile, clusters):
+            return frozenset()
         return clusters & self.reported_clusters(profile)
+
+    def may_report(self, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> bool:
+        """Return whether the reports about a profile contain the name of one of the clusters. Nothing is decoded."""
+        if profile in self._reported_clusters:
+            return not clusters.isdisjoint(self._reported_clusters[profile])
+        if clusters not in self._name_matchers:
+            self._name_matchers[clusters] = NameMatcher(cluster.name for cluster in clusters)
+        blob = self.inventory.get(path_of(profile))
+        if blob is not None and self._name_matchers[clusters].matches(self.tree.read(blob)):
+            return True
+        paths = self._summary_paths.get(_summary_prefix(profile), ())
+        return any("%" in path or any(cluster.name in path for cluster in clusters) for path in paths)
 
     def _read_reported_clusters(self, profile: ObjectKey) -> frozenset[ClusterRef]:
         reported = self.reported(profile)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any, TypeVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
 from gitsnap.diff.deployment_references import DeploymentReferences
+from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.management_rows import management_rows
 from gitsnap.diff.reached_deployments import DEPLOYING_KINDS, ReachedDeployments, clusters_of
 from gitsnap.sveltos import kinds
@@ -21,76 +24,93 @@ from gitsnap.sveltos.tree_view import ContentCache, TreeView
 from tests.support.plans import custom
 from tests.support.trees import build, cluster, config_map, policy_ref, profile
 
+T = TypeVar("T")
+
 _CLUSTERS = [
     ClusterRef(kinds.SVELTOS_CLUSTER, namespace, name) for namespace in ("a", "b") for name in ("east", "west")
 ]
-_LABELS = st.dictionaries(st.sampled_from(["env", "zone"]), st.sampled_from("ab"), max_size=2)
-_TERM = st.builds(
-    lambda key, operator, values: {"key": key, "operator": operator, "values": values},
-    st.sampled_from(["env", "zone"]),
-    st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist"]),
-    st.lists(st.sampled_from("ab"), min_size=1, max_size=2),
+_SELECTORS = (
+    *({"matchLabels": {key: value}} for key in ("env", "zone") for value in "ab"),
+    {"matchLabels": {"env": "a", "zone": "b"}},
+    *({"matchExpressions": [{"key": "env", "operator": operator, "values": ["a"]}]} for operator in ("In", "NotIn")),
+    *({"matchExpressions": [{"key": "zone", "operator": operator}]} for operator in ("Exists", "DoesNotExist")),
+    *("env=a", "!zone", "env notin (a)", "zone!=b", "env in", "zone"),
+    {},
 )
-_SELECTOR = st.one_of(
-    st.fixed_dictionaries({"matchLabels": _LABELS}),
-    st.fixed_dictionaries({"matchExpressions": st.lists(_TERM, max_size=2)}),
-    st.sampled_from(["env=a", "!zone", "env notin (a)", "env in", "zone"]),
-)
-_MAP_REFERENCES = st.builds(
-    policy_ref,
-    st.sampled_from(["first", "second", "{{ .Cluster.metadata.labels.env }}", "{{ .Cluster.metadata.name }}"]),
-    namespace=st.sampled_from(["a", "b", ""]),
-)
+_NAMES = ("first", "second", "{{ .Cluster.metadata.labels.map }}", "{{ .Cluster.metadata.name }}")
+"""Names in ``policyRefs``. There are ConfigMaps with the names first and second."""
 
 
-def _cluster_refs(refs: list[ClusterRef]) -> list[JsonObject]:
+def _some(random: Random, values: Sequence[T], most: int) -> list[T]:
+    return random.sample(values, random.randint(0, most))
+
+
+def _labels(random: Random) -> dict[str, str]:
+    """The label ``map`` occurs in templates only, the others in selectors only."""
+    values = {"env": "ab", "zone": "ab", "map": ("first", "second")}
+    return {key: random.choice(values[key]) for key in _some(random, sorted(values), 3)}
+
+
+def _cluster_refs(refs: Iterable[ClusterRef]) -> list[JsonObject]:
     version = "lib.projectsveltos.io/v1beta1"
     return [
         {"apiVersion": version, "kind": ref.kind.name, "namespace": ref.namespace, "name": ref.name} for ref in refs
     ]
 
 
-_SOME_CLUSTERS = st.lists(st.sampled_from(_CLUSTERS), max_size=2)
+def _policy_refs(random: Random, most: int) -> list[JsonObject]:
+    return [policy_ref(name, namespace=random.choice(["a", "b", ""])) for name in _some(random, _NAMES, most)]
 
 
-@st.composite
-def _spec(draw: st.DrawFn) -> JsonObject:
-    spec: JsonObject = {"clusterSelector": draw(_SELECTOR), "policyRefs": draw(st.lists(_MAP_REFERENCES, max_size=2))}
-    if draw(st.booleans()):
-        spec["clusterRefs"] = _cluster_refs(draw(_SOME_CLUSTERS))
-    if draw(st.booleans()):
+def _spec(random: Random) -> JsonObject:
+    spec: JsonObject = {"clusterSelector": random.choice(_SELECTORS), "policyRefs": _policy_refs(random, 2)}
+    if random.random() < 0.3:
+        spec["clusterRefs"] = _cluster_refs(_some(random, _CLUSTERS, 2))
+    if random.random() < 0.3:
         spec["setRefs"] = ["group"]
+    if random.random() < 0.3:
+        path = random.choice(["base", "{{ .Cluster.metadata.labels.map }}"])
+        spec["kustomizationRefs"] = [policy_ref("first", namespace=random.choice(["a", ""]), path=path)]
+    if random.random() < 0.3:
+        spec["patchesFrom"] = [policy_ref("second", namespace=random.choice(["b", ""]))]
     return spec
 
 
-@st.composite
-def _configuration(draw: st.DrawFn) -> dict[str, JsonObject]:
+def _configuration(random: Random) -> dict[str, JsonObject]:
     """The objects of one side, by a name of their own."""
-    objects = {f"cluster {ref}": cluster(ref, **draw(_LABELS)) for ref in _CLUSTERS if draw(st.integers(0, 5))}
+    objects = {f"cluster {ref}": cluster(ref, **_labels(random)) for ref in _CLUSTERS if random.random() < 0.8}
     for name, namespace in (("p", ""), ("q", ""), ("r", "a")):
-        if draw(st.integers(0, 5)):
-            objects[f"profile {name}"] = profile(name, draw(_spec()), *draw(_SOME_CLUSTERS), namespace=namespace)
-    trigger = custom(kinds.EVENT_TRIGGER, "t", {"sourceClusterSelector": draw(_SELECTOR), "eventSourceName": "s"})
-    trigger["spec"]["policyRefs"] = draw(st.lists(_MAP_REFERENCES, max_size=1))
-    objects["trigger"] = trigger
+        if random.random() < 0.8:
+            matching = _some(random, _CLUSTERS, 2)
+            objects[f"profile {name}"] = profile(name, _spec(random), *matching, namespace=namespace)
+    trigger = custom(kinds.EVENT_TRIGGER, "t", {"sourceClusterSelector": random.choice(_SELECTORS)})
+    trigger["spec"] |= {"eventSourceName": "s", "policyRefs": _policy_refs(random, 1)}
+    destinations = {"destinationMatchingClusterRefs": _cluster_refs(_some(random, _CLUSTERS, 1))}
+    objects["trigger"] = {**trigger, "status": destinations}
     for namespace in ("a", "b"):
         for name in ("first", "second"):
-            marks = {"annotations": {RENDERED_ANNOTATIONS[0]: "ok"}} if draw(st.booleans()) else {}
-            content = {"x.yaml": draw(st.sampled_from("vw"))}
+            marks = {"annotations": {RENDERED_ANNOTATIONS[0]: "ok"}} if random.random() < 0.3 else {}
+            text = random.choice(["v", "w", "{{ .Cluster.metadata.labels.env }}"])
+            content = {"x.yaml": f"kind: Namespace\napiVersion: v1\nmetadata:\n  name: x\n  labels:\n    x: {text}\n"}
             objects[f"map {namespace} {name}"] = config_map(name, content, namespace, **marks)
     for kind, namespace in ((kinds.CLUSTER_SET, ""), (kinds.SET, "a")):
-        rules = {"clusterSelector": draw(_SELECTOR), "maxReplicas": draw(st.integers(1, 4))}
-        status = {"selectedClusterRefs": _cluster_refs(draw(_SOME_CLUSTERS))}
+        rules = {"clusterSelector": random.choice(_SELECTORS), "maxReplicas": random.randint(1, 4)}
+        status = {"selectedClusterRefs": _cluster_refs(_some(random, _CLUSTERS, 2))}
         objects[f"set {namespace}"] = {**custom(kind, "group", rules, namespace), "status": status}
     return objects
 
 
-@st.composite
-def _two_sides(draw: st.DrawFn) -> tuple[TreeView, TreeView]:
-    """A configuration, and the same with a few objects of another one."""
-    before, other = draw(_configuration()), draw(_configuration())
+def _two_sides(seed: int) -> tuple[TreeView, TreeView]:
+    """A configuration, and the same with a few objects of another one.
+
+    The seed makes all draws independent. Hypothesis prefers simple draws, and most of its configurations were equal.
+    """
+    random = Random(seed)
+    before, other = _configuration(random), _configuration(random)
     after = dict(before)
-    for name in draw(st.lists(st.sampled_from(sorted(before.keys() | other.keys())), max_size=4)):
+    clusters = [name for name in sorted(before.keys() | other.keys()) if name.startswith("cluster")]
+    others = sorted((before.keys() | other.keys()) - set(clusters))
+    for name in (*_some(random, clusters, 2), *_some(random, others, 3)):
         after.pop(name, None)
         if name in other:
             after[name] = other[name]
@@ -98,10 +118,14 @@ def _two_sides(draw: st.DrawFn) -> tuple[TreeView, TreeView]:
     return TreeView(build(before.values()), cache), TreeView(build(after.values()), cache)
 
 
-@given(_two_sides())
-def test_the_profiles_that_start_and_stop_matching(sides: tuple[TreeView, TreeView]) -> None:
+_SEEDS = st.integers(0, 2**32)
+
+
+@settings(max_examples=300)
+@given(_SEEDS)
+def test_the_profiles_that_start_and_stop_matching(seed: int) -> None:
     """The messages of clusters, compared with an evaluation of every profile for all clusters of both sides."""
-    before, after = sides
+    before, after = _two_sides(seed)
     changes = find_changes(before, after, frozenset())
     rows = {(row.namespace, row.name): row.message for row in management_rows(before, after, changes)}
     selected_before, selected = _selected(before, before), _selected(after, after)
@@ -143,19 +167,59 @@ def _named(message: str, words: str) -> set[str]:
     return {name for part in parts for name in re.findall(r"Profile (?:a/)?(\w+)", part)}
 
 
-@given(_two_sides())
-def test_the_deployments_that_a_change_reaches(sides: tuple[TreeView, TreeView]) -> None:
-    """Compared with an evaluation of every profile and producer for each of its clusters."""
-    before, after = sides
-    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
-    reached = ReachedDeployments(changed, DeploymentReferences(changed))
+@settings(max_examples=200)
+@given(_SEEDS)
+def test_the_deployments_that_a_change_reaches(seed: int) -> None:
+    """Compared with an evaluation of every profile and producer for each of its clusters.
 
-    expected: dict[ClusterRef, list[ObjectKey]] = {}
+    A changed cluster that a profile names in ``clusterRefs`` may count as a reached target for the other clusters.
+    """
+    before, after = _two_sides(seed)
+    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
+    reached = ReachedDeployments(changed, DeploymentReferences(changed)).by_cluster
+
+    assert all(profiles == sorted(set(profiles)) for profiles in reached.values())
+    for key in _deploying(before) & _deploying(after):
+        for ref in _CLUSTERS:
+            targets = _changed_targets(changed, key, ref)
+            is_deployed = ref in clusters_of(before, key) & clusters_of(after, key)
+            is_affected = key in changed.by_key or _may_be_rendered_anew(changed, key, ref)
+            if is_deployed and (is_affected or any(target.kind not in kinds.CLUSTER_KINDS for target in targets)):
+                assert key in reached[ref]
+            if not is_deployed or not (is_affected or targets):
+                assert key not in reached.get(ref, ())
+    assert {key for profiles in reached.values() for key in profiles} <= _deploying(before) & _deploying(after)
+    assert reached.keys() <= set(_CLUSTERS)
+
+
+@settings(max_examples=100)
+@given(_SEEDS)
+def test_the_changes_of_a_deployment(seed: int) -> None:
+    """The changes that are kept for all clusters of a profile are those of a comparison for each cluster alone."""
+    before, after = _two_sides(seed)
+    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
+    deployments = Deployments(changed)
+
     for key in sorted(_deploying(before) & _deploying(after)):
-        for ref in clusters_of(before, key) & clusters_of(after, key):
-            if _may_be_rendered_anew(changed, key, ref) or (key in reached.profiles and _is_reached(changed, key, ref)):
-                expected.setdefault(ref, []).append(key)
-    assert reached.by_cluster == expected
+        for ref in _CLUSTERS:
+            alone = Deployments(changed)
+            assert deployments.changes(key, ref) == alone._find_changes(key, ref)
+            assert deployments.changed_patches(key, ref) == alone.changed_patches(key, ref)
+
+
+def test_a_setting_that_is_a_template_is_compared_for_each_cluster() -> None:
+    """A cluster that was relabelled gets another path of a kustomization, and another cluster does not."""
+    east, west = _CLUSTERS[:2]
+    path = "{{ .Cluster.metadata.labels.map }}"
+    spec: JsonObject = {"kustomizationRefs": [policy_ref("first", namespace="a", path=path)]}
+    objects = [profile("p", spec, east, west), config_map("first", {}, "a"), cluster(east, map="first")]
+    cache = ContentCache()
+    before, after = (TreeView(build([*objects, cluster(west, map=value)]), cache) for value in ("first", "second"))
+    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
+    deployments = Deployments(changed)
+    key = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")
+
+    assert [deployments.changes(key, ref).kustomizations for ref in (east, west)] == [frozenset(), {key}]
 
 
 def _deploying(side: TreeView) -> set[ObjectKey]:
@@ -169,14 +233,14 @@ def _may_be_rendered_anew(changed: ChangedObjects, key: ObjectKey, ref: ClusterR
     return ref in changed.clusters and ("{{" in text or named)
 
 
-def _is_reached(changed: ChangedObjects, key: ObjectKey, ref: ClusterRef) -> bool:
-    targets = (
+def _changed_targets(changed: ChangedObjects, key: ObjectKey, ref: ClusterRef) -> set[ObjectKey]:
+    """The changed objects to which a profile refers for a cluster on one of the sides."""
+    return {
         reference.target
         for side in changed.sides
         for reference in references(side.get(key) or {}, (ref,), side.cluster_object)
-        if reference.unresolved is None
-    )
-    return key in changed.by_key or any(target in changed.by_key for target in targets)
+        if reference.unresolved is None and reference.target in changed.by_key
+    }
 
 
 def _is_marked(document: JsonObject | None) -> bool:
