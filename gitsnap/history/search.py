@@ -35,6 +35,8 @@ _OTHER_NUMBERS = (
 _PART_OF_NUMBER = re.compile(r"[-+.e0-9]+")
 _WORDS_OF_YAML = ("true", "false", "null")
 """Values that YAML also writes as ``on``, ``No`` or ``~``."""
+_DOCUMENT = re.compile(r'(data(?:\.[^.\["]+|\["[^"]+"\])\[[^\[\]"]+/([^\[\]"/]+)\])')
+"""The beginning of a path inside a document of a ConfigMap: the path of the document, and the name of the document."""
 _MOST_PATTERNS = 100
 """With more files than this, git reads the history of all files: each pattern costs time for each commit."""
 _SECRETS = re.compile(r"/Secret/")
@@ -163,11 +165,11 @@ def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
     """The fields of a version that contain the text, by path.
 
     A text that is split into fields counts itself if it contains the searched text and none of its fields does: the
-    searched text is the name of a document, a comment, a key, or a number as it is written.
+    searched text is a comment, a key, or a number as it is written.
     """
     fields: Fields = held.version.fields or {}
     if held.key is not None and held.version.fields is not None:
-        fields = {**fields, "metadata.name": held.key.name}
+        fields = {**fields, **_document_names(fields), "metadata.name": held.key.name}
     matching = {
         path: value
         for path, value in fields.items()
@@ -179,6 +181,12 @@ def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
         if text in value and not any(inner.startswith((f"{path}.", f"{path}[")) for inner in matching)
     }
     return {path: value for path, value in {**matching, **whole}.items() if path.startswith(field)}
+
+
+def _document_names(fields: Fields) -> dict[str, str]:
+    """The names of the documents in a ConfigMap, by the path of the name. ``fields`` has them only inside its paths."""
+    documents = (_DOCUMENT.match(path) for path in fields)
+    return {f"{document[1]}.metadata.name": document[2] for document in documents if document}
 
 
 def _text(value: Any) -> str:

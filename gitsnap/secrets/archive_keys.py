@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gitsnap.core.errors import KindNotInstalledError, NotFoundError, SecretsError
+from gitsnap.core.errors import AccessDeniedError, KindNotInstalledError, NotFoundError, SecretsError
 from gitsnap.core.model import Area, Kind, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
 from gitsnap.core.ports import Archive, Cluster, SecretsKeeper, Tree
 from gitsnap.format import WRAPPED_KEY_FILE
@@ -290,10 +290,13 @@ def _source_in_cluster(archive: Archive, cluster: Cluster | None) -> KeySource |
 
 
 def _keys_of_snapshot(cluster: Cluster, policy: str) -> KeyTexts | None:
-    """The keys in the Secret that the Snapshot of a policy names; None without a Snapshot or without a Secret."""
+    """The keys in the Secret that the Snapshot of a policy names.
+
+    None without a Secret, or if there is no Snapshot that this user may read.
+    """
     try:
         spec = cluster.get(ObjectKey(SNAPSHOT, "", policy)).get("spec") or {}
-    except (KindNotInstalledError, NotFoundError):
+    except (AccessDeniedError, KindNotInstalledError, NotFoundError):
         return None
     reference = (spec.get("secrets") or {}).get("secretRef") or {}
     name = f"{reference.get('namespace', '')}/{reference.get('name', '')}"

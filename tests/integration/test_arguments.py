@@ -164,26 +164,26 @@ def test_show_resolves_kinds_and_namespaces(place: Path, words: tuple[str, ...],
         ("show cm/team/twice -n default", 2, "outside --namespace default"),
         ("show deploy/web", 4, "It has no object of the kind Deployment.apps"),
         ("show confgmap/database", 4, "The nearest kinds: ConfigMap"),
-        ("show latest --sample latest", 2, "the argument latest and --sample latest"),
+        ("show latest --sample latest", 2, "argument latest and --sample latest"),
         ("show references", 2, "name an object"),
         ("diff ConfigMap/default/database", 2, "gitsnap log ConfigMap/default/database"),
-        ("diff latest~1 --from-sample latest", 2, "the argument latest~1 and --from-sample latest"),
+        ("diff latest~1 --from-sample latest", 2, "argument latest~1 and --from-sample latest"),
         ("diff latest~1...latest", 2, "FROM..TO"),
-        ("drift latest --sample latest --from-dir cluster", 2, "the argument latest and --sample latest"),
-        ("addons latest --sample latest", 2, "the argument latest and --sample latest"),
-        ("undo latest --of latest --from-dir cluster", 2, "the argument latest and --of latest"),
+        ("drift latest --sample latest --from-dir cluster", 2, "argument latest and --sample latest"),
+        ("addons latest --sample latest", 2, "argument latest and --sample latest"),
+        ("undo latest --of latest --from-dir cluster", 2, "argument latest and --of latest"),
         ("keep cm/default/database", 2, "is an object, and this command takes samples only"),
         ("log latest", 2, "latest is a sample"),
         ("log services", 2, "services is ambiguous: Service or Service.serving.knative.dev"),
         ("log cm database", 2, "cm/NAMESPACE/database"),
         ("blame cm database", 2, "cm/NAMESPACE/database"),
-        ("blame latest cm/database --sample latest", 2, "the argument latest and --sample latest"),
+        ("blame latest cm/database --sample latest", 2, "argument latest and --sample latest"),
         ("search 2 --kind cmap", 4, "the archive never had a kind cmap"),
         ("search 2 --kind cm/databas", 4, "Did you mean ConfigMap/default/database?"),
         ("search 2 --kind services", 2, "services is ambiguous"),
         ("log cm/default/database Secret/x", 4, "the archive never had Secret/x"),
         ("rollback latest latest~1 --from-dir cluster", 2, "2 samples are given"),
-        ("rollback latest --sample latest --from-dir cluster", 2, "the argument latest and --sample latest"),
+        ("rollback latest --sample latest --from-dir cluster", 2, "argument latest and --sample latest"),
         ("rollback live --from-dir cluster", 2, "`live` is the cluster as it is now"),
         ("rollback latest services/web --from-dir cluster", 2, "is ambiguous in this sample"),
         ("rollback latest cm/databas --from-dir cluster", 4, "The nearest names: database"),
@@ -255,7 +255,7 @@ def test_other_commands_take_a_sample(place: Path) -> None:
     assert json.loads(drift)["from"]["tag"] == first
     assert gitsnap(place, "addons", "latest", "-o", "json", code=0).stdout.count("AddOnList") == 1
     live = gitsnap(place, "addons", "live", "--from-dir", "cluster", code=0)
-    assert live.stderr == "add-ons in the cluster cluster (context directory) now\n"
+    assert live.stderr == "add-ons in the folder cluster now\n"
     kept = gitsnap(place, "keep", "latest", "latest~2", first, code=0).stdout
     assert [line.partition(":")[0] for line in kept.splitlines()] == [third, first]
     assert gitsnap(place, "keep", "--remove", "latest", "latest~2", code=0).stdout.count("retention decides") == 2

@@ -237,6 +237,7 @@ def test_an_invalid_snapshot_of_the_old_definition_stops_no_other(installed: Ins
         "relative": {"schedule": "@every 1s", "storage": "../../etc"},
         "unknown": {"schedule": "@every 1s", "shedule": "x"},
     }
+    bindings = _remove_bindings(installed)
     try:
         for name, spec in bad.items():
             wait_for(lambda: _posted(installed, name, spec), f"{name} to be taken")  # noqa: B023
@@ -254,9 +255,28 @@ def test_an_invalid_snapshot_of_the_old_definition_stops_no_other(installed: Ins
             process.kill()
         for name in bad:
             installed.api.request("DELETE", f"{SNAPSHOTS}/{name}")
+        for binding in bindings:
+            installed.api.ask("POST", _BINDINGS, binding)
         loose = installed.api.ask("GET", crds)
         installed.api.ask("PUT", crds, {**loose, "spec": definition["spec"]})
         wait_for(lambda: installed.api.request("GET", SNAPSHOTS)[0] == 200, "the definition to be served again")
+
+
+_BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+
+
+def _remove_bindings(installed: Installation) -> list[dict[str, Any]]:
+    """Remove the admission policies of gitsnap from use: the Snapshots may be older than the policies.
+
+    Returns the bindings, to create them again.
+    """
+    removed = []
+    for binding in installed.api.ask("GET", _BINDINGS)["items"]:
+        name = binding["metadata"]["name"]
+        if name.startswith("gitsnap"):
+            installed.api.ask("DELETE", f"{_BINDINGS}/{name}")
+            removed.append({"metadata": {"name": name}, "spec": binding["spec"]})
+    return removed
 
 
 def _posted(installed: Installation, name: str, spec: dict[str, Any]) -> bool:

@@ -112,7 +112,7 @@ def test_the_advice_on_raw_diff_is_a_footnote(story: Path) -> None:
         ("drift --from-dir cluster", r"comparing SAMPLE \(manual\) of \S+ with the folder .* now"),
         ("addons --sample latest", r"add-ons in SAMPLE \(manual\) of archive/hourly"),
         ("addons --from-dir cluster", r"add-ons in the folder cluster now"),
-        ("verify", r"the archive archive/hourly"),
+        ("verify", r"the archive archive/hourly, checked by chain"),
         (
             "prune --keep-last 1 --dry-run",
             r"decisions about the samples of the archive archive/hourly; .* UTC",

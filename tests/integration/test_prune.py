@@ -119,7 +119,7 @@ def test_a_kept_sample_stays_until_the_mark_is_removed(place: Path) -> None:
     _gitsnap(place, "prune", "--keep-last", "1", "--yes")
 
     assert (marked.returncode, unmarked.returncode) == (0, 0)
-    assert "2026-01-01T12-00-00Z: kept" in marked.stdout
+    assert "2026-01-01T12-00-00Z: marked" in marked.stdout
     assert [line.split("|")[-2].strip() for line in wide.stdout.splitlines() if "hourly" in line] == ["yes", ""]
     assert [sample["kept"] for sample in listed] == [True, False]
     assert held == [12, 15]

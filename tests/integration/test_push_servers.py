@@ -37,7 +37,7 @@ class _Place:
     def capture(self) -> None:
         self._tier += 1
         (self.folder / "cluster" / "a.yaml").write_text(_PROFILE.format(self._tier))
-        words = ("capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+        words = ("capture", "--create", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
         gitsnap(self.folder, *words, code=0)
 
     @property

@@ -137,10 +137,10 @@ def test_diff_from_the_live_cluster(place: _Place) -> None:
     assert ("-  a: c" in raw, "+  a: b" in raw) == (True, True)
     assert "--- /ConfigMap default/shared from live\n+++ /ConfigMap default/shared from hourly/" in raw
     heading = place.run(*from_live, "--exit-code", code=1).stderr
-    assert re.search(r"comparing the cluster .* now with hourly/\S+ \(manual\) of ", " ".join(heading.split()))
+    assert re.search(r"comparing the folder cluster now with hourly/\S+ \(manual\) of ", " ".join(heading.split()))
     both = place.run(*from_live, "--to-sample", "live", code=2).stderr
-    assert "both live" in both
-    assert "two samples" in place.run(*from_live, "--raw-diff", "--decrypt", code=2).stderr
+    assert "both sides are live" in both
+    assert "--decrypt needs --raw-diff" in place.run(*from_live, "--decrypt", code=2).stderr
 
 
 def test_two_archives(place: _Place) -> None:

@@ -120,8 +120,8 @@ def test_a_repeated_name_selects_an_object_once(place: TypedPlace) -> None:
 def test_undo_accepts_each_form_of_a_sample(place: TypedPlace) -> None:
     """`--of` accepts the forms of `--sample` of other commands."""
     place.run("rollback --sample latest --yes")
-    for name in ("latest~1", "@2100-01-01"):
-        code = 0 if name == "latest~1" else 4  # the newest sample is the sample after the rollback
+    for name in ("latest~1", "@2100-01-01", "latest"):
+        code = 4 if name == "latest" else 0  # the newest sample is the sample after the rollback
         undone = place.run(f"undo --of {name} --dry-run", code)
         assert ("undoing the rollback to hourly/" in undone.stderr) is (code == 0)
         assert ("is not a sample that was taken before a rollback" in undone.stderr) is (code == 4)

@@ -100,7 +100,7 @@ def test_show_decrypts_on_request(place: _Place) -> None:
     """Without --decrypt, `show` prints a fingerprint and a warning not to apply the object."""
     shown = place.run("show ClusterProfile/p")
     assert "gitsnap:hmac-sha256:" in shown.stdout
-    assert "an API server refuses" in shown.stderr
+    assert "makes an API server refuse" in shown.stderr
     assert _VALUE in place.run("show ClusterProfile/p --decrypt").stdout
     assert "a: b" in place.run("show ConfigMap/open --decrypt").stdout
 
