@@ -14,14 +14,6 @@ import pytest
 from gitsnap.core.files import create_file, replace_file, sync_folder
 
 
-@pytest.fixture
-def umask() -> Iterator[None]:
-    """The umask of most systems."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
-
-
 def _mode(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode)
 
@@ -44,7 +36,6 @@ def test_a_file_is_written_completely_without_leftovers(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "other"]
 
 
-@pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize(
     ("existing", "keep_mode", "expected"),
     [(None, False, 0o644), (None, True, 0o644), (0o604, False, 0o644), (0o604, True, 0o604), (0o666, True, 0o666)],
