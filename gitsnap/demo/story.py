@@ -107,7 +107,7 @@ class _Stage:
             (self._folder / "cluster" / f"{document['kind'].lower()}.yaml").write_bytes(encode(document))
 
     def _gitsnap(self, arguments: str) -> None:
-        self._run(f"gitsnap {arguments}", [sys.executable, "-m", "gitsnap", *shlex.split(arguments)])
+        self._run(f"gitsnap {arguments}", [*_program(), *shlex.split(arguments)])
 
     def _run(self, shown: str, command: list[str]) -> None:
         sys.stdout.write(f"\n$ {shown}\n")
@@ -116,3 +116,8 @@ class _Stage:
         completed = subprocess.run(command, cwd=self._folder, env=environment, check=False)  # noqa: S603 - fixed arguments
         if completed.returncode:
             raise _DemoError(f"the demo stopped: `{shown}` ended with {completed.returncode}")
+
+
+def _program() -> list[str]:
+    """Return the command that starts gitsnap: in a folder with its own Python, the executable is gitsnap itself."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "gitsnap"]

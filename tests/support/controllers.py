@@ -77,8 +77,20 @@ class Installation:
         verbose: bool = False,
         environment: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
+        program: Callable[[Path, Mapping[str, str]], Sequence[str | Path]] | None = None,
     ) -> ControllerProcess:
-        """Start a controller under the ServiceAccount. ``name`` is its pod's name; ``flags`` are additional flags."""
+        """Start a controller under the ServiceAccount.
+
+        Args:
+            server: A URL in place of the API server's own.
+            storage: The folder of the archives; the installation's if None.
+            name: The name of its pod.
+            grace: Seconds for the end.
+            verbose: Whether to log each step.
+            environment: Additional variables.
+            flags: Additional flags.
+            program: Returns the command that starts gitsnap, from the kubeconfig and the variables. None: this Python.
+        """
         process = ControllerProcess(
             self.token_kubeconfig(server=server),
             storage or self.storage,
@@ -86,6 +98,7 @@ class Installation:
             name=name,
             words=("--grace-seconds", str(grace), *(("--verbose",) if verbose else ()), *flags),
             environment=environment or {},
+            program=program or _this_python,
         )
         self.processes.append(process)
         return process
@@ -188,13 +201,14 @@ class ControllerProcess:
         name: str,
         words: Sequence[str],
         environment: Mapping[str, str],
+        program: Callable[[Path, Mapping[str, str]], Sequence[str | Path]],
     ) -> None:
         self._log = log
         own = {"POD_NAME": name, "POD_NAMESPACE": "gitsnap", "GITSNAP_STORAGE": str(storage)}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "gitsnap", "controller",
+                    *program(kubeconfig, own), "controller",
                     "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", *words,
                 ],
                 stdin=subprocess.DEVNULL,
@@ -202,6 +216,11 @@ class ControllerProcess:
                 stderr=output,
                 env={**os.environ, **own, **environment},
             )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -243,6 +262,10 @@ class ControllerProcess:
         """Send SIGKILL."""
         self._process.kill()
         self._process.wait()
+
+
+def _this_python(_kubeconfig: Path, _variables: Mapping[str, str]) -> list[str]:
+    return [sys.executable, "-m", "gitsnap"]
 
 
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 30.0) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PROGRAMS = {
@@ -126,24 +126,43 @@ def pinned_version(module: str, folder: Path = _BUILD) -> str:
     return match[1]
 
 
-def install_ssh_server() -> None:
-    """Install sshd, which the tests of pushing use, from the distribution's packages if it is missing.
+IMAGE_TOOLS = {"mmdebstrap": "mmdebstrap", "umoci": "umoci", "bwrap": "bubblewrap"}
+"""The programs that build the image and run it in a test, each with its Debian package."""
+_SSH_SERVER = {"sshd": "openssh-server"}
+"""The program that the tests of pushing by ssh need, with its Debian package."""
 
-    Raises MissingError when sshd cannot be installed.
+
+def install(programs: Mapping[str, str], purpose: str) -> None:
+    """Install the programs that are missing from the distribution's packages.
+
+    Args:
+        programs: Names of programs, each with its Debian package.
+        purpose: What needs them, for messages.
+
+    Raises MissingError when they cannot be installed.
     """
-    path = f"{_ENVIRONMENT.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-    if shutil.which("sshd", path=path) is not None:
+    missing = _missing(programs)
+    if not missing:
         return
-    if shutil.which("apt-get", path=path) is None or os.geteuid() != 0:
-        raise MissingError("there is no sshd: install openssh-server (the tests of pushing by ssh need it)")
-    _say("installing openssh-server for the tests of pushing by ssh …")
+    packages = sorted(programs[program] for program in missing)
+    if _find_program("apt-get") is None or os.geteuid() != 0:
+        raise MissingError(f"{', '.join(missing)} not found: install {' '.join(packages)} ({purpose} needs them)")
+    _say(f"installing {' '.join(packages)} for {purpose} …")
     environment = {**_ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", "openssh-server"]):
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
             ["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True, check=False
         )
-    if shutil.which("sshd", path=path) is None:
-        raise MissingError(f"openssh-server could not be installed:\n{(done.stdout + done.stderr)[-2000:]}")
+    if missing := _missing(programs):
+        raise MissingError(f"{', '.join(missing)} could not be installed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+def _missing(programs: Mapping[str, str]) -> list[str]:
+    return [program for program in programs if _find_program(program) is None]
+
+
+def _find_program(name: str) -> str | None:
+    return shutil.which(name, path=f"{_ENVIRONMENT.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def _build(name: str, package: str, target: Path, *, module: Path = _BUILD) -> None:
@@ -192,14 +211,15 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _try_install_ssh_server() -> None:
-    """Install sshd. Only in CI a missing sshd is an error, because the other tests work without it."""
-    try:
-        install_ssh_server()
-    except MissingError as error:
-        if _ENVIRONMENT.get("CI") == "true":
-            raise
-        _say(str(error))
+def _try_install() -> None:
+    """Install what single tests need. A missing program is an error only in CI: the other tests work without it."""
+    for programs, purpose in ((_SSH_SERVER, "the tests of pushing by ssh"), (IMAGE_TOOLS, "the test of the image")):
+        try:
+            install(programs, purpose)
+        except MissingError as error:
+            if _ENVIRONMENT.get("CI") == "true":
+                raise
+            _say(str(error))
 
 
 def main() -> int:
@@ -207,7 +227,7 @@ def main() -> int:
     try:
         folder = obtain()
         obtain_yaml_oracle()
-        _try_install_ssh_server()
+        _try_install()
     except MissingError as error:
         _say(str(error))
         return 1

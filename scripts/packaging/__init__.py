@@ -1,0 +1,1 @@
+"""Builds what gitsnap is installed from: wheel, image, archives, manifests, SBOM and checksums (scripts/release)."""

@@ -1,0 +1,106 @@
+"""Runs what a release is made of, on this machine: `scripts/release --check`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.packaging.build import Build, BuildError, need
+from scripts.packaging.container import ENTRYPOINT, container_command, unpack_image
+from scripts.packaging.image import ENVIRONMENT
+from scripts.packaging.manifests import find_kubectl
+
+_KREW = "sigs.k8s.io/krew/cmd/krew@v0.4.3"
+_PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
+
+
+def check_release(build: Build, files: Sequence[Path]) -> list[str]:
+    """Run each file as people use it, and return a line for each. Raises BuildError with the first that fails."""
+    lines = []
+    for path in files:
+        for ending, check in _CHECKS.items():
+            if path.name.endswith(ending.format(architecture=build.architecture)):
+                with tempfile.TemporaryDirectory(prefix="gitsnap-check-") as work:
+                    lines += check(replace(build, work=Path(work)), path)
+    return lines
+
+
+def _check_wheel(build: Build, wheel: Path) -> list[str]:
+    """Install the wheel into an environment of its own, for each Python of this machine, and run the demo."""
+    lines = []
+    pythons = [found for name in _PYTHONS if (found := shutil.which(name)) and _starts(found)] or [sys.executable]
+    for python in pythons:
+        folder = build.work / Path(python).name
+        build.run(python, "-m", "venv", folder)
+        build.run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+        _run_demo(build, [str(folder / "bin/gitsnap")])
+        lines.append(f"{wheel.name}: installed by pip for {Path(python).name}, version and demo")
+    return lines
+
+
+def _starts(python: str) -> bool:
+    """Return whether a Python can be started: a version manager's name may have no version behind it."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def _check_folder(build: Build, archive: Path) -> list[str]:
+    """Unpack the folder with its own Python and run the demo without any Python on the PATH."""
+    build.run("tar", "--extract", "--gzip", "--file", archive, "--directory", build.work)
+    programs = build.work / "programs"
+    programs.mkdir()
+    git = shutil.which("git")
+    if git is None:
+        raise BuildError("not installed: git")
+    (programs / "git").symlink_to(git)
+    _run_demo(build, ["env", "-i", f"PATH={programs}", f"HOME={build.work}", str(build.work / "gitsnap/gitsnap")])
+    return [f"{archive.name}: unpacked, version and demo without a Python"]
+
+
+def _check_krew(build: Build, manifest: Path) -> list[str]:
+    """Install the plugin by krew from the manifest and the archive beside the manifest, and run it by kubectl."""
+    need({"go": "golang-go"})
+    folder, home = build.work / "programs", build.work / "krew"
+    build.run("go", "install", _KREW, env={"GOBIN": str(folder), "GOFLAGS": "-modcacherw"})
+    path = f"{home / 'bin'}:{folder}:{find_kubectl().parent}:{os.environ['PATH']}"
+    variables = {"KREW_ROOT": str(home), "PATH": path}
+    archive = manifest.with_name(manifest.name.replace("-krew.yaml", f"-linux-{build.architecture}.tar.gz"))
+    build.run(folder / "krew", "install", f"--manifest={manifest}", f"--archive={archive}", env=variables)
+    _run_demo(build, ["env", *(f"{name}={value}" for name, value in variables.items()), "kubectl", "gitsnap"])
+    return [f"{manifest.name}: installed by krew, version and demo as kubectl plugin"]
+
+
+def _check_image(build: Build, image: Path) -> list[str]:
+    """Run the image as any user in a read-only root without capabilities."""
+    root = unpack_image(build, image, build.work)
+    version = build.run(*container_command(root, [ENTRYPOINT, "--version"], variables=ENVIRONMENT))
+    _check_version(build, version)
+    build.run(*container_command(root, ["sh", "-c", "cd /tmp && gitsnap demo"], variables=ENVIRONMENT))
+    return [f"{image.name}: version and demo, read-only, without capabilities, as uid 12345"]
+
+
+def _run_demo(build: Build, program: list[str]) -> None:
+    folder = build.work / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _check_version(build, build.run(*program, "--version"))
+    build.run(*program, "demo", cwd=folder)
+
+
+def _check_version(build: Build, output: str) -> None:
+    if output.split() != ["gitsnap", build.version]:
+        raise BuildError(f"`gitsnap --version` prints {output.strip()!r} instead of gitsnap {build.version}")
+
+
+_CHECKS: dict[str, Callable[[Build, Path], list[str]]] = {
+    ".whl": _check_wheel,
+    "-linux-{architecture}.tar.gz": _check_folder,
+    "-krew.yaml": _check_krew,
+    "-image-{architecture}.tar": _check_image,
+}
+"""The end of a file's name, and the function that runs the file."""

@@ -1,0 +1,110 @@
+"""The files of a release that need no tools beyond those of the tests: install.yaml, checksums, the krew manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.packaging.build import Build, BuildError, Entry, source_version, write_tar
+from scripts.packaging.checksums import NAMESPACE, write_checksums
+from scripts.packaging.krew import write_krew_manifest
+from scripts.packaging.manifests import install_yaml
+from tests.support.controllers import SNAPSHOTS, Installation, kubectl, wait_for
+from tests.testbed.apiserver import ApiServer
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """A build into an empty folder."""
+    (tmp_path / "work").mkdir()
+    return Build(source_version(), 1_700_000_000, tmp_path / "dist", tmp_path / "work")
+
+
+def test_install_yaml_installs_on_a_fresh_server(build: Build, api: ApiServer, tmp_path: Path) -> None:
+    """One `kubectl apply` works the first time and the second time, and names the image of this version."""
+    installation = Installation(api, tmp_path)
+    text = install_yaml(build)
+    try:
+        for _ in range(2):
+            kubectl("apply", "--server-side", "--validate=strict", "-f", "-", kubeconfig=api.kubeconfig(), stdin=text)
+        wait_for(lambda: api.request("GET", SNAPSHOTS)[0] == 200, "the kind Snapshot to be served")
+        workload = api.ask("GET", "/apis/apps/v1/namespaces/gitsnap/statefulsets/gitsnap")
+    finally:
+        installation.remove()
+
+    images = [container["image"] for container in workload["spec"]["template"]["spec"]["containers"]]
+    assert images == [f"gitsnap:{source_version()}"]
+
+
+def test_the_krew_manifest_follows_the_rules_of_krew(build: Build) -> None:
+    """The description is short, the checksum is the archive's, and the archive must have an https address."""
+    archive = build.file("gitsnap-linux-amd64.tar.gz")
+    archive.write_bytes(b"archive")
+
+    manifest = yaml.safe_load(write_krew_manifest(build, archive, "https://example.com/releases/").read_text())
+
+    platform = manifest["spec"]["platforms"][0]
+    assert len(manifest["spec"]["shortDescription"]) <= 50
+    assert manifest["spec"]["version"] == f"v{source_version()}"
+    assert platform["sha256"] == hashlib.sha256(b"archive").hexdigest()
+    assert platform["uri"] == "https://example.com/releases/gitsnap-linux-amd64.tar.gz"
+    with pytest.raises(BuildError, match="https"):
+        write_krew_manifest(build, archive, "http://example.com")
+
+
+def test_checksums_and_their_signature(build: Build, tmp_path: Path) -> None:
+    """`sha256sum --check` and `ssh-keygen -Y verify` accept the files as docs/VERIFY.md says, and notice a change."""
+    if shutil.which("ssh-keygen") is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no ssh-keygen: install openssh-client")
+    file = build.file("file")
+    file.write_bytes(b"content")
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
+    public = key.with_name("key.pub").read_text()
+    (tmp_path / "allowed_signers").write_text(f'RELEASES namespaces="{NAMESPACE}" {public}')
+
+    sums, signature = write_checksums(build, [file], str(key))
+
+    signers = tmp_path / "allowed_signers"
+    verify: list[str | Path] = [
+        "ssh-keygen",
+        "-Y",
+        "verify",
+        "-f",
+        signers,
+        "-I",
+        "RELEASES",
+        "-n",
+        NAMESPACE,
+        "-s",
+        signature,
+    ]
+    assert subprocess.run(verify, input=sums.read_bytes(), capture_output=True, check=False).returncode == 0
+    assert subprocess.run(["sha256sum", "--check", sums.name], cwd=build.output, check=False).returncode == 0
+    file.write_bytes(b"other")
+    assert subprocess.run(["sha256sum", "--check", sums.name], cwd=build.output, check=False).returncode == 1
+    sums.write_text(f"{'0' * 64}  file\n")
+    assert subprocess.run(verify, input=sums.read_bytes(), capture_output=True, check=False).returncode != 0
+
+
+def test_archives_do_not_depend_on_order_or_machine(tmp_path: Path) -> None:
+    """The same entries in another order give the same bytes; only the date of the release is in them."""
+    entries = [
+        Entry("b/file", b"2", 0o755),
+        Entry("a", is_folder=True, mode=0o755),
+        Entry("b/link", link="file", mode=0o777),
+    ]
+
+    write_tar(tmp_path / "one.tar", entries, 1_700_000_000)
+    write_tar(tmp_path / "two.tar", reversed(entries), 1_700_000_000)
+
+    command: list[str | Path] = ["tar", "-tvf", tmp_path / "one.tar"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "TZ": "UTC"})
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    assert listed.stdout.count("2023-11-14") == 3
