@@ -15,13 +15,13 @@ from scripts.packaging.check import check_release
 from scripts.packaging.checksums import write_checksums
 from scripts.packaging.image import build_image
 from scripts.packaging.krew import write_krew_manifest
-from scripts.packaging.manifests import build_manifests
+from scripts.packaging.manifests import build_chart, build_manifests
 from scripts.packaging.manual import write_manual
 from scripts.packaging.python_packages import build_python_packages
 from scripts.packaging.sbom import write_sbom
 from scripts.packaging.standalone import build_standalone
 
-PARTS = ("python", "manual", "standalone", "manifests", "image")
+PARTS = ("python", "manual", "standalone", "manifests", "chart", "image")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,6 +80,8 @@ def _build_part(build: Build, part: str, base_url: str) -> list[Path]:
         return write_manual(build)
     if part == "manifests":
         return build_manifests(build)
+    if part == "chart":
+        return build_chart(build)
     if part == "image":
         image = build_image(build)
         return [image, write_sbom(build, image)]

@@ -1,10 +1,10 @@
-"""The manifests as one archive for kustomize, and as one file for `kubectl apply -f`."""
+"""The manifests as one archive for kustomize, as a Helm chart, and as one file for `kubectl apply -f`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.packaging.build import ROOT, Build, BuildError, compress, read_folder, write_tar
+from scripts.packaging.build import ROOT, Build, BuildError, Entry, compress, read_folder, write_tar
 from tests.testbed import binaries
 
 
@@ -14,10 +14,26 @@ def build_manifests(build: Build) -> list[Path]:
     The file is what kustomize makes of ``manifests/base``, with the image ``gitsnap:VERSION``. Raises BuildError.
     """
     archive = build.file(f"gitsnap-{build.version}-manifests.tar")
-    write_tar(archive, read_folder(ROOT / "manifests", prefix="manifests/"), build.epoch)
+    write_tar(archive, _kustomize_files(), build.epoch)
     install = build.file(f"gitsnap-{build.version}-install.yaml")
     install.write_text(install_yaml(build))
     return [compress(archive, build), install]
+
+
+def _kustomize_files() -> list[Entry]:
+    """Return the files of manifests/ without the chart."""
+    entries = read_folder(ROOT / "manifests", prefix="manifests/")
+    return [entry for entry in entries if not entry.name.startswith("manifests/chart")]
+
+
+def build_chart(build: Build) -> list[Path]:
+    """Write ``gitsnap-chart-VERSION.tgz``, the Helm chart. Links to the manifests become files of the chart."""
+    chart = ROOT / "manifests/chart"
+    files = [path for path in sorted(chart.rglob("*")) if path.is_file() and "examples" not in path.parts]
+    entries = [Entry(f"gitsnap/{path.relative_to(chart)}", path.read_bytes()) for path in files]
+    archive = build.file(f"gitsnap-chart-{build.version}.tar")
+    write_tar(archive, entries, build.epoch)
+    return [compress(archive, build).rename(archive.with_suffix(".tgz"))]
 
 
 def install_yaml(build: Build) -> str:

@@ -37,6 +37,8 @@ _BUILD = Path(__file__).resolve().parent / "build"
 YAML_MODULE = Path(__file__).resolve().parent / "yaml"
 """A separate Go module, so that its changes do not rebuild the API server."""
 
+_HELM_MODULE = Path(__file__).resolve().parent / "helm"
+
 YAML_ORACLE = "yaml-as-json"
 
 _ENVIRONMENT = dict(os.environ)
@@ -91,6 +93,21 @@ def obtain_yaml_oracle() -> Path:
         with _locked(folder / ".lock"):
             if not _is_program(target):
                 _build(YAML_ORACLE, ".", target, module=YAML_MODULE)
+    return target
+
+
+def obtain_helm() -> Path:
+    """Return helm, which the tests of the chart run. Builds helm, in about a minute, if it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    folder = cache_folder(_HELM_MODULE)
+    target = folder / "helm"
+    if not _is_program(target):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / ".lock"):
+            if not _is_program(target):
+                _build("helm", "helm.sh/helm/v3/cmd/helm", target, module=_HELM_MODULE)
     return target
 
 
@@ -227,6 +244,7 @@ def main() -> int:
     try:
         folder = obtain()
         obtain_yaml_oracle()
+        obtain_helm()
         _try_install()
     except MissingError as error:
         _say(str(error))
