@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC
 from functools import cached_property, partial
 from pathlib import Path
 
 import pygit2
 
 from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_names, worktree
+from gitsnap.archive.branch_head import check_packed_refs, find_base
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.lost_tags import LostTag, find_newest_lost
 from gitsnap.archive.messages import (
@@ -29,16 +29,17 @@ from gitsnap.archive.messages import (
     marks_since,
     tag_object,
 )
-from gitsnap.archive.object_reader import check_not_truncated, has_intact_object, read_blob
+from gitsnap.archive.object_reader import has_intact_object, read_blob
 from gitsnap.archive.object_writer import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
-from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
+from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref
+from gitsnap.archive.sample_metadata import sample_metadata
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.forgotten_sample import ForgottenSample
-from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
+from gitsnap.core.model import BlobId, CommitId, Sample, TagId
 from gitsnap.core.ports import CaptureCache, ChangedFile, RecordedSample, SampleDraft
-from gitsnap.format import ATTRIBUTES, README, check_branch, pruned_text, tag_name, tree_info_to_bytes
+from gitsnap.format import ATTRIBUTES, README, check_branch, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
 _LOCK_SECONDS = 0.05
@@ -54,24 +55,14 @@ class GitWriter:
         self._lock = lock
         self._reader = SampleReader(repository, branch)
         self._samples, self._unreadable = self._reader.read()
-        self._check_packed_refs()
-        self._base = self._find_base()
+        check_packed_refs(repository, branch, damaged_line=self._reader.damaged_line)
+        self._base = find_base(repository, branch, newest(self._samples))
         self._lost = None if any(not problem.foreign for problem in self._unreadable) else self._find_lost()
         # An archive without a commit has no objects, and a search takes as long as hashing.
         known = partial(has_intact_object, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._cached = capture_cache.load(Path(repository.path))
         self._digests = self._cached.digests
-
-    def _check_packed_refs(self) -> None:
-        """Raise ArchiveError where refs cannot be read: the next sample might not follow the newest sample."""
-        if line := self._reader.damaged_line:
-            file = Path(self._repository.path) / "packed-refs"
-            raise ArchiveError(
-                f"{file} is damaged at line {line}, so that no sample can be added or removed",
-                hint="Remove the damaged line and all lines after it, then fetch the refs from a clone or remote: "
-                f"`git fetch URL 'refs/tags/{self._branch}/*:refs/tags/{self._branch}/*'`.",
-            )
 
     def _find_lost(self) -> LostTag | None:
         """The removed tag that the next sample follows; None for none."""
@@ -114,7 +105,17 @@ class GitWriter:
         else:
             new_commit, committed = True, files
             commit, changed = self._write_commit(draft, files, marks)
-        metadata = self._metadata(draft, count_changes(changed), self._content_digest(committed))
+        metadata = sample_metadata(
+            draft,
+            repository=self._repository,
+            branch=self._branch,
+            base=self._base,
+            samples=self._samples,
+            unreadable=self._unreadable,
+            lost=self._lost,
+            changes=count_changes(changed),
+            content=self._content_digest(committed),
+        )
         free_name = tag_names.detached_name if draft.detached else tag_names.next_name
         tag = tag_object(commit, name := free_name(self._repository, self._branch, draft.time), metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
@@ -171,67 +172,7 @@ class GitWriter:
             removal.remove(self._repository, self._branch, present, samples, forgotten, lock=self._lock)
             self.samples()
 
-    # The branch -------------------------------------------------------------------------------------------------------
-
-    def _find_base(self) -> str | None:
-        """The commit to build on; None in a new archive.
-
-        This is the head of the branch, if it has the commit of the newest sample among its ancestors. Otherwise the
-        branch was rewritten: it is set back to the newest sample, and a ref below ``refs/gitsnap/foreign/`` keeps the
-        other head. Raises ArchiveError.
-        """
-        name, last = f"refs/heads/{self._branch}", newest(self._samples)
-        self._check_head()
-        try:
-            head = read_ref(self._repository, name)
-        except ArchiveError:
-            if last is None:
-                raise
-            head = None
-            (Path(self._repository.path) / name).unlink(missing_ok=True)  # libgit2 cannot move a damaged ref
-        if head is None and last is None:
-            return self._restored_head(name)
-        if last is None or head == last.commit:
-            return head
-        if head is not None and head not in self._repository:
-            head = None  # the commit is missing: nothing to keep, and no entry in the reflog
-            (Path(self._repository.path) / name).unlink(missing_ok=True)
-        if head is None or not self._contains(head, last.commit):
-            if head is not None:
-                create_ref(self._repository, f"refs/gitsnap/foreign/{head}", head, force=True)
-            create_ref(self._repository, name, last.commit, force=True)
-            return last.commit
-        return head
-
-    def _restored_head(self, name: str) -> str | None:
-        """Restore the branch from the commit of the working tree, where all refs are gone; None in a new archive."""
-        commit = worktree.checked_out_commit(self._repository)
-        if commit is None or commit not in self._repository:
-            return None
-        create_ref(self._repository, name, commit)
-        return commit
-
-    def _check_head(self) -> None:
-        """Raise ArchiveError for a damaged HEAD, with which libgit2 cannot write to the repository."""
-        try:
-            self._repository.lookup_reference("HEAD")
-        except (KeyError, ValueError, pygit2.GitError):
-            file = Path(self._repository.path) / "HEAD"
-            raise ArchiveError(
-                f"{file} is damaged, so that no sample can be added",
-                hint=f"No sample is harmed: write the line `ref: refs/heads/{self._branch}` into it.",
-            ) from None
-
-    def _contains(self, head: str, commit: str) -> bool:
-        """Whether a commit is an ancestor of ``head``. Raises ArchiveError for a damaged history."""
-        for name in (head, commit):
-            check_not_truncated(self._repository, name)
-        try:
-            return bool(self._repository.descendant_of(head, commit))
-        except (KeyError, pygit2.GitError) as error:
-            raise ArchiveError(
-                f"the history of the archive is damaged: {error}", hint="Run `git fsck` in it."
-            ) from error
+    # The next commit and tag ------------------------------------------------------------------------------------------
 
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
         """Whether the sample needs no new commit. New ciphertexts of equal values are not a change."""
@@ -241,8 +182,6 @@ class GitWriter:
         if head.info.secrets.recipients != self._info.secrets.recipients:
             return False
         return differ_only_in_ciphertexts(before, files)
-
-    # The next commit and tag ------------------------------------------------------------------------------------------
 
     def _whole_tree(self, draft: SampleDraft) -> dict[str, BlobId]:
         """All files of the sample: path -> blob id."""
@@ -282,43 +221,6 @@ class GitWriter:
             return
         digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
         capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, cache, digests))
-
-    def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
-        last = newest(self._samples)
-        lost = None if draft.detached else self._lost
-        removed = removal.unrecorded_samples(self._repository, self._branch, self._samples)
-        return SampleMetadata(
-            policy=draft.info.policy,
-            time=draft.time.astimezone(UTC).replace(microsecond=0),
-            sequence=lost.sequence + 1 if lost else self._next_sequence(last),
-            previous=lost.id if lost else last.tag_id if last else None,
-            pruned=pruned_text(removed),
-            trigger=draft.trigger,
-            target=draft.target,
-            detached_from=CommitId(self._base) if draft.detached and self._base else None,
-            imported=draft.imported,
-            message=draft.message,
-            cluster=draft.cluster,
-            server=draft.server,
-            objects=len(draft.files.get(Area.CONFIGURATION, {})),
-            changes=counts,
-            consistency=draft.consistency,
-            incomplete=tuple(sorted(draft.incomplete)),
-            unresolved=draft.unresolved,
-            content_sha256=content,
-            extra=(*draft.extra, *removal.lines_of_forgotten(self._repository, self._branch, removed)),
-        )
-
-    def _next_sequence(self, last: Sample | None) -> int:
-        """A sequence number that no sample had.
-
-        A tag that cannot be read may have a number after the last one, unless its name has an earlier time. The number
-        may leave a gap, which `gitsnap verify` reports together with these tags. Two samples with the same number would
-        have no order.
-        """
-        number = last.sequence + 1 if last else 1
-        earliest = tag_name(self._branch, last.time) if last else ""
-        return number + sum(problem.tag >= earliest for problem in self._unreadable if not problem.foreign)
 
     # Refs and the working tree ----------------------------------------------------------------------------------------
 

@@ -247,7 +247,7 @@ def _apply(
                 target.cluster,
                 plan,
                 take_sample=sampler,
-                asked=request,
+                request=request,
                 atomic=execution.atomic,
                 unfinished=rollback.unfinished(target.samples_of_cluster),
                 waiter=rollback.ReadinessWaiter(target.cluster, wait_options) if is_live else None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_POLICY = "manual"
 """The policy of the first capture in a storage, if the user names none."""
 _NONE = ["none"]
-"""The value of an option that replaces the list of the policy by an empty list."""
+"""The value of an option that replaces the list of the policy with an empty list."""
 
 
 @dataclass(frozen=True, slots=True)

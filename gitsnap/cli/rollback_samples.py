@@ -16,7 +16,6 @@ from gitsnap.cli.policies import find_policy, say_new_identity
 from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import GitsnapError, IncompleteError, RefusedError, RemoteError
 from gitsnap.core.model import ObjectKey, Sample, SecretsInfo, SecretsMode, TagId, Trigger
-from gitsnap.core.objects import same_json
 from gitsnap.format import recipients
 
 if TYPE_CHECKING:
@@ -172,11 +171,10 @@ def values_at_risk(plan: Plan, info: SecretsInfo) -> tuple[ObjectKey, ...]:
         for step in plan.writes
         if step.action in replacing
         and step.live is not None
-        and masking.masks(step.key.kind, hidden)
         and masking.hides(step.live, hidden)
         and (
             step.action is not Action.UPDATE
             or step.archived is None
-            or not same_json(masking.sealed_part(step.live, hidden), masking.sealed_part(step.archived, hidden))
+            or not masking.same_values(step.live, step.archived, hidden)
         )
     )

@@ -12,7 +12,7 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import describe
 from gitsnap.diff.changes import Change
-from gitsnap.diff.comparability import same_fingerprints
+from gitsnap.diff.comparability import Comparability
 from gitsnap.diff.rows import Action
 from gitsnap.diff.source_settings import same_content, same_values
 from gitsnap.format import kind_folder
@@ -23,26 +23,25 @@ from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.tree_view import TreeView
 
 
-def find_changes(before: TreeView, after: TreeView, excluded: frozenset[Kind]) -> list[Change]:
-    """Return the objects below ``configuration/`` that differ, sorted by path.
+def find_changes(before: TreeView, after: TreeView, comparability: Comparability) -> ChangedObjects:
+    """Return the objects below ``configuration/`` that differ.
 
     Objects of excluded kinds, and objects that one side could not capture, are left out.
     """
-    masked = not same_fingerprints(before.info, after.info)
-    incomplete = before.incomplete_objects | after.incomplete_objects
+    excluded = comparability.excluded_kinds
     changes = []
     for path in differing_paths(before.configuration, after.configuration):
         old, new = before.object_at(path), after.object_at(path)
         key = ObjectKey.of(old or new or {})
-        if key.kind in excluded or key in incomplete:
+        if key.kind in excluded or key in comparability.incomplete_objects:
             continue
-        if masked and key.kind == kinds.SECRET:
+        if key.kind == kinds.SECRET and not comparability.same_secrets:
             old, new = _without_values(old), _without_values(new)
         if not same_json(old, new):
             change = Change(key, old, new)
             if change.action is not Action.MODIFIED or change.field_summary:
                 changes.append(change)
-    return changes
+    return ChangedObjects(before, after, changes, excluded)
 
 
 def _without_values(secret: JsonObject | None) -> JsonObject | None:
@@ -50,19 +49,22 @@ def _without_values(secret: JsonObject | None) -> JsonObject | None:
 
 
 class ChangedObjects:
-    """The changes between two trees by object, with the inventory entries that differ."""
+    """The objects that differ between two trees, and the inventory entries that differ."""
 
-    def __init__(self, before: TreeView, after: TreeView, changes: Iterable[Change], excluded: frozenset[Kind]) -> None:
-        """``excluded``: kinds that one side did not capture, whose changes are not known."""
+    def __init__(
+        self, before: TreeView, after: TreeView, changes: Iterable[Change], excluded_kinds: frozenset[Kind]
+    ) -> None:
+        """``changes``: sorted by path. ``excluded_kinds``: kinds whose changes are not known."""
         self.before = before
         self.after = after
         self.sides = (before, after)
-        self.excluded = excluded
+        self.excluded_kinds = excluded_kinds
         self.by_key = {change.key: change for change in changes}
+        """The changes, sorted by path."""
 
     def covers(self, key: ObjectKey) -> bool:
         """Return whether both sides captured the kind of an object."""
-        return key.kind not in self.excluded
+        return key.kind not in self.excluded_kinds
 
     # Inventory ------------------------------------------------------------------------------------------------
 
@@ -79,7 +81,7 @@ class ChangedObjects:
     @cached_property
     def _reported(self) -> frozenset[ObjectKey]:
         """Clusters and Flux sources whose inventory entry differs."""
-        paths = self.inventory_paths(*((kinds.CLUSTER_KINDS | kinds.SOURCE_KINDS) - self.excluded))
+        paths = self.inventory_paths(*((kinds.CLUSTER_KINDS | kinds.SOURCE_KINDS) - self.excluded_kinds))
         documents = (self.after.reported_at(path) or self.before.reported_at(path) for path in paths)
         return frozenset(ObjectKey.of(document) for document in documents if document is not None)
 
@@ -92,7 +94,7 @@ class ChangedObjects:
     def clusters(self) -> frozenset[ClusterRef]:
         """Managed clusters whose object or labels changed, so that templates may evaluate to something else."""
         keys = {key for key in self.by_key.keys() | self._reported if key.kind in kinds.CLUSTER_KINDS}
-        return frozenset(ClusterRef(key.kind, key.namespace, key.name) for key in keys)
+        return frozenset(ClusterRef.of_key(key) for key in keys)
 
     # Sources --------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Tree
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
-from gitsnap.diff.comparability import CANNOT_TELL, incomparable_fields, not_comparable
+from gitsnap.diff.comparability import Comparability, find_comparability
 from gitsnap.diff.deployment_rows import deployment_rows
 from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.management_rows import management_rows, management_texts
@@ -32,27 +32,19 @@ def compare(before: Tree, after: Tree, *, filters: Filters = EVERYTHING, texts: 
     ``texts``: whether to collect the texts for raw diffs, which takes longer than the rows.
     Raises InputError if an archived file cannot be read.
     """
+    comparability = find_comparability(before, after)
     cache = ContentCache()
-    blanked_fields = incomparable_fields(before.info.secrets, after.info.secrets)
-    return _compare_views(
-        TreeView(before, cache, blanked_fields=blanked_fields),
-        TreeView(after, cache, blanked_fields=blanked_fields),
-        filters,
-        texts=texts,
+    changed = find_changes(
+        TreeView(before, cache, blanked_fields=comparability.blanked_fields),
+        TreeView(after, cache, blanked_fields=comparability.blanked_fields),
+        comparability,
     )
-
-
-def _compare_views(before: TreeView, after: TreeView, filters: Filters, *, texts: bool) -> Comparison:
-    incomparable = not_comparable(before, after)
-    excluded = frozenset(entry.kind for entry in incomparable if entry.reason != CANNOT_TELL and not entry.name)
-    changes = find_changes(before, after, excluded)
-    deployments = Deployments(ChangedObjects(before, after, changes, excluded))
-    managed = _managed_clusters(deployments, filters)
-    changes = [change for change in changes if _is_wanted(change.key, filters, managed.causes)]
+    managed = _managed_clusters(Deployments(changed), comparability, filters)
+    changes = [change for key, change in changed.by_key.items() if _is_wanted(key, filters, managed.causes)]
     return Comparison(
         rows=tuple(sorted(managed.rows)),
-        management=tuple(sorted(management_rows(before, after, changes))),
-        not_comparable=tuple(incomparable),
+        management=tuple(sorted(management_rows(*changed.sides, changes))),
+        not_comparable=comparability.entries,
         texts=(
             *sorted(managed.texts if texts else (), key=_text_order),
             *sorted(management_texts(changes, managed.texts) if texts else (), key=_text_order),
@@ -74,20 +66,20 @@ def _is_wanted(key: ObjectKey, filters: Filters, causes: Collection[ObjectKey]) 
     if not filters.clusters:
         return True
     if key.kind in kinds.CLUSTER_KINDS:
-        return filters.wants_cluster(ClusterRef(key.kind, key.namespace, key.name))
+        return filters.wants_cluster(ClusterRef.of_key(key))
     return key in causes
 
 
 # Managed clusters -----------------------------------------------------------------------------------------------------
 
 
-def _managed_clusters(deployments: Deployments, filters: Filters) -> ClusterChanges:
+def _managed_clusters(deployments: Deployments, comparability: Comparability, filters: Filters) -> ClusterChanges:
     """Return the changes in the managed clusters that pass the filters."""
     changes = ClusterChanges()
     summary_paths = _changed_summaries(deployments.changed)
     for cluster in sorted(_clusters(deployments, summary_paths)):
         if filters.wants_cluster(cluster):
-            changes.add(_compare_cluster(deployments, cluster))
+            changes.add(_compare_cluster(deployments, cluster, comparability.incomplete_objects))
     for cluster, profile, row in deployment_rows(deployments, summary_paths):
         if filters.wants_cluster(cluster):
             changes.rows.append(row)
@@ -97,7 +89,7 @@ def _managed_clusters(deployments: Deployments, filters: Filters) -> ClusterChan
 
 def _changed_summaries(changed: ChangedObjects) -> list[str]:
     """Return the paths below ``inventory/`` of the ClusterSummaries that differ, none if the kind is excluded."""
-    return [] if kinds.CLUSTER_SUMMARY in changed.excluded else changed.inventory_paths(kinds.CLUSTER_SUMMARY)
+    return [] if kinds.CLUSTER_SUMMARY in changed.excluded_kinds else changed.inventory_paths(kinds.CLUSTER_SUMMARY)
 
 
 def _clusters(deployments: Deployments, summary_paths: Collection[str]) -> set[ClusterRef]:
@@ -122,8 +114,8 @@ def _clusters_with_failures(sides: Iterable[TreeView], summary_paths: Collection
                 yield inventory.cluster_of(side.reported_at(path) or {})
 
 
-def _compare_cluster(deployments: Deployments, cluster: ClusterRef) -> ClusterChanges:
-    """Return the changes in one cluster."""
+def _compare_cluster(deployments: Deployments, cluster: ClusterRef, incomplete: frozenset[ObjectKey]) -> ClusterChanges:
+    """Return the changes in one cluster. ``incomplete``: the objects that one side could not capture."""
     before, after = deployments.sides
     report = ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
     documents = before.reported(report), after.reported(report)
@@ -131,7 +123,6 @@ def _compare_cluster(deployments: Deployments, cluster: ClusterRef) -> ClusterCh
     # Both sides often have the same report, which is then decoded and read once.
     is_same = documents[0] is documents[1]
     new_resources, new_releases = (old_resources, old_releases) if is_same else _inventory_entries(documents[1])
-    incomplete = before.incomplete_objects | after.incomplete_objects
     if not deployments.changed.covers(report) or report in incomplete:
         # Entries that one side could not read must not look deleted, so both sides get the entries of the other side.
         old_resources = new_resources = old_resources or new_resources

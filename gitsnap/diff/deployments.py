@@ -116,7 +116,7 @@ class Deployments:
         return [
             profile
             for profile, document in self._new_profiles.items()
-            if cluster in self.after.matching_clusters(document)
+            if cluster in self.after.target_clusters(document)
         ]
 
     @cached_property
@@ -139,7 +139,7 @@ class Deployments:
 
     def producers(self, cluster: ClusterRef) -> Iterator[ObjectKey]:
         """Return the producers that both sides have and that deploy to a cluster there; in order."""
-        for kind in sorted(kinds.PRODUCER_KINDS - self.changed.excluded):
+        for kind in sorted(kinds.PRODUCER_KINDS - self.changed.excluded_kinds):
             for path in self.after.paths(kind):
                 producer = ObjectKey.of(self.after.object_at(path) or {})
                 if all(cluster in clusters_of(side, producer) for side in self.sides):

@@ -58,7 +58,7 @@ class EntryActions:
                 document = self._before.object_at(path)
                 if document is None or not leaves_policies(document):
                     continue
-                clusters = self._before.matching_clusters(document) | self._before.destination_clusters(document)
+                clusters = self._before.target_clusters(document) | self._before.destination_clusters(document)
                 if self._cluster in clusters:
                     producer = describe(ObjectKey.of(document))
                     origin = f"{describe(profile)} may be generated from {producer}"

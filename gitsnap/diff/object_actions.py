@@ -13,7 +13,7 @@ from gitsnap.core.model import Kind, ObjectKey, TreeInfo
 from gitsnap.core.ports import Tree
 from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import Change
-from gitsnap.diff.comparability import scope_of
+from gitsnap.diff.comparability import Scope, scope_of
 from gitsnap.diff.rows import Action, ObjectActions
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
@@ -31,10 +31,11 @@ def object_actions_between(before: Tree, after: Tree, changes: Iterable[Change])
 
 def object_actions(before: TreeView, after: TreeView, changes: Iterable[Change]) -> ObjectActions:
     """Return the actions of the objects that one side lacks. Modified objects are not included."""
+    scopes = scope_of(before.info), scope_of(after.info)
     actions = {
         change.key: action
         for change in changes
-        if change.action is not Action.MODIFIED and (action := _action(before, after, change)) is not None
+        if change.action is not Action.MODIFIED and (action := _action(before, after, scopes, change)) is not None
     }
     now_referenced = {key for key, action in actions.items() if action is Action.NOW_REFERENCED}
     no_longer_referenced = {key for key, action in actions.items() if action is Action.NO_LONGER_REFERENCED}
@@ -52,14 +53,14 @@ def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mappi
     return {key: _by(referrers) for key, referrers in others.items() if key not in of_profiles}
 
 
-def _action(before: TreeView, after: TreeView, change: Change) -> Action | None:
-    """Return the action of an object that one side lacks, None if it is unknown."""
-    action = change.action
-    if _scope_explains(change, before.info, after.info):
+def _action(before: TreeView, after: TreeView, scopes: tuple[Scope, Scope], change: Change) -> Action | None:
+    """Return the action of an object that one side lacks, None if it is unknown. ``scopes``: those of the sides."""
+    action, kind = change.action, change.key.kind
+    if scopes[0].get(kind) != scopes[1].get(kind) and _scope_explains(change, before.info, after.info):
         return Action.NOW_COVERED if action is Action.ADDED else Action.NO_LONGER_COVERED
-    if not _is_captured_by_reference(change.key.kind, before, after):
+    if not _is_captured_by_reference(kind, scopes):
         return action
-    if any(selector.kind == change.key.kind for selector in after.info.resources):
+    if any(selector.kind == kind for selector in after.info.resources):
         # The policy captures this kind without regard to references; not_comparable lists differing selectors.
         return action
     lacking, by_reference = (
@@ -72,11 +73,12 @@ def _action(before: TreeView, after: TreeView, change: Change) -> Action | None:
 
 
 def _scope_explains(change: Change, before: TreeInfo, after: TreeInfo) -> bool:
-    """Return whether one side lacks an object because it captured less. The labels of the object then are unknown."""
+    """Return whether one side lacks an object because it captured less. The labels of the object then are unknown.
+
+    The sides capture the kind of the object in different scopes.
+    """
     key, kind = change.key, change.key.kind
     lacking, having = (before, after) if change.before is None else (after, before)
-    if scope_of(lacking).get(kind) == scope_of(having).get(kind):
-        return False
     if any(selector.covers(key) and not selector.label_selector for selector in lacking.resources):
         return False
     if kind in lacking.kinds and kind not in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
@@ -86,11 +88,11 @@ def _scope_explains(change: Change, before: TreeInfo, after: TreeInfo) -> bool:
     return whole_kind or any(selector.covers(key) for selector in having.resources)
 
 
-def _is_captured_by_reference(kind: Kind, before: TreeView, after: TreeView) -> bool:
+def _is_captured_by_reference(kind: Kind, scopes: tuple[Scope, Scope]) -> bool:
     """Return whether objects of a kind are captured because an object refers to them, as for kinds out of scope."""
     if kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
         return True
-    return not any(kind in scope_of(side.info) for side in (before, after))
+    return not any(kind in scope for scope in scopes)
 
 
 def _referrers(

@@ -43,7 +43,7 @@ class ReachedDeployments:
         names = {key.name for key in keys if key.kind not in DEPLOYING_KINDS | kinds.CLUSTER_KINDS}
         profiles = {key for key in self._changed.by_key if key.kind in DEPLOYING_KINDS}
         if names:
-            of_kinds = DEPLOYING_KINDS - self._changed.excluded
+            of_kinds = DEPLOYING_KINDS - self._changed.excluded_kinds
             paths = (path for kind in of_kinds for path in self._after.paths_naming(kind, names))
             targets = TargetSearch(keys)
             profiles |= {
@@ -108,7 +108,7 @@ class ReachedDeployments:
         if not changed:
             return {}
         candidates: list[tuple[ObjectKey, bytes]] = []
-        for kind in sorted(DEPLOYING_KINDS - self._changed.excluded):
+        for kind in sorted(DEPLOYING_KINDS - self._changed.excluded_kinds):
             for path in self._after.paths(kind):
                 key = self._after.key_at(path)
                 if key is None or not all(
@@ -129,7 +129,7 @@ class ReachedDeployments:
     def _rendered_sources(self, contents: Iterable[bytes]) -> Iterator[str]:
         """Yield the names of the sources that are templates and that one of the contents may contain."""
         words = frozenset[bytes]().union(*map(words_of, contents))
-        for kind in kinds.REFERENCED_KINDS - self._changed.excluded:
+        for kind in kinds.REFERENCED_KINDS - self._changed.excluded_kinds:
             for path in self._after.paths(kind):
                 file_name = path.rpartition("/")[2].encode().removesuffix(b".yaml")
                 if file_name not in words and b"%" not in file_name:  # a name with % is encoded
@@ -144,7 +144,7 @@ def clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:
     if profile.kind in kinds.PROFILE_KINDS:
         return side.reported_clusters(profile)
     document = side.get(profile)
-    return frozenset() if document is None else side.matching_clusters(document) | side.destination_clusters(document)
+    return frozenset() if document is None else side.target_clusters(document) | side.destination_clusters(document)
 
 
 def _may_be_deployed(side: TreeView, profile: ObjectKey, clusters: frozenset[ClusterRef]) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from gitsnap.core.errors import InputError, SecretsError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
+from gitsnap.core.objects import same_json
 from gitsnap.format.fingerprint import fingerprint, is_fingerprint
 
 EACH = "[]"
@@ -90,19 +91,26 @@ def values_document(document: JsonObject, info: SecretsInfo) -> JsonObject | Non
     return {**values, "fields": fields} if fields else values
 
 
-def sealed_part(masked: JsonObject, info: SecretsInfo) -> object:
-    """The fingerprints of a masked object with their paths. Equal if the values of two objects are equal."""
-    kind = Kind.of(masked)
-    fields = list(_values(masked, fields_of(kind, info)))
-    return (masked.get("data") or {}, fields) if kind == _SECRET else fields
-
-
-def hides(masked: JsonObject, info: SecretsInfo) -> bool:
-    """Whether a masked object has a field whose value is masked."""
-    kind = Kind.of(masked)
-    if kind == _SECRET and masked.get("data"):
+def hides(document: JsonObject, info: SecretsInfo) -> bool:
+    """Whether a sample stores some values of an object as fingerprints."""
+    kind = Kind.of(document)
+    if not masks(kind, info):
+        return False
+    if kind == _SECRET and document.get("data"):
         return True
-    return any(True for _ in _values(masked, fields_of(kind, info)))
+    return any(True for _ in _values(document, fields_of(kind, info)))
+
+
+def same_values(first: JsonObject, second: JsonObject, info: SecretsInfo) -> bool:
+    """Whether two versions of an object, both masked or both plain, have the same values in the hidden fields."""
+    parts = _hidden_part(first, info), _hidden_part(second, info)
+    return same_json(*parts)
+
+
+def _hidden_part(document: JsonObject, info: SecretsInfo) -> object:
+    kind = Kind.of(document)
+    fields = list(_values(document, fields_of(kind, info)))
+    return (document.get("data") or {}, fields) if kind == _SECRET else fields
 
 
 def restore(masked: JsonObject, values: object, info: SecretsInfo, key: bytes) -> JsonObject:

@@ -1,6 +1,7 @@
 """The record of pruned samples, kept until the tag of the next sample mentions them (docs/FORMAT.md).
 
-The record is written before any sample is removed, so it may name samples that still exist. Only the others count.
+The record is written before any sample is removed, so it may name samples that still exist. Only samples that
+no longer exist count as pruned.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def pruned_count(text: str) -> int | None:
 
 
 def prune_record_to_bytes(record: PruneRecord) -> bytes:
-    """The content of the file in the archive."""
+    """The content of the blob ``refs/gitsnap/pruned/BRANCH``."""
     entries = (f"{sample.tag_id} {sample.tag}\n" for sample in sorted(record.samples))
     return f"{_FORMAT}\nsince {record.since}\n{''.join(entries)}".encode()
 
@@ -62,6 +63,6 @@ def prune_record_from_bytes(content: bytes) -> PruneRecord:
     if since is None or not all(entries):
         raise ArchiveError(
             "the record of pruned samples is damaged, or was written by a newer gitsnap",
-            hint="Use a newer gitsnap, or look at it with `git show refs/gitsnap/pruned/BRANCH`.",
+            hint="Use a newer gitsnap, or look at the record with `git show refs/gitsnap/pruned/BRANCH`.",
         )
     return PruneRecord(int(since[1]), tuple(PrunedSample(entry[2], TagId(entry[1])) for entry in entries if entry))

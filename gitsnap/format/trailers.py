@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from gitsnap.core.model import IncompleteKind, IncompleteReason, Kind, Substitute
 
 _KEPT = "!\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~"
+"""The punctuation that is never encoded: all of printable ASCII but ``%`` and ``/``."""
 
 
 def incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, str]]:
@@ -62,11 +63,11 @@ def _incomplete_object(line: str) -> IncompleteKind:
 
 def format_trailers(lines: Iterable[tuple[str, str]]) -> str:
     """The paragraph with one line for each key."""
-    return "".join(f"Gitsnap-{key}: {_without_marks(value)}\n" for key, value in lines)
+    return "".join(f"Gitsnap-{key}: {_escape_signature(value)}\n" for key, value in lines)
 
 
-def _without_marks(value: str) -> str:
-    """Encode the beginning of a signature in a value: readers end the message of a tag at a signature."""
+def _escape_signature(value: str) -> str:
+    """Encode the first line of a signature in a value, because readers end the message of a tag at that line."""
     return value.replace("-----BEGIN", "%2D----BEGIN")
 
 
@@ -88,9 +89,9 @@ def decode_text(encoded: str) -> str:
 
 def percent_encode(text: str) -> str:
     """Percent-encode text from outside: everything but printable ASCII, and also the space and ``%``."""
-    return quote(text, safe="!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="surrogatepass")
+    return quote(text, safe=_KEPT + "/", errors="surrogatepass")
 
 
 def encode_unknown(text: str) -> str:
     """Encode everything but printable ASCII in the value of an unknown key, whose text is encoded already."""
-    return quote(text, safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ", errors="surrogatepass")
+    return quote(text, safe=_KEPT + "/% ", errors="surrogatepass")

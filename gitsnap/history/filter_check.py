@@ -99,7 +99,7 @@ def clusters_of(tree: Tree) -> Iterator[ClusterRef]:
     for kind in sorted(kinds.CLUSTER_KINDS):
         for path in PathsByKind(files).paths(kind):
             key = key_of(path) or ObjectKey.of(decode_object(tree.read(files[path]), f"{Area.CONFIGURATION}/{path}"))
-            yield ClusterRef(key.kind, key.namespace, key.name)
+            yield ClusterRef.of_key(key)
     for kind in _INVENTORY_KINDS:
         yield from map(inventory.cluster_of, _inventory_entries(tree, kind))
     for kind in STATUS_FIELDS:

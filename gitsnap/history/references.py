@@ -52,7 +52,7 @@ def read_references(tree: Tree, document: JsonObject) -> list[ResolvedReference]
     clusters_by_target: dict[_Target, set[ClusterRef]] = {}
     for_all_clusters = {(reference.path, reference.target) for reference in references(document, ())}
     # First without a cluster: these references apply to every cluster.
-    for clusters in [(), *((cluster,) for cluster in sorted(view.matching_clusters(document)))]:
+    for clusters in [(), *((cluster,) for cluster in sorted(view.target_clusters(document)))]:
         for reference in references(document, clusters, view.cluster_object):
             target = reference.path, reference.target, _state(view, reference)
             known_clusters = clusters_by_target.setdefault(target, set())

@@ -26,6 +26,25 @@ class Namespaced(Protocol):
 T = TypeVar("T", bound=Namespaced)
 
 
+def select(
+    labels: Mapping[T, Mapping[str, str]], selector: Mapping[str, Any], *, namespace: str = ""
+) -> AbstractSet[T]:
+    """The objects whose labels a selector matches. ``namespace`` limits them to a namespace.
+
+    ``labels``: the labels of each object. A LabelIndex gives the same result without comparing the labels of each.
+    """
+    if isinstance(labels, LabelIndex):
+        return labels.select(selector, namespace=namespace)
+    return frozenset(
+        obj for obj, own in labels.items() if namespace in ("", obj.namespace) and selector_matches(selector, own)
+    )
+
+
+def collect(labels: Mapping[T, Mapping[str, str]], objects: Iterable[T]) -> AbstractSet[T]:
+    """A set of objects: a set of the index if ``labels`` is a LabelIndex, because unions of such sets are fast."""
+    return labels.collect(objects) if isinstance(labels, LabelIndex) else frozenset(objects)
+
+
 class LabelIndex(dict[T, Mapping[str, str]]):
     """The labels of each object, with an index from labels to objects. Objects are added, never removed."""
 

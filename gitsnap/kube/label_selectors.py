@@ -1,6 +1,7 @@
-"""Label selectors of Kubernetes: parses the text form into ``matchExpressions``, and matches labels.
+"""Label selectors of Kubernetes: reads both of their forms, and matches labels.
 
-The API server accepts the text form in list requests and kubectl in ``-l``. Sveltos' API v1alpha1 has it in
+A selector is a mapping with ``matchLabels`` and ``matchExpressions``, or a text such as ``env=prod``. The API server
+accepts the text form in list requests and kubectl in ``-l``. Sveltos' API v1alpha1 has the text form in
 ``clusterSelector``. The grammar is that of ``k8s.io/apimachinery/pkg/labels``.
 """
 
@@ -26,6 +27,32 @@ def parse_requirements(text: str) -> list[dict[str, Any]]:
     Raises ValueError with the text of the first requirement that cannot be parsed.
     """
     return [_parse_requirement(part.strip()) for part in _COMMA_OUTSIDE_PARENTHESES.split(text)]
+
+
+def read_selector(value: Any) -> Mapping[str, Any] | None:
+    """The value of a selector field in the form of a mapping; None if the value is not a selector in either form."""
+    if isinstance(value, str):
+        try:
+            return {"matchExpressions": parse_requirements(value)} if value else {}
+        except ValueError:
+            return None
+    if not isinstance(value, dict):
+        return None
+    labels, requirements = value.get("matchLabels") or {}, value.get("matchExpressions") or []
+    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
+        return None
+    if not isinstance(requirements, list) or not all(map(_is_requirement, requirements)):
+        return None
+    return value
+
+
+def _is_requirement(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("values") or [], list)
+
+
+def is_empty(selector: Mapping[str, Any]) -> bool:
+    """Whether a selector has no terms."""
+    return not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
 def matches_all(requirements: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> bool:

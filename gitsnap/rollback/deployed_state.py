@@ -1,4 +1,4 @@
-"""Reads live objects that show what a plan would withdraw: deployed content, ClusterConfigurations, ClusterSummaries.
+"""Adds to a plan what it would withdraw, from live deployed content, ClusterConfigurations and ClusterSummaries.
 
 Objects that this user may not read are left out. The plan then reports an unknown consequence.
 """
@@ -11,12 +11,24 @@ from collections.abc import Collection, Iterator
 from gitsnap.core.errors import AccessDeniedError, KindNotInstalledError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import Cluster
+from gitsnap.rollback.plan import Plan, Reductions, TemplateInputs, add_deployed_content
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
 FEW = 8
 """Up to this many objects of one kind and namespace are read one by one. A list reads a larger number."""
+
+
+def add_withdrawals(cluster: Cluster, plan: Plan) -> Plan:
+    """The plan with its withdrawals and uncertainties, from the live ClusterConfigurations and ClusterSummaries."""
+    reductions, inputs = Reductions(plan), TemplateInputs(plan)
+    contents = read_contents(cluster, reductions.sources | inputs.sources)
+    clusters = reductions.compare(contents) | {withdrawal.cluster for withdrawal in plan.withdrawals}
+    configurations = tuple(read_configurations(cluster, clusters))
+    summaries = tuple(read_all(cluster, kinds.CLUSTER_SUMMARY)) if reductions.needs_summaries else ()
+    plan = add_deployed_content(reductions.add_to_plan(configurations, summaries), configurations)
+    return inputs.add_to_plan(plan, contents)
 
 
 def read_contents(cluster: Cluster, keys: Collection[ObjectKey]) -> dict[ObjectKey, JsonObject | None]:

@@ -11,8 +11,8 @@ from gitsnap.core.errors import AccessDeniedError, ConflictError, GitsnapError, 
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.ports import Cluster
 from gitsnap.core.text import describe
+from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.plan import Action, DryRunResult, Outcome, Plan, Step, has_no_effect, order_plan
-from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.rollback.sender import Sender
 
 _NO_DRY_RUN = "does not support dry run"

@@ -17,13 +17,13 @@ from gitsnap.core.errors import (
     RefusedError,
     RollbackFailedError,
     RollbackRevertedError,
+    WrongClusterError,
 )
 from gitsnap.core.model import ObjectKey, Sample, Trigger
 from gitsnap.core.ports import Cluster
 from gitsnap.core.text import describe
 from gitsnap.format import Result, RollbackRecord
 from gitsnap.rollback.plan import Action, Plan, Step, releasable_after
-from gitsnap.rollback.planner import check_identity
 from gitsnap.rollback.readiness import ReadinessWaiter
 from gitsnap.rollback.records import PastRollback, RecordedRequest, record_after, record_before, record_end
 from gitsnap.rollback.revert import RevertResult, revert_steps
@@ -98,7 +98,7 @@ def apply(
     plan: Plan,
     *,
     take_sample: TakeSample | None = None,
-    asked: RecordedRequest | None = None,
+    request: RecordedRequest | None = None,
     atomic: bool = False,
     unfinished: PastRollback | None = None,
     waiter: ReadinessWaiter | None = None,
@@ -106,7 +106,7 @@ def apply(
     """Apply a plan.
 
     ``take_sample`` is called before the first write and after the last one. If the first call fails, nothing is
-    changed. ``asked`` goes into the records of these samples. With ``atomic``, a failure reverts what was written.
+    changed. ``request`` goes into the records of these samples. With ``atomic``, a failure reverts what was written.
     ``unfinished`` is the newest rollback of the archive if it did not finish. If the plan has nothing left to write or
     undo, a sample records the end of that rollback. ``waiter`` waits for the reports of Sveltos on which a step
     depends; None disables waiting, as for a folder of YAML.
@@ -116,12 +116,16 @@ def apply(
     """
     if plan.blocked:
         raise RefusedError(f"the plan is not applied: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
-    check_identity(cluster.info(), plan.cluster.uid)
+    if (info := cluster.info()).uid != plan.cluster.uid:
+        raise WrongClusterError(
+            f"{info.description} is the cluster {info.uid}, not {plan.cluster.uid}",
+            hint="Choose the right --context. Nothing was changed.",
+        )
     if not plan.writes:
-        record = record_end(plan, asked or RecordedRequest(), unfinished) if unfinished is not None else None
+        record = record_end(plan, request or RecordedRequest(), unfinished) if unfinished is not None else None
         after = take_sample(Trigger.AFTER_ROLLBACK, record, frozenset()) if record and take_sample else None
         return Report(left_out=plan.refused, after=after)
-    return _Application(cluster, plan, take_sample, asked or RecordedRequest(), waiter, atomic=atomic).run()
+    return _Application(cluster, plan, take_sample, request or RecordedRequest(), waiter, atomic=atomic).run()
 
 
 @dataclass(slots=True)
@@ -131,7 +135,7 @@ class _Application:
     cluster: Cluster
     plan: Plan
     take_sample: TakeSample | None
-    asked: RecordedRequest
+    request: RecordedRequest
     waiter: ReadinessWaiter | None
     atomic: bool
     applied: list[AppliedStep] = field(default_factory=list)
@@ -140,7 +144,7 @@ class _Application:
     def run(self) -> Report:
         """Take the sample before, send each step, take the sample after. Raises the errors of ``apply``."""
         if self.take_sample is not None:
-            record = record_before(self.plan, self.asked)
+            record = record_before(self.plan, self.request)
             self.before = self.take_sample(Trigger.BEFORE_ROLLBACK, record, self._touched)
         sender = Sender(self.cluster, self.plan)
         steps = self.plan.writes
@@ -249,7 +253,7 @@ class _Application:
         if self.take_sample is None:
             return report
         try:
-            record = record_after(self.plan, self.asked, self.before, result)
+            record = record_after(self.plan, self.request, self.before, result)
             return replace(report, after=self.take_sample(Trigger.AFTER_ROLLBACK, record, self._touched))
         except GitsnapError as error:
             return replace(report, after_problem=error.message)

@@ -32,6 +32,7 @@ def read_live(
 
     Raises the cluster's errors if an object that the plan needs cannot be read.
     """
+    cluster.redact_errors_for(field.kind for field in objects.tree.info.secrets.sensitive_fields)
     reader = _LiveReader(cluster, objects, frozenset(selected))
     live = reader.read(selection)
     return live, frozenset(reader.unchanged)

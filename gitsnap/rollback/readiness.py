@@ -1,4 +1,4 @@
-"""Waits until Sveltos reports what the next step depends on: the clusters of a set, the matches of a profile, a pause.
+"""Waits until Sveltos reports the state that the next step needs: clusters of a set, matches of a profile, a pause.
 
 No status reports whether a label has reached the caches of Sveltos, so the wait for a cache has a fixed length. Objects
 are watched, and polled if the cluster cannot be watched.
@@ -28,13 +28,13 @@ _LONGEST_WATCH_SECONDS = 10
 """A silent watch is restarted after this time, because an object may change while a connection is broken."""
 
 _STABLE_SECONDS = 5.0
-"""How long a status must not change. On a machine without overload, the status of a set follows in 0.5 seconds."""
+"""How long a status must not change. A Sveltos that is not overloaded updates a set in 0.5 seconds."""
 
 _PAUSE_SECONDS = 15.0
 """How long Sveltos may take to report all pauses. Versions before 1.0 never report a pause, so the wait never fails."""
 
 CACHE_SECONDS = 3.0
-"""How long a change may take to reach the caches of Sveltos, which has one for each kind. The API does not report it.
+"""How long a change may take to reach the caches of Sveltos. There is one for each kind, and the API shows none.
 
 In one rollback of eighteen on an overloaded machine, the cache of clusters was behind the cache of profiles, and a
 cluster lost its add-ons. The lag was less than a second. docs/ROLLBACK.md states this assumption.
@@ -52,7 +52,7 @@ class WaitOptions:
     seconds: float
     now: Callable[[], float]
     """A monotonic clock, in seconds."""
-    pause: Callable[[float], None]
+    sleep: Callable[[float], None]
     """Sleeps for a number of seconds."""
     say: Callable[[str], None] = _ignore
     """Reports what the rollback waits for."""
@@ -101,7 +101,7 @@ class ReadinessWaiter:
         remaining = max(times) + CACHE_SECONDS - self.wait_options.now() if times else 0.0
         if remaining > 0:
             self.wait_options.say("waiting until Sveltos has seen the labels and selectors")
-            self.wait_options.pause(remaining)
+            self.wait_options.sleep(remaining)
 
     def wait_for(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports each of ``waits``, up to ``WaitOptions.seconds`` for each.
@@ -127,7 +127,7 @@ class ReadinessWaiter:
         waits = tuple(waits)
         if waits:
             self.wait_for(waits)
-            self.wait_options.pause(min(_STABLE_SECONDS, self.wait_options.seconds))
+            self.wait_options.sleep(min(_STABLE_SECONDS, self.wait_options.seconds))
             self.wait_for(waits)
 
     def wait_for_pauses(self, profiles: Iterable[ObjectKey]) -> None:
@@ -174,7 +174,7 @@ class ReadinessWaiter:
                         return
             except (GoneError, AccessDeniedError, ClusterUnreachableError):
                 pass  # a role that may not watch may still read
-        self.wait_options.pause(min(_POLL_SECONDS, remaining))
+        self.wait_options.sleep(min(_POLL_SECONDS, remaining))
 
 
 def _satisfies(wait: Wait, document: JsonObject | None) -> bool:

@@ -29,41 +29,41 @@ class RecordedRequest:
     """For an undo: the tag of the sample before the undone rollback."""
 
 
-def record_before(plan: Plan, asked: RecordedRequest) -> RollbackRecord:
+def record_before(plan: Plan, request: RecordedRequest) -> RollbackRecord:
     """The record in the sample before the rollback."""
     return RollbackRecord(
         plan=plan_hash(plan),
         target=plan.sample,
         objects=tuple((str(step.action), step.key) for step in plan.writes if step.action is not Action.RELEASE),
-        command=asked.command,
-        undoes=asked.undoes,
-        origin=asked.origin,
-        user=asked.user,
+        command=request.command,
+        undoes=request.undoes,
+        origin=request.origin,
+        user=request.user,
         cluster_user=plan.cluster.user,
     )
 
 
-def record_after(plan: Plan, asked: RecordedRequest, before: Sample | None, result: Result) -> RollbackRecord:
+def record_after(plan: Plan, request: RecordedRequest, before: Sample | None, result: Result) -> RollbackRecord:
     """The record in the sample after the rollback."""
     return RollbackRecord(
         plan=plan_hash(plan),
         target=plan.sample,
-        undoes=asked.undoes,
-        user=asked.user,
+        undoes=request.undoes,
+        user=request.user,
         cluster_user=plan.cluster.user,
         before=before.tag if before else "",
         result=result,
     )
 
 
-def record_end(plan: Plan, asked: RecordedRequest, past: PastRollback) -> RollbackRecord | None:
+def record_end(plan: Plan, request: RecordedRequest, past: PastRollback) -> RollbackRecord | None:
     """The record that ends an unfinished rollback, for a plan that has nothing left to write.
 
     None if the plan does not prove that the rollback is complete: the plan has other objects or another sample, or it
     refuses some objects.
     """
-    undone = asked.undoes == past.before.tag
-    same_goal = not asked.undoes and (plan.sample, asked.origin) == (past.record.target, past.record.origin)
+    undone = request.undoes == past.before.tag
+    same_goal = not request.undoes and (plan.sample, request.origin) == (past.record.target, past.record.origin)
     planned = {step.key for step in plan.steps} | {retained.key for retained in plan.retained}
     complete = planned >= {key for action, key in past.record.objects if action != Action.HOLD}
     if plan.refused or not (undone or (same_goal and complete)):
@@ -72,7 +72,7 @@ def record_end(plan: Plan, asked: RecordedRequest, past: PastRollback) -> Rollba
         plan=past.record.plan,
         target=past.record.target,
         undoes=past.record.undoes,
-        user=asked.user,
+        user=request.user,
         cluster_user=plan.cluster.user,
         before=past.before.tag,
         result=Result.REVERTED if undone else Result.DONE,

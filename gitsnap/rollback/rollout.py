@@ -64,7 +64,7 @@ def wait_for_rollout(
         if not pending or wait_options.now() >= end or any(status.detail == _FORBIDDEN for status in pending):
             return sorted(statuses)
         wait_options.say(f"waiting for Sveltos: {len(statuses) - len(pending)} of {len(statuses)} deployments reported")
-        wait_options.pause(min(_POLL_SECONDS, max(0.0, end - wait_options.now())))
+        wait_options.sleep(min(_POLL_SECONDS, max(0.0, end - wait_options.now())))
 
 
 def _read_statuses(

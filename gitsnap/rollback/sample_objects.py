@@ -1,28 +1,26 @@
 """The objects of a sample, read only as far as a plan needs them.
 
-A live object is compared with the bytes of the archived object, which is parsed only if they differ. The values of a
-Secret are decrypted only if its fingerprints differ from the fingerprints of the live Secret.
+A live object is compared with the bytes of the archived object, which is parsed only if they differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cached_property
+from collections.abc import Collection, Iterable
+from functools import cached_property, partial
 
 from gitsnap import format as archive_format
-from gitsnap.core.errors import ArchiveError, InputError, SecretsError
-from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
-from gitsnap.core.objects import changed_fields, same_json
+from gitsnap.core.errors import ArchiveError, InputError
+from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.ports import SecretsKeeper, Tree
-from gitsnap.format import fingerprint, masking
-from gitsnap.format.archived import document_at, documents_of_kind
-from gitsnap.rollback.plan import Unrestorable
-from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, SET_KINDS
-from gitsnap.sveltos import inventory, kinds, restore
-from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterIndex, ClusterRef, matching_clusters
+from gitsnap.format.archived import document_at
+from gitsnap.rollback.plan import LiveState, SampleState, Unrestorable
+from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS
+from gitsnap.rollback.secret_values import SecretValues
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.matching import ClusterIndex, matching_clusters
 from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
+from gitsnap.sveltos.tree_view import TreeView
 
 _NEEDED_KINDS = kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS | {kinds.EVENT_SOURCE, kinds.HEALTH_CHECK}
 """Kinds of referenced objects that other objects need. They refer to nothing else, so references need no recursion."""
@@ -36,7 +34,8 @@ class SampleObjects:
 
     def __init__(self, tree: Tree, keeper: SecretsKeeper | None) -> None:
         self.tree = tree
-        self._keeper = keeper
+        self.values = SecretValues(tree.info.secrets, keeper)
+        self._view = TreeView(tree)
         self._files = tree.files(Area.CONFIGURATION)
         self._paths = {self._key_at(path): path for path in self._files}
 
@@ -45,6 +44,11 @@ class SampleObjects:
 
     def _decoded(self, path: str) -> JsonObject:
         return archive_format.decode_object(self.tree.read(self._files[path]), f"{Area.CONFIGURATION}/{path}")
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of these objects."""
+        return frozenset(key.kind for key in self._paths)
 
     @property
     def keys(self) -> frozenset[ObjectKey]:
@@ -71,10 +75,10 @@ class SampleObjects:
         if path is None:
             return False
         document = normalize(raw, controller_labels=controller_labels)
-        if self.masks(key.kind):
-            if self._key_problem:
+        if self.values.masks(key.kind):
+            if self.values.key_problem:
                 return False
-            document = self._mask(document)
+            document = self.values.mask(document)
         try:
             return archive_format.encode(document) == self.tree.read(self._files[path])
         except InputError:  # an object that cannot be archived is in no sample
@@ -86,68 +90,27 @@ class SampleObjects:
         classifiers = (self.document(key) for key in self._paths if key.kind in CLASSIFIER_KINDS)
         return frozenset(label for document in classifiers for label in inventory.classifier_labels(document))
 
-    # Secrets --------------------------------------------------------------------------------------------------
+    # Restored objects -----------------------------------------------------------------------------------------
 
-    def masks(self, kind: Kind) -> bool:
-        """Whether objects of a kind may have fingerprints in place of values."""
-        return masking.masks(kind, self.tree.info.secrets)
+    def restored_objects(
+        self, keys: Iterable[ObjectKey], live: LiveState
+    ) -> tuple[dict[ObjectKey, JsonObject], dict[ObjectKey, Unrestorable]]:
+        """The archived objects with their values, and the reasons why the values of other objects are not available."""
+        documents: dict[ObjectKey, JsonObject] = {}
+        unrestorable: dict[ObjectKey, Unrestorable] = {}
+        for key in sorted(keys):
+            restored = self.restored(key, live.objects.get(key))
+            if isinstance(restored, Unrestorable):
+                unrestorable[key] = restored
+            else:
+                documents[key] = restored
+        return documents, unrestorable
 
     def restored(self, key: ObjectKey, live: JsonObject | None) -> JsonObject | Unrestorable:
-        """An object with its values: from the live object if the fingerprints are equal, else from the archive."""
-        archived = self.document(key)
-        if not self.masks(key.kind) or not masking.hides(archived, self.tree.info.secrets):
-            return _without_fingerprints(archived)
-        if self._key_problem:
-            return Unrestorable(self._key_problem)
-        changed: tuple[str, ...] = ()
-        if live is not None:
-            secrets, plain = self.tree.info.secrets, normalize(live)
-            masked = self._mask(plain)
-            if same_json(masking.sealed_part(masked, secrets), masking.sealed_part(archived, secrets)):
-                return self._restored(archived, masking.values_document(plain, secrets))
-            changed = changed_fields(masked, restore.desired_object(archived, masked))
-        if self.tree.info.secrets.mode is SecretsMode.REDACT:
-            return Unrestorable("the archive keeps fingerprints of Secrets, not their values (mode redact)", changed)
-        try:
-            return _without_fingerprints(self._unsealed(key, archived))
-        except SecretsError as error:
-            return Unrestorable(error.message, changed)
-
-    @cached_property
-    def _key_problem(self) -> str:
-        """Why fingerprints cannot be computed; ``""`` if they can."""
-        if self._keeper is None:
-            return "the keys of the archive are not available, so its Secrets can be neither compared nor decrypted"
-        try:
-            own = fingerprint.key_id(self._keeper.fingerprint_key)
-        except SecretsError as error:
-            return error.message
-        required = self.tree.info.secrets.fingerprint_key
-        if own != required:
-            return f"the sample was made with the fingerprint key {required}, and the available key is {own}"
-        return ""
-
-    def has_key_problem(self, kind: Kind) -> bool:
-        """Whether a kind has fingerprints that cannot be compared, because the keys of the archive are missing."""
-        return self.masks(kind) and bool(self._key_problem)
-
-    def _mask(self, document: JsonObject) -> JsonObject:
-        if self._keeper is None:
-            raise AssertionError("fingerprints need a key")
-        return masking.mask(document, self.tree.info.secrets, self._keeper.fingerprint_key)
-
-    def _unsealed(self, key: ObjectKey, archived: JsonObject) -> JsonObject:
+        """An archived object with its values; see ``SecretValues.restore``."""
         sealed = self.tree.files(Area.SEALED).get(self._paths[key])
-        if sealed is None:
-            raise SecretsError("the sample contains no encrypted values of the object")
-        if self._keeper is None:
-            raise AssertionError("sealed values need a key")
-        return self._restored(archived, archive_format.decode(self._keeper.unseal(self.tree.read(sealed))))
-
-    def _restored(self, archived: JsonObject, values: object) -> JsonObject:
-        if self._keeper is None:
-            raise AssertionError("sealed values need a key")
-        return masking.restore(archived, values, self.tree.info.secrets, self._keeper.fingerprint_key)
+        read_sealed = partial(self.tree.read, sealed) if sealed is not None else None
+        return self.values.restore(self.document(key), live, read_sealed)
 
     # References -----------------------------------------------------------------------------------------------
 
@@ -161,7 +124,7 @@ class SampleObjects:
             if key.kind in REFERENCE_PATHS:
                 document = self.with_status(key)
                 matching = matching_clusters(document, self.cluster_labels, self.sets)
-                collected += references(document, matching, self._cluster_views.get)
+                collected += references(document, matching, self._view.cluster_object)
         return [reference for reference in collected if reference.target.kind in _NEEDED_KINDS]
 
     def with_status(self, key: ObjectKey) -> JsonObject:
@@ -171,33 +134,39 @@ class SampleObjects:
             raise AssertionError("the paths are those of the tree")
         return document
 
-    @cached_property
+    @property
     def sets(self) -> dict[ObjectKey, JsonObject]:
         """The sets of the sample, with their status."""
-        return {
-            ObjectKey.of(document): document for kind in SET_KINDS for document in documents_of_kind(self.tree, kind)
-        }
+        return self._view.sets
 
-    @cached_property
+    @property
     def cluster_labels(self) -> ClusterIndex:
         """The managed clusters of the sample with their labels."""
-        labels = ClusterIndex()
-        for ref, document in self._clusters.items():
-            labels.add(ref, document["metadata"].get("labels") or {})
-        return labels
-
-    @cached_property
-    def _cluster_views(self) -> dict[ClusterRef, JsonObject]:
-        return {ref: template_view(document) for ref, document in self._clusters.items()}
-
-    @cached_property
-    def _clusters(self) -> dict[ClusterRef, JsonObject]:
-        documents = (document for kind in kinds.CLUSTER_KINDS for document in documents_of_kind(self.tree, kind))
-        return {ClusterRef.of(document): document for document in documents}
+        return self._view.cluster_labels
 
 
-def _without_fingerprints(document: JsonObject) -> JsonObject | Unrestorable:
-    """The document, unless it contains fingerprints: gitsnap never writes a fingerprint as a value."""
-    if masking.shows_fingerprints(document):
-        return Unrestorable("the sample contains only fingerprints of its values")
-    return document
+def read_sample(
+    objects: SampleObjects,
+    sample: Sample,
+    selected: frozenset[ObjectKey],
+    live: LiveState,
+    unchanged: frozenset[ObjectKey],
+) -> SampleState:
+    """The state of the sample, as far as a plan needs it.
+
+    ``unchanged``: the selected objects that are live exactly as the sample contains them. They are not read.
+    """
+    documents, unrestorable = objects.restored_objects((selected & objects.keys) - unchanged, live)
+    info = objects.tree.info
+    return SampleState(
+        tag=sample.tag,
+        keys=objects.keys,
+        documents=documents,
+        unchanged=unchanged,
+        unrestorable=unrestorable,
+        selected=selected,
+        incomplete=objects.tree.incomplete,
+        time=sample.metadata.time,
+        scope=frozenset(info.kinds),
+        sensitive_fields=info.secrets.sensitive_fields,
+    )

@@ -13,10 +13,11 @@ from gitsnap.core.errors import AccessDeniedError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.core.text import describe
-from gitsnap.rollback.plan import Action, Options, Plan, Selection, Unrestorable
-from gitsnap.rollback.planner import PlanRequest, plan_objects
+from gitsnap.rollback.deployed_state import add_withdrawals
+from gitsnap.rollback.live_objects import read_live
+from gitsnap.rollback.plan import Action, Options, Plan, Selection, Unrestorable, make_plan
 from gitsnap.rollback.records import PastRollback
-from gitsnap.rollback.sample_objects import SampleObjects
+from gitsnap.rollback.sample_objects import SampleObjects, read_sample
 from gitsnap.sveltos import pausing
 
 
@@ -41,15 +42,15 @@ def prepare_undo(
     created = {key for key in keys - objects.keys if actions.get(key) in (Action.CREATE, Action.RECREATE)}
     if any(action == Action.RECREATE for action in actions.values()):
         options = replace(options, recreate=True)
-    request = PlanRequest(
-        past.before,
-        Selection(keys=tuple(sorted(keys))),
-        options,
-        selected=keys & objects.keys,
+    selection = Selection(keys=tuple(sorted(keys)))
+    selected = keys & objects.keys
+    live, unchanged = read_live(cluster, objects, selected | created, selection)
+    archived = replace(
+        read_sample(objects, past.before, selected, live, unchanged),
         created=_created_documents(SampleObjects(target, keeper) if target is not None else None, created),
         pausable=held,
     )
-    plan = plan_objects(cluster, objects, request)
+    plan = add_withdrawals(cluster, make_plan(archived, live, selection, options))
     missing = sorted(keys - objects.keys - created)
     notes = [f"{describe(key)} is not in the sample before the rollback, and is left as it is" for key in missing]
     return replace(plan, notes=(*plan.notes, *notes))

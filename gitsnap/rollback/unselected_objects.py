@@ -1,4 +1,4 @@
-"""Finds the objects outside the selection of a plan that differ from the sample.
+"""Finds objects outside the selection of a plan: those that differ from the sample, and those that avoid a withdrawal.
 
 The objects that decide matches need no request: a plan for a profile or a cluster has listed them. At most MAX_READ
 other objects are read. If there are more, they are reported as not compared.
@@ -17,7 +17,20 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Cluster
 from gitsnap.rollback.live_objects import read_objects
-from gitsnap.rollback.plan import MATCHING_KINDS, LiveState, Options, SampleState, Selection, Unrestorable, resolve
+from gitsnap.rollback.plan import (
+    MATCHING_KINDS,
+    LiveState,
+    Options,
+    Plan,
+    SampleState,
+    Selection,
+    Unrestorable,
+    make_plan,
+    resolve,
+    unselected_losing_profiles,
+    unselected_lost_clusters,
+    without_loss,
+)
 from gitsnap.rollback.plan.decisions import StepDecider
 from gitsnap.rollback.plan.match_states import SET_KINDS, labels_of
 from gitsnap.rollback.plan.steps import Action
@@ -35,13 +48,31 @@ MAX_CLUSTERS = 20
 """The largest number of selected clusters whose profiles are examined. Users do not name more clusters one by one."""
 
 
+def find_avoidable(
+    plan: Plan, objects: SampleObjects, sample: SampleState, live: LiveState, selection: Selection
+) -> frozenset[ObjectKey]:
+    """Return the unselected profiles and clusters that would lose no match if they were selected as well."""
+    avoidable = frozenset[ObjectKey]()
+    for candidates in (unselected_losing_profiles(plan, sample.keys), unselected_lost_clusters(plan, sample.keys)):
+        if candidates:
+            documents, unrestorable = objects.restored_objects(candidates, live)
+            wider = replace(
+                sample,
+                documents={**sample.documents, **documents},
+                unrestorable={**sample.unrestorable, **unrestorable},
+                selected=sample.selected | candidates,
+            )
+            avoidable |= without_loss(make_plan(wider, live, selection, plan.options), candidates)
+    return avoidable
+
+
 def find_unselected(
     cluster: Cluster, objects: SampleObjects, live: LiveState, selected: frozenset[ObjectKey], selection: Selection
 ) -> tuple[Unselected, ...]:
     """Return the objects outside the selection that differ, by their relation to the selection.
 
-    An undo selects exactly the objects that the rollback changed, so the result is empty. Objects that this user may
-    not read are reported as not compared. Raises the other errors of the cluster.
+    Empty if the selection leaves nothing out. Objects that this user may not read are reported as not compared. Raises
+    the other errors of the cluster.
     """
     if not selection.is_partial:
         return ()
@@ -157,9 +188,7 @@ class _Candidates:
 
     def _on_clusters(self) -> Iterator[Unselected]:
         """The profiles on selected clusters, each with the objects that it refers to."""
-        selected = frozenset(
-            ClusterRef(key.kind, key.namespace, key.name) for key in self.selected if key.kind in kinds.CLUSTER_KINDS
-        )
+        selected = frozenset(ClusterRef.of_key(key) for key in self.selected if key.kind in kinds.CLUSTER_KINDS)
         if not 0 < len(selected) <= MAX_CLUSTERS or not self._matching_kinds_are_read:
             return
         live = self._live_of(kinds.PROFILE_KINDS)
@@ -263,7 +292,7 @@ class _Comparison:
             labels |= self.objects.classifier_labels
         if not terminating(raw) and self.objects.contains(raw, controller_labels=labels):
             return False
-        if self.objects.has_key_problem(key.kind):
+        if self.objects.values.masks(key.kind) and self.objects.values.key_problem:
             return None
         restored = self.objects.restored(key, raw)
         if isinstance(restored, Unrestorable):

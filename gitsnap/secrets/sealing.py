@@ -81,8 +81,8 @@ class Sealer:
         if previous_blob == blob:
             return True
         previous = decode_object(self._previous.read(previous_blob), f"{Area.CONFIGURATION}/{path}")
-        parts = [masking.sealed_part(document, self._secrets) for document in (previous, masked)]
-        return same_json(*parts) and same_json(previous.get("type"), masked.get("type"))
+        same_values = masking.same_values(previous, masked, self._secrets)
+        return same_values and same_json(previous.get("type"), masked.get("type"))
 
     def _require_keeper(self) -> SecretsKeeper:
         if self._keeper is None:

@@ -67,7 +67,7 @@ _MAX_LIST_DEPTH = 10
 
 def is_rendered(document: Mapping[str, Any]) -> bool:
     """Whether Sveltos evaluates the content of a ConfigMap or Secret, as a template or Lua, before it deploys it."""
-    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    annotations = _annotations(document)
     return any(annotation in annotations for annotation in RENDERED_ANNOTATIONS)
 
 
@@ -76,15 +76,18 @@ def is_program(document: Mapping[str, Any]) -> bool:
 
     If the object has both annotations, Sveltos takes the content for a template.
     """
-    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    annotations = _annotations(document)
     return LUA_ANNOTATION in annotations and TEMPLATE_ANNOTATION not in annotations
 
 
 def subresources_of(document: Mapping[str, Any]) -> frozenset[str]:
     """The subresources, such as ``status``, that Sveltos applies with each resource of a ConfigMap or Secret."""
-    annotations = (document.get("metadata") or {}).get("annotations") or {}
-    names = str(annotations.get(SUBRESOURCES_ANNOTATION) or "").split(",")
+    names = str(_annotations(document).get(SUBRESOURCES_ANNOTATION) or "").split(",")
     return frozenset(name.strip() for name in names) - {""}
+
+
+def _annotations(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (document.get("metadata") or {}).get("annotations") or {}
 
 
 def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:

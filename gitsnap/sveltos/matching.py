@@ -17,9 +17,9 @@ from typing import Any
 
 from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.kube import label_selectors
+from gitsnap.kube import label_index
 from gitsnap.kube.label_index import LabelIndex
-from gitsnap.kube.label_selectors import parse_requirements
+from gitsnap.kube.label_selectors import is_empty, read_selector
 from gitsnap.sveltos import kinds
 
 _TYPE_OF_KIND = {kinds.CAPI_CLUSTER: "capi", kinds.SVELTOS_CLUSTER: "sveltos"}
@@ -58,10 +58,14 @@ class ClusterRef:
         return ObjectKey(self.kind, self.namespace, self.name)
 
     @classmethod
+    def of_key(cls, key: ObjectKey) -> ClusterRef:
+        """The reference to the Cluster or SveltosCluster with a key."""
+        return cls(key.kind, key.namespace, key.name)
+
+    @classmethod
     def of(cls, document: Mapping[str, Any]) -> ClusterRef:
         """The reference to a Cluster or SveltosCluster object."""
-        key = ObjectKey.of(document)
-        return cls(key.kind, key.namespace, key.name)
+        return cls.of_key(ObjectKey.of(document))
 
     @classmethod
     def of_reference(cls, reference: Mapping[str, Any]) -> ClusterRef:
@@ -140,7 +144,7 @@ def matching_clusters(
     selected, _ = _select(document, clusters, sets or {}, ())
     if sets and not sets.keys().isdisjoint(sets_of(document)):
         selected |= _select(document, clusters, sets, sets.keys())[0]
-    return selected | _collect(_observed(document), clusters)
+    return selected | label_index.collect(clusters, _observed(document))
 
 
 def observed_clusters(document: JsonObject) -> frozenset[ClusterRef]:
@@ -179,40 +183,24 @@ def _select(
     certain = True
     for path in SELECTOR_PATHS.get(kind, ()):
         for value in values_at(spec, path):
-            selector = label_selector(value)
+            selector = read_selector(value)
             if selector is None:
                 certain = False
-            elif not is_empty(selector):
-                selected |= _selected_by(selector, clusters, own_namespace)
+            elif not is_empty(selector):  # in Sveltos an empty selector matches nothing, unlike in Kubernetes
+                selected |= label_index.select(clusters, selector, namespace=own_namespace)
     # Sveltos replaces the namespace in the references of a Profile or Set with the object's own namespace.
     named = (
         ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
         for cluster in map(ClusterRef.of_reference, spec.get("clusterRefs") or ())
     )
-    selected |= _collect((cluster for cluster in named if cluster in clusters), clusters)
+    selected |= label_index.collect(clusters, (cluster for cluster in named if cluster in clusters))
     for key in sets_of(document):
         set_document = sets.get(key)
         if set_document is not None:
             members = members_of(set_document, clusters, outdated=key in outdated)
-            selected |= _collect(members.clusters, clusters)
+            selected |= label_index.collect(clusters, members.clusters)
             certain = certain and members.certain
     return selected, certain
-
-
-def _collect(refs: Iterable[ClusterRef], clusters: ClusterLabels) -> AbstractSet[ClusterRef]:
-    """A set of clusters: a set of the index if ``clusters`` is an index, because unions of such sets are fast."""
-    return clusters.collect(refs) if isinstance(clusters, LabelIndex) else frozenset(refs)
-
-
-def _selected_by(selector: Mapping[str, Any], clusters: ClusterLabels, namespace: str) -> AbstractSet[ClusterRef]:
-    """The clusters that a selector selects. ``namespace`` limits them to a namespace."""
-    if isinstance(clusters, LabelIndex):
-        return clusters.select(selector, namespace=namespace)
-    return frozenset(
-        cluster
-        for cluster, labels in clusters.items()
-        if namespace in ("", cluster.namespace) and selector_matches(selector, labels)
-    )
 
 
 # Sets -----------------------------------------------------------------------------------------------------------------
@@ -314,41 +302,3 @@ def _closure(key: ObjectKey, edges: Mapping[ObjectKey, Collection[ObjectKey]]) -
         reached |= neighbours
         pending += neighbours
     return frozenset(reached - {key})
-
-
-# Selectors ------------------------------------------------------------------------------------------------------------
-
-
-def label_selector(value: Any) -> Mapping[str, Any] | None:
-    """The value of a selector field as a label selector with ``matchLabels`` and ``matchExpressions``.
-
-    Sveltos' API v1beta1 has a mapping in the field, v1alpha1 had the text form (``env=prod,tier in (a, b)``). None if
-    the value is neither.
-    """
-    if isinstance(value, str):
-        try:
-            return {"matchExpressions": parse_requirements(value)} if value else {}
-        except ValueError:
-            return None
-    if not isinstance(value, dict):
-        return None
-    labels, requirements = value.get("matchLabels") or {}, value.get("matchExpressions") or []
-    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
-        return None
-    if not isinstance(requirements, list) or not all(map(_is_requirement, requirements)):
-        return None
-    return value
-
-
-def _is_requirement(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("values") or [], list)
-
-
-def is_empty(selector: Mapping[str, Any]) -> bool:
-    """Whether a label selector has no terms. Such a selector matches nothing in Sveltos, unlike in Kubernetes."""
-    return not (selector.get("matchLabels") or selector.get("matchExpressions"))
-
-
-def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector matches labels. An empty selector matches nothing."""
-    return selector is not None and not is_empty(selector) and label_selectors.selector_matches(selector, labels)

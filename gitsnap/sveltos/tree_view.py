@@ -82,16 +82,6 @@ class TreeView:
         """The metadata of the tree."""
         return self.tree.info
 
-    @cached_property
-    def incomplete_kinds(self) -> frozenset[Kind]:
-        """Kinds that could not be read when the tree was captured."""
-        return frozenset(incomplete.kind for incomplete in self.tree.incomplete if incomplete.key is None)
-
-    @cached_property
-    def incomplete_objects(self) -> frozenset[ObjectKey]:
-        """Single objects that could not be captured."""
-        return frozenset(incomplete.key for incomplete in self.tree.incomplete if incomplete.key is not None)
-
     def object_at(self, path: str) -> JsonObject | None:
         """Return the object at a path below ``configuration/``, by the current normalization rules; None if absent."""
         blob = self.configuration.get(path)
@@ -215,7 +205,7 @@ class TreeView:
                     clusters.add(inventory.cluster_of(summary))
         return frozenset(clusters)
 
-    def matching_clusters(self, document: JsonObject) -> frozenset[ClusterRef]:
+    def target_clusters(self, document: JsonObject) -> frozenset[ClusterRef]:
         """Return the clusters that an object matches, by its status and by its selectors.
 
         A profile that other profiles depend on is also deployed to their clusters. The first call reads all clusters.
@@ -231,7 +221,7 @@ class TreeView:
             document = self.get(key)
             selected = frozenset[ClusterRef]()
             if document is not None:
-                selected = selects(document, self.cluster_labels, self._sets).clusters
+                selected = selects(document, self.cluster_labels, self.sets).clusters
             self._matched_clusters[key] = self.reported_clusters(key) | selected
         return self._matched_clusters[key]
 
@@ -256,9 +246,9 @@ class TreeView:
         ``labels``: the tree with the labels of the clusters, this tree by default. The status of sets does not apply to
         labels of another tree. Only an object that names sets needs the labels of all clusters.
         """
-        side, outdated = (self, ()) if labels is None else (labels, self._sets.keys())
-        if any(key in self._sets for key in sets_of(document)):
-            selection = selects(document, side.cluster_labels, self._sets, outdated=outdated)
+        side, outdated = (self, ()) if labels is None else (labels, self.sets.keys())
+        if any(key in self.sets for key in sets_of(document)):
+            selection = selects(document, side.cluster_labels, self.sets, outdated=outdated)
             return Selection(selection.clusters & clusters, selection.certain)
         return selects(document, side.labels_among(clusters))
 
@@ -278,8 +268,11 @@ class TreeView:
         return None if document is None else self._labels(cluster.key, document)
 
     def _labels(self, key: ObjectKey, document: JsonObject) -> Mapping[str, str]:
-        owned = ((self.reported(key) or {}).get("metadata") or {}).get("labels") or {}
-        return {**(document["metadata"].get("labels") or {}), **owned}
+        return {**(document["metadata"].get("labels") or {}), **self._controller_labels(key)}
+
+    def _controller_labels(self, cluster: ObjectKey) -> Mapping[str, str]:
+        """Return the labels of a cluster that classifiers set, which are in the inventory."""
+        return ((self.reported(cluster) or {}).get("metadata") or {}).get("labels") or {}
 
     @cached_property
     def cluster_labels(self) -> ClusterIndex:
@@ -290,7 +283,7 @@ class TreeView:
         return index
 
     @cached_property
-    def _sets(self) -> dict[ObjectKey, JsonObject]:
+    def sets(self) -> dict[ObjectKey, JsonObject]:
         """Sets and ClusterSets with their status."""
         sets = {}
         for document in self._documents({kinds.SET, kinds.CLUSTER_SET}):
@@ -312,18 +305,16 @@ class TreeView:
         """Return the objects that an object refers to, for all clusters that it matches."""
         return {
             reference.target
-            for reference in references(document, self.matching_clusters(document), self.cluster_object)
+            for reference in references(document, self.target_clusters(document), self.cluster_object)
             if reference.unresolved is None
         }
 
     def cluster_object(self, cluster: ClusterRef) -> JsonObject | None:
-        """Return a managed cluster as templates see it. Labels that controllers set are in the inventory."""
-        key = ObjectKey(cluster.kind, cluster.namespace, cluster.name)
-        document = self.get(key)
+        """Return a managed cluster as templates see it, with the labels that classifiers set."""
+        document = self.get(cluster.key)
         if document is None:
             return None
-        controller_labels = ((self.reported(key) or {}).get("metadata") or {}).get("labels")
-        return template_view(document, more_labels=controller_labels)
+        return template_view(document, more_labels=self._controller_labels(cluster.key))
 
     # Deployments ----------------------------------------------------------------------------------------------
 

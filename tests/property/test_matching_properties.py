@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.kube.label_selectors import is_empty, selector_matches
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.kinds import CAPI_CLUSTER
 from gitsnap.sveltos.matching import (
@@ -19,7 +20,6 @@ from gitsnap.sveltos.matching import (
     ClusterIndex,
     ClusterRef,
     matching_clusters,
-    selector_matches,
     selects,
 )
 
@@ -64,7 +64,8 @@ def _expected_match(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 @given(_SELECTOR, _LABELS)
 def test_selectors(selector: dict[str, Any], labels: dict[str, str]) -> None:
     """Every operator, alone and in combination."""
-    assert selector_matches(selector, labels) == _expected_match(selector, labels)
+    matches = not is_empty(selector) and selector_matches(selector, labels)
+    assert matches == _expected_match(selector, labels)
 
 
 @given(_SELECTOR, st.lists(_LABELS, max_size=8))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
+from gitsnap.diff.comparability import find_comparability
 from gitsnap.diff.deployment_references import DeploymentReferences
 from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.management_rows import management_rows
@@ -121,19 +122,23 @@ def _two_sides(seed: int) -> tuple[TreeView, TreeView]:
 _SEEDS = st.integers(0, 2**32)
 
 
+def _find_changes(before: TreeView, after: TreeView) -> ChangedObjects:
+    return find_changes(before, after, find_comparability(before.tree, after.tree))
+
+
 @settings(max_examples=300)
 @given(_SEEDS)
 def test_the_profiles_that_start_and_stop_matching(seed: int) -> None:
     """The messages of clusters, compared with an evaluation of every profile for all clusters of both sides."""
     before, after = _two_sides(seed)
-    changes = find_changes(before, after, frozenset())
+    changes = list(_find_changes(before, after).by_key.values())
     rows = {(row.namespace, row.name): row.message for row in management_rows(before, after, changes)}
     selected_before, selected = _selected(before, before), _selected(after, after)
     by_old_labels = _selected(after, before)
     for change in changes:
         if change.key.kind not in kinds.CLUSTER_KINDS:
             continue
-        ref = ClusterRef(change.key.kind, change.key.namespace, change.key.name)
+        ref = ClusterRef.of_key(change.key)
         started, stopped = set[str](), set[str]()
         for key, clusters in selected.items():
             if key not in by_old_labels or (key not in selected_before and before.holds(key)):
@@ -150,12 +155,12 @@ def test_the_profiles_that_start_and_stop_matching(seed: int) -> None:
 
 def _selected(side: TreeView, labels: TreeView) -> dict[ObjectKey, frozenset[ClusterRef]]:
     """The clusters that each profile certainly selects, by the labels of another side. No set of it has a status."""
-    outdated = () if side is labels else side._sets.keys()
+    outdated = () if side is labels else side.sets.keys()
     result = {}
     for kind in kinds.PROFILE_KINDS:
         for path in side.paths(kind):
             document = side.object_at(path) or {}
-            selection = selects(document, dict(labels.cluster_labels), side._sets, outdated=outdated)
+            selection = selects(document, dict(labels.cluster_labels), side.sets, outdated=outdated)
             if selection.certain:
                 result[ObjectKey.of(document)] = selection.clusters
     return result
@@ -175,7 +180,7 @@ def test_the_deployments_that_a_change_reaches(seed: int) -> None:
     A changed cluster that a profile names in ``clusterRefs`` may count as a reached target for the other clusters.
     """
     before, after = _two_sides(seed)
-    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
+    changed = _find_changes(before, after)
     reached = ReachedDeployments(changed, DeploymentReferences(changed)).by_cluster
 
     assert all(profiles == sorted(set(profiles)) for profiles in reached.values())
@@ -197,7 +202,7 @@ def test_the_deployments_that_a_change_reaches(seed: int) -> None:
 def test_the_changes_of_a_deployment(seed: int) -> None:
     """The changes that are kept for all clusters of a profile are those of a comparison for each cluster alone."""
     before, after = _two_sides(seed)
-    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
+    changed = _find_changes(before, after)
     deployments = Deployments(changed)
 
     for key in sorted(_deploying(before) & _deploying(after)):
@@ -215,7 +220,7 @@ def test_a_setting_that_is_a_template_is_compared_for_each_cluster() -> None:
     objects = [profile("p", spec, east, west), config_map("first", {}, "a"), cluster(east, map="first")]
     cache = ContentCache()
     before, after = (TreeView(build([*objects, cluster(west, map=value)]), cache) for value in ("first", "second"))
-    changed = ChangedObjects(before, after, find_changes(before, after, frozenset()), frozenset())
+    changed = _find_changes(before, after)
     deployments = Deployments(changed)
     key = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")
 

@@ -95,14 +95,14 @@ class Story:
         return rollback.try_on_server(self.cluster, plan)
 
     def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
-        """Carry out a plan, with the samples before and after."""
-        asked = RecordedRequest(command="rollback --sample x", user="tester", undoes=undoes)
+        """Apply a plan, with the samples before and after."""
+        request = RecordedRequest(command="rollback --sample x", user="tester", undoes=undoes)
         waiter = ReadinessWaiter(self.cluster, self.patience(plan.options.wait)) if self.patience is not None else None
         return rollback.apply(
             self.cluster,
             plan,
             take_sample=self.capture,
-            asked=asked,
+            request=request,
             atomic=atomic,
             unfinished=rollback.unfinished(self.archive.samples()),
             waiter=waiter,

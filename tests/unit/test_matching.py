@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.kube.label_selectors import selector_matches
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,
@@ -19,7 +20,6 @@ from gitsnap.sveltos.matching import (
     Dependents,
     Selection,
     matching_clusters,
-    selector_matches,
     selects,
 )
 from tests.support.plans import custom

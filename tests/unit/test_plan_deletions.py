@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gitsnap.core.model import JsonObject
+from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.plan import Plan
-from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state, with_metadata

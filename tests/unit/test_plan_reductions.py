@@ -12,8 +12,8 @@ import pytest
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.render.plan import plan_text, question
+from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.plan import EffectType, Plan, Selection, WithdrawalCause
-from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state, step_of, with_metadata

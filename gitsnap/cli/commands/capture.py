@@ -28,7 +28,10 @@ from gitsnap.render import shortened
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
-    from gitsnap.capture import CaptureResult
+    from gitsnap.capture import CaptureResult, Request
+    from gitsnap.git.signing import SshSigner
+    from gitsnap.policy.snapshot import Policy
+    from gitsnap.secrets.age import Keeper
 
 _MAX_PROBLEMS = 20
 _MAX_REFERENCES = 10
@@ -135,13 +138,10 @@ def capture(
     from gitsnap.secrets import archive_keys
 
     connected = cluster.open()
-    chosen = choose_archive(
-        storage,
-        policy_options.policy_name(snapshot),
-        create=create or bool(sample.continues),
-        default=DEFAULT_POLICY,
-        inputs=(cluster.from_dir, policy_options.file),
-    )
+    policy_name = policy_options.policy_name(snapshot)
+    inputs = (cluster.from_dir, policy_options.file)
+    create = create or bool(sample.continues)
+    chosen = choose_archive(storage, policy_name, create=create, default=DEFAULT_POLICY, inputs=inputs)
     policy = policy_options.policy(chosen.policy, connected, require_complete=sample.require_complete)
     signer = signer_from_file(signing_key)
     info = connected.info()  # a cluster that does not answer is reported before anything is created on disk
@@ -159,27 +159,35 @@ def capture(
             accept_change=accept_secrets_change,
             accept_fields=bool(policy_options.sensitive_fields),
         )
-        request = sampling.Request(
-            sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
-            keeper,
-            datetime.now(UTC),
-            sample.trigger,
-            require_complete=policy.require_complete,
-            allow_empty=sample.accepts_empty,
-            adopt=sample.adopt,
-            full=sample.full,
-            signer=signer,
-            message=sample.message or "",
-            extra=_continues_line(archive, sample.continues),
-        )
+        request = _request(archive, policy, keeper, sample, signer)
         with terminal.ProgressLine() as progress:
             result = sampling.capture(connected, archive, request, writer=writer, progress=progress)
     terminal.note_finished(f"the sample {result.recorded.sample.tag} was taken")
     say_new_identity(keeper)
     if include_generated:
         _say_generated(result)
-    text = _text(result, _diff_command(policy_options.policy_name(snapshot), storage))
-    _report(result, text, form, allow_empty=sample.accepts_empty)
+    _report(result, _text(result, _diff_command(policy_name, storage)), form, allow_empty=sample.accepts_empty)
+
+
+def _request(
+    archive: GitArchive, policy: Policy, keeper: Keeper | None, sample: SampleOptions, signer: SshSigner | None
+) -> Request:
+    """Return the request for a sample that is taken now. Raises UsageError for a wrong --continues."""
+    from gitsnap.capture import Request, tree_info
+
+    return Request(
+        tree_info(policy, branch=archive.branch, keeper=keeper),
+        keeper,
+        datetime.now(UTC),
+        sample.trigger,
+        require_complete=policy.require_complete,
+        allow_empty=sample.accepts_empty,
+        adopt=sample.adopt,
+        full=sample.full,
+        signer=signer,
+        message=sample.message or "",
+        extra=_continues_line(archive, sample.continues),
+    )
 
 
 def _open_archive(chosen: ArchiveFolder) -> GitArchive:

@@ -27,7 +27,7 @@ from gitsnap.core.ports import Page, WatchEvent
 
 PAGE_SIZE = 500
 _MOST_AHEAD = 2
-"""List requests at a time: the next page of a list, and the first page of the next list."""
+"""How many list requests run at a time: the next page of a list, and the first page of the next list."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA_LIST = "PartialObjectMetadataList"

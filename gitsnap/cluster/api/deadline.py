@@ -11,7 +11,7 @@ from gitsnap.core.errors import ClusterUnreachableError
 
 
 class Deadline:
-    """The time by which all requests must be answered; without a limit outside ``within``."""
+    """The time by which all requests of a block ``within`` must be answered. Other requests have no such limit."""
 
     def __init__(self) -> None:
         self._seconds = 0.0

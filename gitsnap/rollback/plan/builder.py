@@ -47,6 +47,8 @@ def make_plan(sample: SampleState, live: LiveState, selection: Selection, option
         retained=tuple(retained for retained in not_in_sample if isinstance(retained, Retained)),
         unread=live.unread,
         incomplete=sample.incomplete,
+        is_partial=selection.is_partial,
+        sensitive_fields=sample.sensitive_fields,
         controller_labels=live.controller_labels,
         matching_objects=_matching_objects(live),
         pausable=_pausable(decider, selected | sample.pausable),

@@ -1,4 +1,4 @@
-"""Decisions about objects to delete: with ``--prune`` objects newer than the sample, in an undo created objects.
+"""Decides which live objects to delete: with ``--prune``, objects newer than the sample; in an undo, created objects.
 
 A sample that lacks an object does not prove that the object did not exist. Most rules here therefore leave an object
 alone, with a reason.
@@ -23,8 +23,8 @@ from gitsnap.sveltos.pausing import is_paused
 PRUNED_KINDS = kinds.USER_KINDS
 """Kinds that --prune may delete: a sample contains all their objects, and users create and delete them.
 
-Not ConfigMaps and Secrets, which a sample contains only if something refers to them; not managed clusters, namespaces
-or definitions."""
+ConfigMaps and Secrets are not among them, because a sample contains them only if an object refers to them. Managed
+clusters, namespaces and definitions are never deleted."""
 
 
 def decide_surplus(decider: StepDecider, selection: Selection, named: Collection[ObjectKey]) -> list[Step | Retained]:
@@ -38,7 +38,7 @@ def decide_surplus(decider: StepDecider, selection: Selection, named: Collection
         if key in decider.sample.keys or generated.origin_of(KubeObject.of(live)) is not None:
             continue
         if key.kind in kinds.REFERENCED_KINDS:
-            continue  # only some of them were read, and most of them have nothing to do with Sveltos
+            continue  # the plan read only some ConfigMaps and Secrets, and Sveltos does not use most of them
         if not labels_match(selection.labels, live) or is_excepted(key):
             continue
         if key in named or (key.kind in decider.live.whole and selection.covers(key)):
@@ -84,7 +84,7 @@ def _age_reason(live: JsonObject, sample_time: datetime | None) -> str:
 
 
 def decide_created(decider: StepDecider) -> list[Step | Retained]:
-    """For an undo: a decision for each live object that the undone rollback created."""
+    """A decision for each live object that the rollback created which an undo reverses."""
     return [
         _undo_creation(decider, key, decider.live.objects[key], created)
         for key, created in sorted(decider.sample.created.items())
@@ -95,7 +95,7 @@ def decide_created(decider: StepDecider) -> list[Step | Retained]:
 def _undo_creation(
     decider: StepDecider, key: ObjectKey, live: JsonObject, created: JsonObject | None
 ) -> Step | Retained:
-    """``created`` is the object as the rollback wrote it, None if that is unknown."""
+    """The decision for one object. ``created``: the object as the rollback wrote it, None if that is unknown."""
     if key.kind == kinds.NAMESPACE:
         return Retained(key, "the rollback created it; a namespace is never deleted")
     if terminating(live):
@@ -104,8 +104,8 @@ def _undo_creation(
     changed: tuple[str, ...] = ()
     if not reason and created is not None:
         labels = decider.live.controller_labels
-        now = normalize(live, controller_labels=labels)
-        changed = changed_fields(restore.desired_object(normalize(created, controller_labels=labels), now), now)
+        current, written = (normalize(document, controller_labels=labels) for document in (live, created))
+        changed = changed_fields(restore.desired_object(written, current), current)
         if changed:
             reason = "the rollback created it, and it has changed since; delete it by hand if you no longer need it"
     if reason:

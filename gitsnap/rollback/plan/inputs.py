@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType, SensitiveField
 from gitsnap.sveltos.matching import ClusterRef
 
 
@@ -39,6 +39,8 @@ class SampleState:
     """When the sample was taken (UTC). Only an object that is known to be younger may be deleted."""
     scope: frozenset[Kind] = frozenset()
     """The kinds that the sample captures."""
+    sensitive_fields: tuple[SensitiveField, ...] = ()
+    """The fields of other kinds than Secret whose values the plan does not show."""
     pausable: frozenset[ObjectKey] = frozenset()
     """For an undo: profiles outside the selection that the undone rollback had paused, and that may be paused again."""
     created: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)

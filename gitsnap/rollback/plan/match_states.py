@@ -12,13 +12,13 @@ from typing import Any
 from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
+from gitsnap.kube.label_selectors import read_selector
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,
     ClusterIndex,
     ClusterRef,
     Dependents,
-    label_selector,
     observed_clusters,
     prerequisites_of,
     selects,
@@ -284,7 +284,7 @@ def labels_read(document: JsonObject) -> set[str]:
     """The label keys that an object's selectors read."""
     labels: set[str] = set()
     for written in _selectors(document):
-        selector = label_selector(written) or {}
+        selector = read_selector(written) or {}
         labels |= (selector.get("matchLabels") or {}).keys()
         labels |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
     return labels

@@ -245,7 +245,7 @@ def _with_namespace(key: ObjectKey) -> str:
 
 def _qualified_name(key: ObjectKey) -> str:
     """The name of a cluster with its type, as Sveltos writes it: ``capi--clusterapi-workload``."""
-    return f"{ClusterRef(key.kind, key.namespace, key.name).type}--{key.name}"
+    return f"{ClusterRef.of_key(key).type}--{key.name}"
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:

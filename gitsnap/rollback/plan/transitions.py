@@ -12,10 +12,11 @@ from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.restore import Phase
 
 PAUSES = frozenset({Action.HOLD, Action.RELEASE})
+"""The actions that only pause a profile, or end its pause."""
 
 
 def matching_steps(steps: Iterable[Step]) -> list[Step]:
-    """The steps that write objects which determine matches, without steps that only hold or release a profile."""
+    """The steps that write objects which determine matches, without the steps in PAUSES."""
     return [
         step
         for step in steps

@@ -1,4 +1,4 @@
-"""The request that a step sends to the API server, built from the object as it is at that moment.
+"""The request that a step sends to the API server, built from the live object at that moment.
 
 The resource version of an object changes whenever Sveltos writes its status. The request is then built again. If
 another writer changed the part of the object that the step changes, the step is a conflict.
@@ -53,7 +53,7 @@ Request = Create | Replace | MergePatch | Delete
 def build_request(step: Step, live: JsonObject | None, *, controller_labels: Collection[str]) -> Request:
     """The request of a step that writes. ``live`` is the current object, None to create an object.
 
-    A recreation takes two requests: with the live object its deletion, with None its creation.
+    A recreation takes two requests: the deletion of the live object, then the creation, without a live object.
     """
     if live is not None and step.action in {Action.DELETE, Action.RECREATE}:
         metadata = live["metadata"]
@@ -74,7 +74,7 @@ def build_request(step: Step, live: JsonObject | None, *, controller_labels: Col
 
 
 def changed_since(step: Step, fresh: JsonObject, *, controller_labels: Collection[str]) -> bool:
-    """Whether somebody else changed the part that a step restores since the plan, or replaced the object."""
+    """Whether another writer replaced the object since the plan, or changed the part of it that the step restores."""
     if step.live is None or terminating(fresh):
         return True
     if not same_json(fresh["metadata"].get("uid"), step.live["metadata"].get("uid")):
@@ -83,7 +83,7 @@ def changed_since(step: Step, fresh: JsonObject, *, controller_labels: Collectio
 
 
 def has_no_effect(live: JsonObject, result: JsonObject, *, controller_labels: Collection[str]) -> bool:
-    """Whether the result of a dry run equals the live object, because the server fills in omitted defaults."""
+    """Whether a write changes nothing: ``result``, from the dry run, has the defaults that the server fills in."""
     return _same_restorable_part(live, result, controller_labels)
 
 
