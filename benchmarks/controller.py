@@ -21,6 +21,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.capture import change, fill
+from benchmarks.plain_mix import PlainMix
 from tests.testbed import apiserver, binaries
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.definitions import definitions
@@ -42,11 +43,12 @@ def main() -> None:
             crd = yaml.safe_load((_PROJECT / "manifests/crd/utils.projectsveltos.io_snapshots.yaml").read_text())
             server.install([*definitions(_SHARED if _SHARED.is_dir() else None), crd])
             server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "gitsnap"}})
-            fill(server, count)
-            _measure(server, folder, count)
+            mix = PlainMix(count)
+            fill(server, mix)
+            _measure(server, folder, mix, count)
 
 
-def _measure(server: ApiServer, folder: Path, count: int) -> None:
+def _measure(server: ApiServer, folder: Path, mix: PlainMix, count: int) -> None:
     storage = folder / "collection"
     storage.mkdir()
     command = [sys.executable, "-m", "gitsnap", "controller", "--kubeconfig", str(server.kubeconfig())]
@@ -70,7 +72,7 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
             _idle(process.pid, "one Snapshot")
             print(f"\n{count} objects{'':>12}{'wall s':>8}{'CPU s':>8}{'MiB':>7}{'peak':>7}")
             for number in range(_SAMPLES):
-                _sample(server, process.pid, number)
+                _sample(server, process.pid, mix, number)
         finally:
             process.terminate()
 
@@ -83,8 +85,8 @@ def _idle(process: int, situation: str) -> None:
     print(f"idle, {situation:<14} {used * 1000:6.1f} ms of CPU per second, {resident:.0f} MiB")
 
 
-def _sample(server: ApiServer, process: int, number: int) -> None:
-    change(server, str(number))
+def _sample(server: ApiServer, process: int, mix: PlainMix, number: int) -> None:
+    change(server, mix, str(number))
     before, started = _cpu(process), time.perf_counter()
     request = str(number)
     patch = {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": request}}}

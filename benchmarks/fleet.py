@@ -19,7 +19,7 @@ CONFIG = "config.projectsveltos.io/v1beta1"
 LIB = "lib.projectsveltos.io/v1beta1"
 
 PLURALS = {
-    **dict.fromkeys(("clusterprofiles", "profiles", "clusterconfigurations"), CONFIG),
+    **dict.fromkeys(("clusterprofiles", "profiles", "clusterconfigurations", "clustersummaries"), CONFIG),
     **dict.fromkeys(
         ("sveltosclusters", "eventsources", "eventtriggers", "rolerequests", "healthchecks", "classifiers"), LIB
     ),
@@ -73,6 +73,8 @@ class Fleet:
         self._maps = max(1, count // 2 // self.namespaces)
         self._secrets = max(1, count // 10 // self.namespaces)
         self._labels = [self._labels_of(number) for number in range(self.clusters)]
+        self.kinds = tuple(plural for plural in PLURALS if plural != "clustersummaries")
+        """The resources of the mix, as kubectl names them."""
 
     def objects(self) -> Iterator[Entry]:
         """All objects, in an order in which a server accepts them."""
@@ -122,7 +124,7 @@ class Fleet:
         for number, labels in enumerate(self._labels):
             name, namespace = f"cluster-{number}", self._cluster_namespace(number)
             metadata = {"name": name, "namespace": namespace, "labels": labels}
-            yield _entry("SveltosCluster", "sveltosclusters", metadata, {})
+            yield entry("SveltosCluster", "sveltosclusters", metadata, {})
             resources = [
                 {"group": "apps", "kind": "Deployment", "name": f"app-{index}", "namespace": "apps", "version": "v1",
                  "lastAppliedTime": "2026-01-01T00:00:00Z"}
@@ -133,7 +135,7 @@ class Fleet:
                 "Features": [{"featureID": "Resources", "resources": resources}],
             }
             owner = {"projectsveltos.io/cluster-name": name, "projectsveltos.io/cluster-type": "Sveltos"}
-            yield _entry(
+            yield entry(
                 "ClusterConfiguration",
                 "clusterconfigurations",
                 {"name": f"sveltos--{name}", "namespace": namespace, "labels": owner},
@@ -175,8 +177,8 @@ class Fleet:
         ]  # fmt: skip
         status = {"matchingClusters": matching}
         if own:
-            return _entry("Profile", "profiles", {"name": f"own-{slot}", "namespace": namespace}, spec, status)
-        return _entry("ClusterProfile", "clusterprofiles", {"name": f"profile-{team}-{slot}"}, spec, status)
+            return entry("Profile", "profiles", {"name": f"own-{slot}", "namespace": namespace}, spec, status)
+        return entry("ClusterProfile", "clusterprofiles", {"name": f"profile-{team}-{slot}"}, spec, status)
 
     def _contents(self) -> Iterator[Entry]:
         """ConfigMaps of one to five documents of 0.3 to 8 kB, most of them short, and Secrets."""
@@ -191,12 +193,10 @@ class Fleet:
                     )
                     for part in range(sizes.randint(1, 5))
                 }
-                yield _entry(
-                    "ConfigMap", "configmaps", {"name": f"settings-{index}", "namespace": namespace}, data=data
-                )
+                yield entry("ConfigMap", "configmaps", {"name": f"settings-{index}", "namespace": namespace}, data=data)
             for index in range(self._secrets):
                 value = base64.b64encode(f"secret of {team} {index}".encode() * 20).decode()
-                yield _entry(
+                yield entry(
                     "Secret",
                     "secrets",
                     {"name": f"access-{index}", "namespace": namespace},
@@ -210,30 +210,30 @@ class Fleet:
         selectors = [{"group": "apps", "version": "v1", "kind": "Deployment", "evaluate": _LUA}]
         for number in range(self._count // 50):
             source, selector = f"source-{number}", _selector(number)
-            yield _entry("EventSource", "eventsources", {"name": source}, {"resourceSelectors": selectors})
+            yield entry("EventSource", "eventsources", {"name": source}, {"resourceSelectors": selectors})
             trigger = {"eventSourceName": source, "sourceClusterSelector": selector}
-            yield _entry("EventTrigger", "eventtriggers", {"name": f"trigger-{number}"}, trigger)
+            yield entry("EventTrigger", "eventtriggers", {"name": f"trigger-{number}"}, trigger)
             account = {"serviceAccountName": f"account-{number}", "serviceAccountNamespace": "default"}
-            yield _entry(
+            yield entry(
                 "RoleRequest", "rolerequests", {"name": f"role-{number}"}, {"clusterSelector": selector, **account}
             )
         for number in range(self._count * 15 // 1000):
             spec = {"resourceSelectors": selectors, "evaluateHealth": _LUA}
-            yield _entry("HealthCheck", "healthchecks", {"name": f"health-{number}"}, spec)
+            yield entry("HealthCheck", "healthchecks", {"name": f"health-{number}"}, spec)
         for number in range(self._count // 100):
             spec = {"classifierLabels": [{"key": f"found-{number}", "value": "yes"}]}
-            yield _entry("Classifier", "classifiers", {"name": f"classifier-{number}"}, spec)
+            yield entry("Classifier", "classifiers", {"name": f"classifier-{number}"}, spec)
         for number in range(self._count // 200):
             spec = {"clusterSelector": _selector(number), "maxReplicas": 5}
-            yield _entry("ClusterSet", "clustersets", {"name": f"set-{number}"}, spec)
+            yield entry("ClusterSet", "clustersets", {"name": f"set-{number}"}, spec)
             namespace = self.namespace(number % self.namespaces)
-            yield _entry("Set", "sets", {"name": f"set-{number}", "namespace": namespace}, spec)
+            yield entry("Set", "sets", {"name": f"set-{number}", "namespace": namespace}, spec)
             checks = {
                 "clusterSelector": _selector(number),
                 "livenessChecks": [{"name": "addons", "type": "Addons"}],
                 "notifications": [{"name": "event", "type": "KubernetesEvent"}],
             }
-            yield _entry("ClusterHealthCheck", "clusterhealthchecks", {"name": f"check-{number}"}, checks)
+            yield entry("ClusterHealthCheck", "clusterhealthchecks", {"name": f"check-{number}"}, checks)
 
 
 _LUA = "function evaluate()\n  hs = {}\n  hs.matching = obj.status.availableReplicas ~= nil\n  return hs\nend\n"
@@ -274,7 +274,7 @@ def _selects(selector: Document, labels: dict[str, str]) -> bool:
     return True
 
 
-def _entry(
+def entry(
     kind: str,
     plural: str,
     metadata: Document,
@@ -282,6 +282,7 @@ def _entry(
     status: Document | None = None,
     **fields: Any,
 ) -> Entry:
+    """The object of a kind. ``fields`` are further fields of the document, such as ``data``."""
     document = {"apiVersion": PLURALS[plural], "kind": kind, "metadata": metadata, **fields}
     if spec is not None:
         document["spec"] = spec

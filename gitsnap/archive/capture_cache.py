@@ -41,6 +41,7 @@ def load(git_folder: Path) -> CachedCommit:
             revision=int(document["revision"]),
             checked_at=int(document["checkedAt"]),
             versions=dict(document["versions"]),
+            lists=dict(document.get("lists") or {}),
         )
         digests = {blob: bytes.fromhex(digest) for blob, digest in document["digests"].items()}
         return CachedCommit(str(document["commit"]), cache, digests)
@@ -60,6 +61,7 @@ def save(git_folder: Path, cached: CachedCommit) -> None:
         "revision": cache.revision,
         "checkedAt": cache.checked_at,
         "versions": dict(cache.versions),
+        "lists": dict(cache.lists),
         "digests": {blob: digest.hex() for blob, digest in cached.digests.items()},
     }
     with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,9 @@ _FOLDER_ATTEMPTS = 10
 _READ_ONLY = 0o400  # as git writes objects
 _BATCH = 64
 """Objects that a worker thread deflates at a time. Deflating releases the interpreter lock meanwhile."""
+
+_KEPT_BYTES = 32 << 20
+"""Contents that are kept for the working tree. To read a content back takes a fifth as long as to encode the object."""
 
 
 def object_id(kind: bytes, data: bytes) -> str:
@@ -56,12 +59,17 @@ class ObjectSink:
         self._known = known
         self._loose: dict[str, tuple[bytes, bytes]] = {}
         self._pack: _Pack | None = None
+        self._contents: dict[str, bytes] = {}
+        self._contents_left = _KEPT_BYTES
 
     def add(self, kind: bytes, data: bytes) -> str:
         """Add an object, unless the repository has it, and return its id. Raises OSError."""
         name = object_id(kind, data)
         if name in self._loose or (self._pack is not None and name in self._pack.entries) or self._known(name):
             return name
+        if kind == BLOB and len(data) <= self._contents_left:
+            self._contents[name] = data
+            self._contents_left -= len(data)
         if self._pack is None and len(self._loose) >= _MOST_LOOSE:
             self._pack = _Pack(self._objects / "pack")
             for loose_name, (loose_kind, loose_data) in self._loose.items():
@@ -72,6 +80,12 @@ class ObjectSink:
         else:
             self._pack.add(name, kind, data)
         return name
+
+    def take_contents(self) -> Mapping[str, bytes]:
+        """The contents of added blobs, up to 32 MiB: blob id -> content. They are not kept any longer."""
+        contents, self._contents = self._contents, {}
+        self._contents_left = _KEPT_BYTES
+        return contents
 
     def finish(self) -> None:
         """Write all objects durably, and make them visible to git. Raises OSError."""
@@ -85,6 +99,7 @@ class ObjectSink:
     def abandon(self) -> None:
         """Drop the objects that were added since the last ``finish``."""
         self._loose.clear()
+        self.take_contents()
         if self._pack is not None:
             self._pack.abandon()
             self._pack = None

@@ -216,8 +216,7 @@ class GitWriter:
         if draft.cache is None:
             return
         before, cache = self._cached, draft.cache
-        same = before.cache is not None and before.commit == commit and before.cache.versions == cache.versions
-        if same and before.cache is not None and before.cache.checked_at == cache.checked_at:
+        if before.cache and before.commit == commit and replace(before.cache, revision=cache.revision) == cache:
             return
         digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
         capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, cache, digests))
@@ -286,9 +285,10 @@ class GitWriter:
 
     def _update_worktree(self, commit: str, files: Mapping[str, BlobId]) -> tuple[tuple[str, ...], str]:
         """Update the working tree. Returns the paths that were left alone, and a problem."""
+        contents, base, folders = self._sink.take_contents(), self._base, self._folders
         try:
             left_alone = worktree.update(
-                self._repository, self._branch, commit, files, base=self._base, folders=self._folders
+                self._repository, self._branch, commit, files, contents, base=base, folders=folders
             )
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"

@@ -15,7 +15,7 @@ from typing import Protocol
 from gitsnap.capture.archiver import Archiver
 from gitsnap.capture.batch import Batch
 from gitsnap.capture.context import CaptureContext
-from gitsnap.capture.pinned_list import Lister, ObjectPage, VersionExpiredError
+from gitsnap.capture.pinned_list import Lister, ObjectPage, VersionExpiredError, requested_ahead
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.errors import GoneError
 from gitsnap.core.model import Kind, ObjectKey, ResourceType
@@ -35,6 +35,11 @@ def can_be_selected(key: ObjectKey) -> bool:
     A reference may hold any text, such as commas, which have a meaning in a field selector.
     """
     return bool(_NAME.fullmatch(key.name) and _NAME.fullmatch(key.namespace or "-"))
+
+
+def name_selector(key: ObjectKey) -> str:
+    """The field selector for the name of an object that can be selected."""
+    return f"metadata.name={key.name}"
 
 
 class Pages(Protocol):
@@ -63,9 +68,13 @@ class ListReader:
                 continue
         raise GoneError(f"the list of {resource.plural} was cut off {_ATTEMPTS} times")
 
-    def read_once(self, resource: ResourceType, pages: Pages) -> Batch:
-        """As ``read`` with a single attempt: raises GoneError if the server drops the list between two pages."""
-        batch = self._read_changed(resource, pages) if self._metadata_first(resource.kind) else None
+    def read_once(self, resource: ResourceType, pages: Pages, *, field_selector: str = "") -> Batch:
+        """As ``read`` with a single attempt: raises GoneError if the server drops the list between two pages.
+
+        ``field_selector``: that of the list.
+        """
+        metadata_first = self.metadata_first(resource.kind, field_selector)
+        batch = self._read_changed(resource, pages) if metadata_first else None
         return batch if batch is not None else self._read_whole(pages)
 
     def prefetch(self, resource: ResourceType, *, namespace: str = "", field_selector: str = "") -> None:
@@ -74,12 +83,13 @@ class ListReader:
             resource,
             namespace=namespace,
             field_selector=field_selector,
-            metadata_only=self._metadata_first(resource.kind),
+            metadata_only=self.metadata_first(resource.kind, field_selector),
         )
 
-    def _metadata_first(self, kind: Kind) -> bool:
-        """Whether metadata may be enough. It is not for Secrets, whose type decides too."""
-        return self._unchanged.is_usable and kind != kinds.SECRET and not CaptureContext.needs(kind)
+    def metadata_first(self, kind: Kind, field_selector: str = "") -> bool:
+        """Whether metadata may be enough. For Secrets it is only if the field selector of the list says their type."""
+        is_enough = not CaptureContext.needs(kind) if kind != kinds.SECRET else field_selector.startswith("type=")
+        return self._unchanged.is_usable and is_enough
 
     def _read_whole(self, pages: Pages) -> Batch:
         batch = Batch()
@@ -101,9 +111,14 @@ class ListReader:
             changed += [obj.key for obj in page.objects if not self._archiver.add(batch, obj, whole=page.whole)]
         if len(changed) > cost or not all(map(can_be_selected, changed)):
             return None
-        for key in changed:
-            selector = f"metadata.name={key.name}"
-            for page in self._lister.pages(resource, namespace=key.namespace, field_selector=selector):
+
+        def prefetch(key: ObjectKey) -> None:
+            self._lister.prefetch(
+                resource, namespace=key.namespace, field_selector=name_selector(key), metadata_only=False
+            )
+
+        for key in requested_ahead(changed, prefetch):
+            for page in self._lister.pages(resource, namespace=key.namespace, field_selector=name_selector(key)):
                 versions.add(page.resource_version)
                 for obj in page.objects:
                     if obj.key == key:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gitsnap.core.errors import BehindError, GoneError
 from gitsnap.core.model import Consistency, ResourceType
@@ -41,15 +41,36 @@ class ObjectPage:
     """False if the objects have no fields but their metadata."""
     listed: int
     """How many objects the server sent on the page, before any selection."""
+    size: int = 0
+    """Length of the answer in bytes."""
+    remaining: int | None = 0
+    """How many objects follow on further pages. None if the server does not say so."""
 
     @classmethod
     def of(cls, page: Page) -> ObjectPage:
         """A page with all objects that the server sent."""
-        return cls([KubeObject.of(item) for item in page.items], page.resource_version, page.whole, len(page.items))
+        objects = [KubeObject.of(item) for item in page.items]
+        return cls(objects, page.resource_version, page.whole, len(page.items), page.size, page.remaining)
 
     def select(self, objects: Sequence[KubeObject]) -> ObjectPage:
         """The same page with some of its objects."""
         return replace(self, objects=objects)
+
+
+AHEAD = 4
+"""The largest number of lists that a capture requests at the same time. A server limits each user's requests, too."""
+
+_T = TypeVar("_T")
+
+
+def requested_ahead(items: Sequence[_T], prefetch: Callable[[_T], None]) -> Iterator[_T]:
+    """The items in order. When an item is yielded, the item itself and the following ones have been prefetched."""
+    requested = 0
+    for position, item in enumerate(items):
+        for following in items[requested : position + AHEAD]:
+            prefetch(following)
+        requested = max(requested, position + AHEAD)
+        yield item
 
 
 class _Query(NamedTuple):

@@ -12,7 +12,8 @@ import json
 from collections.abc import Collection, Mapping
 
 from gitsnap import __version__
-from gitsnap.core.model import Area, BlobId, TreeInfo
+from gitsnap.capture.list_sizes import ListSizes
+from gitsnap.core.model import Area, BlobId, Kind, TreeInfo
 from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import CaptureCache, Tree
 from gitsnap.sveltos import kinds
@@ -36,6 +37,8 @@ class Unchanged:
         self._now = now
         self._revision = 0
         self._versions: dict[str, str] = {}
+        known = self._cache.lists if self._cache is not None else {}
+        self._lists = {kind: ListSizes.of(document) for kind, document in known.items()}
 
     def start_at(self, revision: str) -> None:
         """Compare the resource version of a list with the cache's. Only the first list of a capture counts."""
@@ -66,10 +69,15 @@ class Unchanged:
             known = previous.get(path)
             self._versions[path] = known if known == version else version  # share equal strings: this saves memory
 
+    def list_sizes(self, kind: Kind) -> ListSizes:
+        """The sizes of the lists of a kind in the previous capture. The caller records those of this capture."""
+        return self._lists.setdefault(str(kind), ListSizes())
+
     def result(self) -> CaptureCache:
         """The cache for the next capture."""
         checked_at = self._cache.checked_at if self._cache is not None else self._now
-        return CaptureCache(self._key, self._revision, checked_at, self._versions)
+        lists = {kind: sizes.document() for kind, sizes in self._lists.items()}
+        return CaptureCache(self._key, self._revision, checked_at, self._versions, lists)
 
 
 def _key(info: TreeInfo) -> str:

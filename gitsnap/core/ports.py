@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
@@ -42,6 +42,10 @@ class Page:
     """``metadata.resourceVersion`` of the answer."""
     whole: bool = True
     """False if the items have no fields but their ``metadata``."""
+    size: int = 0
+    """Length of the answer in bytes, 0 if there is none."""
+    remaining: int | None = 0
+    """How many objects follow on further pages, for an estimate. None if the server does not say so."""
 
 
 class Cluster(Protocol):
@@ -221,6 +225,8 @@ class CaptureCache:
     """Time of the last capture that read every object completely, in seconds since 1970."""
     versions: Mapping[str, str]
     """Path below an area -> version of the object."""
+    lists: Mapping[str, Any] = field(default_factory=dict)
+    """Kind -> JSON object with the sizes of its lists."""
 
 
 @dataclass(frozen=True, slots=True)

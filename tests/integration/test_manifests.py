@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ import yaml
 from gitsnap.sveltos.kinds import BY_KIND, NAMESPACE, PROFILE_KINDS
 from gitsnap.sveltos.restore import RESTORE_RULES
 from tests.support.commands import gitsnap
-from tests.support.controllers import MANIFESTS, Installation, kubectl
+from tests.support.controllers import MANIFESTS, PROFILES, Installation, kubectl, wait_for
 from tests.testbed.apiserver import ApiServer
 
 _OVERLAYS = sorted(path.parent.name for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
@@ -103,6 +106,31 @@ def test_the_network_of_the_pod_is_closed_but_for_what_it_needs() -> None:
     assert open_to == everywhere | {("pods", 53)}
     excluded = [peer["ipBlock"]["except"] for peer in policy["egress"][1]["to"]]
     assert excluded == [["169.254.0.0/16"], ["fe80::/10"]]
+
+
+def test_lists_of_the_controller_have_a_queue_of_their_own(installation: Installation) -> None:
+    """The API server says which FlowSchema classified a request. Writes stay with those of other controllers."""
+    api = installation.api
+    schema = str(api.ask("GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/gitsnap-lists")["metadata"]["uid"])
+    token = kubectl("-n", "gitsnap", "create", "token", "gitsnap", kubeconfig=api.kubeconfig()).strip()
+    lease = "/apis/coordination.k8s.io/v1/namespaces/gitsnap/leases/gitsnap"
+
+    def is_matched(method: str, path: str) -> bool:
+        return _flow_schema(api, method, path, token) == schema
+
+    wait_for(lambda: is_matched("GET", "/api/v1/configmaps?limit=1"), "the API server to use the FlowSchema")
+    assert is_matched("GET", f"{PROFILES}?limit=1")
+    assert not is_matched("GET", lease)
+    assert not is_matched("PUT", lease)
+    assert _flow_schema(api, "GET", "/api/v1/configmaps?limit=1", api.admin.token) != schema
+
+
+def _flow_schema(api: ApiServer, method: str, path: str, token: str) -> str | None:
+    host, _, port = api.url.removeprefix("https://").partition(":")
+    context = ssl.create_default_context(cafile=str(api.ca))
+    with contextlib.closing(http.client.HTTPSConnection(host, int(port), context=context, timeout=30)) as connection:
+        connection.request(method, path, headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().getheader("X-Kubernetes-PF-FlowSchema-UID")
 
 
 def _gitsnap(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -26,6 +26,16 @@ from tests.testbed.apiserver import ApiServer, User
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 SNAPSHOTS = "/apis/utils.projectsveltos.io/v1beta1/snapshots"
 PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
+_CLUSTER_SCOPED = (
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas",
+    "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations",
+)
+"""The kinds of the manifests whose objects have no namespace."""
+
 SERVICE_ACCOUNT = "system:serviceaccount:gitsnap:gitsnap"
 
 
@@ -172,16 +182,10 @@ class Installation:
             name = item["metadata"]["name"]
             self.change(name, {"metadata": {"finalizers": None}})
             self.api.request("DELETE", f"{SNAPSHOTS}/{name}")
-        root = "/apis/rbac.authorization.k8s.io/v1"
-        for kind in ("clusterroles", "clusterrolebindings"):
-            for item in self.api.ask("GET", f"{root}/{kind}")["items"]:
+        for path in _CLUSTER_SCOPED:
+            for item in self.api.ask("GET", path)["items"]:
                 if item["metadata"]["name"].startswith("gitsnap-"):
-                    self.api.ask("DELETE", f"{root}/{kind}/{item['metadata']['name']}")
-        root = "/apis/admissionregistration.k8s.io/v1"
-        for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
-            for item in self.api.ask("GET", f"{root}/{kind}")["items"]:
-                if item["metadata"]["name"].startswith("gitsnap-"):
-                    self.api.ask("DELETE", f"{root}/{kind}/{item['metadata']['name']}")
+                    self.api.ask("DELETE", f"{path}/{item['metadata']['name']}")
         root = "/apis/rbac.authorization.k8s.io/v1"
         for kind in ("roles", "rolebindings"):
             self.api.request("DELETE", f"{root}/namespaces/default/{kind}/gitsnap-events")

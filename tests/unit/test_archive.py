@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gitsnap import archive
-from gitsnap.archive import GitArchive, GitTree
+from gitsnap.archive import GitArchive, GitTree, object_writer, worktree
 from gitsnap.archive.messages import differ_only_in_ciphertexts
 from gitsnap.archive.repository import open_repository
 from gitsnap.core.errors import ArchiveError, ConflictError, NotFoundError, StorageError
 from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import RecordedSample, SampleDraft
+from gitsnap.core.ports import CaptureCache, RecordedSample, SampleDraft
 from gitsnap.format import encode
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -65,6 +67,59 @@ def test_git_finds_nothing_wrong_and_nothing_to_commit(hourly: GitArchive) -> No
     assert _git(hourly, "status", "--porcelain") == ""
     assert "22" in (Path(hourly.location) / "configuration/ns-2/ConfigMap/2.yaml").read_text()
     assert len(hourly.tree(hourly.samples()[0]).files(Area.CONFIGURATION)) == 150
+
+
+def test_the_cache_is_written_if_it_has_changed(hourly: GitArchive) -> None:
+    """An unchanged capture may have learned the sizes of lists. The revision alone is no reason to write 2 MB."""
+    cache = CaptureCache("key", 1, 1000, {"default/ConfigMap/a.yaml": "u 1"})
+    larger = replace(cache, revision=3, lists={"Secret": {"refused": True}})
+    kept = []
+    for following in (cache, replace(cache, revision=2), larger):
+        with hourly.writer() as writer:
+            files = {"default/ConfigMap/a.yaml": writer.store(encode({"data": "1"}))}
+            draft = SampleDraft(_INFO, {Area.CONFIGURATION: files}, _NOON, Trigger.MANUAL, "cluster-1", cache=following)
+            writer.record(draft)
+        with hourly.writer() as writer:
+            kept.append(writer.cache)
+    assert kept == [cache, cache, larger]
+
+
+@pytest.mark.parametrize("kept", [0, 5000, 1 << 20])
+def test_the_working_tree_of_a_large_first_sample(
+    hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """All, some or none of the contents are kept in memory until they are written. git sees the same files."""
+    monkeypatch.setattr(object_writer, "_KEPT_BYTES", kept)
+    contents = {f"ns-{index % 7}/ConfigMap/{index}.yaml": f"{index}\n" * index for index in range(400)}
+    taken = _take(hourly, contents)
+
+    assert taken.worktree_error == ""
+    assert _git(hourly, "status", "--porcelain") == ""
+    written = {path: (Path(hourly.location) / "configuration" / path).read_bytes() for path in contents}
+    assert written == {path: encode({"data": text}) for path, text in contents.items()}
+
+
+def test_a_working_tree_that_cannot_be_written(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a worker thread is reported, no folder is incomplete, and the next capture repairs the tree."""
+    contents = {f"default/ConfigMap/{index}.yaml": f"{index}" for index in range(400)}
+    write = os.write
+
+    def fail(descriptor: int, data: bytes) -> int:
+        if threading.current_thread() is not threading.main_thread() and bytes(data) == encode({"data": "300"}):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        taken = _take(hourly, contents)
+    assert "No space left" in taken.worktree_error
+    assert not (Path(hourly.location) / "configuration").exists()
+    assert not (hourly.git_folder / worktree.UNFINISHED_FOLDERS).exists()
+
+    again = _take(hourly, contents)
+
+    assert (again.worktree_error, again.new_commit) == ("", False)
+    assert _git(hourly, "status", "--porcelain") == ""
 
 
 def test_the_same_configuration_has_the_same_tree_everywhere(tmp_path: Path) -> None:

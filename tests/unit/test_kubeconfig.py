@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gitsnap import __version__
 from gitsnap.cluster.api.credentials import TokenFile
 from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, InputError
 from tests.support.adapters import connect
@@ -89,6 +90,13 @@ def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Pa
     assert server.values("impersonate-extra-example.com%2fteam") == ["blue"]
     assert server.values("authorization") == ["Bearer t"]
     assert info.user == "u as jäne (groups devs, ops, night)"
+
+
+def test_the_user_agent_names_gitsnap_and_its_version(server: _Server, tmp_path: Path) -> None:
+    """The administrators of an API server find the requests in the audit log, and in metrics."""
+    connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()
+
+    assert [value.split()[0] for value in server.values("user-agent")] == [f"gitsnap/{__version__}"]
 
 
 @pytest.mark.parametrize(

@@ -142,4 +142,4 @@ def test_the_kubernetes_api_requests_a_list_at_once() -> None:
     pages = cluster.list(ONE)
 
     assert cluster.asked.wait(timeout=60)
-    assert list(pages) == [Page([], "7")]
+    assert [(page.items, page.resource_version) for page in pages] == [([], "7")]

@@ -26,8 +26,8 @@ from gitsnap.core.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, Obj
 from gitsnap.core.ports import Page, WatchEvent
 
 PAGE_SIZE = 500
-_MOST_AHEAD = 2
-"""How many list requests run at a time: the next page of a list, and the first page of the next list."""
+_MOST_AHEAD = 4
+"""List requests at a time: the next page of a list, and the first pages of the next lists."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA_LIST = "PartialObjectMetadataList"
@@ -158,9 +158,9 @@ class KubernetesCluster:
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         action = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
         accept = _METADATA_JSON if metadata_only else JSON
-        get = partial(self._transport.json, "GET", path, action, accept=accept, truncate=True)
+        get = partial(self._transport.sized_json, "GET", path, action, accept=accept, truncate=True)
 
-        def fetch(**further: str) -> Future[JsonObject]:
+        def fetch(**further: str) -> Future[tuple[JsonObject, int]]:
             return self._ahead.submit(get, query={**query, **further})
 
         return self._pages(resource, self._transport.request(action), fetch, fetch(**at))
@@ -169,16 +169,23 @@ class KubernetesCluster:
         self,
         resource: ResourceType,
         request: Request,
-        fetch: Callable[..., Future[JsonObject]],
-        page_request: Future[JsonObject],
+        fetch: Callable[..., Future[tuple[JsonObject, int]]],
+        page_request: Future[tuple[JsonObject, int]],
     ) -> Iterator[Page]:
         """Yield the page of ``page_request`` and the following pages. Each page is requested ahead."""
         while True:
-            answer = page_request.result()
+            answer, size = page_request.result()
             metadata = mapping(answer.get("metadata"), request, "metadata")
             items, version = self._items(answer, resource, request), str(metadata.get("resourceVersion", ""))
-            page = Page(items, version, whole=answer.get("kind") != _METADATA_LIST)
             more = metadata.get("continue")
+            remaining = metadata.get("remainingItemCount") if more else 0
+            page = Page(
+                items,
+                version,
+                whole=answer.get("kind") != _METADATA_LIST,
+                size=size,
+                remaining=remaining if isinstance(remaining, int) else None,
+            )
             if more:  # all pages have the resource version of the first page
                 page_request = fetch(**{"continue": str(more)})
             yield page

@@ -7,6 +7,7 @@ that it did nothing: a write that timed out may have been executed.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -17,6 +18,7 @@ import urllib3
 from kubernetes import client
 from kubernetes.client.rest import RESTResponse
 
+from gitsnap import __version__
 from gitsnap.cluster.api.credentials import check_headers
 from gitsnap.cluster.api.deadline import Deadline
 from gitsnap.cluster.api.responses import Request, error_of, truncate_depth
@@ -48,6 +50,7 @@ class Transport:
     def __init__(self, api: client.ApiClient, *, headers: Sequence[tuple[str, str]], proxy: str) -> None:
         """``headers`` are sent with every request; names may repeat. ``proxy`` is named in messages."""
         self._api = api
+        self._api.user_agent = f"gitsnap/{__version__} ({sys.platform})"
         self._headers = tuple(headers)
         self._proxy = proxy
         self.server = str(api.configuration.host)
@@ -77,9 +80,34 @@ class Transport:
         content_type: str = JSON,
         accept: str = JSON,
         confidential: bool = False,
-        truncate: bool = False,
     ) -> JsonObject:
-        """Send a request and return the JSON object of the response.
+        """Send a request and return the JSON object of the response: see ``sized_json``."""
+        answer, _ = self.sized_json(
+            method,
+            path,
+            action,
+            query=query,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            confidential=confidential,
+        )
+        return answer
+
+    def sized_json(
+        self,
+        method: str,
+        path: str,
+        action: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        confidential: bool = False,
+        truncate: bool = False,
+    ) -> tuple[JsonObject, int]:
+        """Send a request and return the JSON object of the response, and the length of the response in bytes.
 
         Reads are repeated after a lost connection and while the server is busy; writes only where the server has not
         begun. ``truncate`` replaces values that are nested too deeply for any archive, so that the other objects of a
@@ -107,7 +135,7 @@ class Transport:
         answer = _parse(content, request, truncate=truncate)
         if not isinstance(answer, dict):
             raise bad_answer(request, "the answer is not a JSON object")
-        return answer
+        return answer, len(content)
 
     def _wait_for_server(self, lost: int) -> bool:
         """Whether to repeat a read after a lost connection. Waits first. ``lost``: lost connections before this one.

@@ -1,0 +1,48 @@
+"""The comparison of a benchmark with the committed ratios. No test measures time."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import measurements
+from benchmarks.measurements import Figures, ratios, read_baseline, slower_rows
+
+_TABLE = "plain, 10000 objects"
+
+
+def _rows(cpu: float) -> dict[str, Figures]:
+    return {
+        "kubectl get -o yaml": Figures(10, 8, 800, 26, 1),
+        "first capture": Figures(3, cpu, 130, 44, 0.4),
+    }
+
+
+def test_ratios_to_kubectl() -> None:
+    """The ratios do not depend on the speed of the machine."""
+    assert ratios(_rows(2))["first capture"] == {"wall": 0.3, "cpu": 0.25, "server": 0.4}
+
+
+@pytest.mark.parametrize(("cpu", "is_slower"), [(2.0, False), (2.2, False), (2.4, True), (1.0, False)])
+def test_a_row_that_became_slower(monkeypatch: pytest.MonkeyPatch, cpu: float, *, is_slower: bool) -> None:
+    """A ratio may vary by 15 %. The message names the table, the row and both ratios."""
+    monkeypatch.setattr(measurements, "read_baseline", lambda: {_TABLE: ratios(_rows(2))})
+
+    problems = slower_rows({_TABLE: ratios(_rows(cpu))})
+
+    expected = [f"{_TABLE}: first capture: the cpu ratio is 0.30; in the baseline 0.25"]
+    assert problems == (expected if is_slower else [])
+
+
+def test_a_table_without_a_baseline_is_named() -> None:
+    """Otherwise a run with other numbers of objects would seem to be as fast as before."""
+    (problem,) = slower_rows({"plain, 7 objects": ratios(_rows(2))})
+    assert "has no such table" in problem
+
+
+def test_the_committed_ratios() -> None:
+    """Both mixes have a table with all rows."""
+    rows = {"kubectl get -o yaml", "first capture", "nothing changed", "ten objects changed", "diff of ten changes"}
+    for mix in ("plain", "fleet"):
+        table = read_baseline()[f"{mix}, 10000 objects"]
+        assert rows <= table.keys()
+        assert table["kubectl get -o yaml"] == {"wall": 1, "cpu": 1, "server": 1}
