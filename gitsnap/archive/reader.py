@@ -317,7 +317,7 @@ class GitTree:
     def info(self) -> TreeInfo:
         """The content of ``gitsnap.yaml`` in the tree."""
         try:
-            entry, _ = self._folders.entries(self._root, "")["gitsnap.yaml"]
+            entry, _ = self._folders.entries(self.tree_id, "")["gitsnap.yaml"]
         except KeyError:
             raise ArchiveError(
                 f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is not the commit of a sample",
@@ -328,7 +328,7 @@ class GitTree:
     def files(self, area: Area) -> Mapping[str, BlobId]:
         """Path below the area -> blob id, sorted by path."""
         if area not in self._files:
-            tree, is_folder = self._folders.entries(self._root, "").get(area, ("", False))
+            tree, is_folder = self._folders.entries(self.tree_id, "").get(area, ("", False))
             if tree and not is_folder:
                 raise ArchiveError(f"{area} in the commit {self._commit[:12]} is not a folder", hint=DAMAGED)
             self._files[area] = TreeFiles(self._folders, tree) if is_folder else {}
@@ -337,14 +337,15 @@ class GitTree:
     @cached_property
     def all_files(self) -> Mapping[str, BlobId]:
         """All files of the tree: path from the root -> blob id."""
-        return self._folders.files(self._root)
+        return self._folders.files(self.tree_id)
 
     def read(self, blob: BlobId) -> bytes:
         """The content of a blob. Raises ArchiveError where the blob is missing or damaged."""
         return read_blob(self._repository, blob)
 
     @cached_property
-    def _root(self) -> str:
+    def tree_id(self) -> str:
+        """The id of the root tree."""
         return read_commit(self._repository, self._commit).tree
 
 

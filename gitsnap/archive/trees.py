@@ -28,7 +28,7 @@ _LEVELS = 2
 _MOST_FILES = 1_000_000
 """The largest number of files in a tree. A hostile tree, which holds itself many times over, could fill the memory."""
 
-_MOST_FOLDERS = 5000
+MOST_FOLDERS = 5000
 """The largest number of cached folders: those of a few samples."""
 
 _Folder = dict[str, Any]
@@ -85,8 +85,7 @@ class Folders:
         return files
 
     def _collect(self, tree: str, prefix: str, files: dict[str, BlobId]) -> None:
-        if prefix.count("/") > _DEEPEST or len(files) > _MOST_FILES:
-            raise _too_large(prefix)
+        require_sample_size(prefix, len(files))
         for name, (child, is_folder) in self.entries(tree, prefix).items():
             if is_folder:
                 self._collect(child, f"{prefix}{name}/", files)
@@ -100,7 +99,7 @@ class Folders:
         """
         cached = self._cached.get(tree)
         if cached is None:
-            if len(self._cached) >= _MOST_FOLDERS:
+            if len(self._cached) >= MOST_FOLDERS:
                 self._cached.clear()
             cached = self._cached[tree] = self._read(tree, prefix)
         return cached
@@ -114,6 +113,12 @@ class Folders:
             raise unreadable_object(self._repository, subject) from None
         self.irregular.update(f"{prefix}{name}" for name, (_, mode) in entries.items() if mode not in _REGULAR_MODES)
         return {name: (child, mode in _FOLDER_MODES) for name, (child, mode) in entries.items() if mode != _LINK_MODE}
+
+
+def require_sample_size(folder: str, files: int) -> None:
+    """Raise ArchiveError if a folder is too deep for a sample, or if ``files`` are too many for a sample."""
+    if folder.count("/") > _DEEPEST or files > _MOST_FILES:
+        raise _too_large(folder)
 
 
 def _too_large(folder: str) -> ArchiveError:

@@ -6,8 +6,6 @@ are notes (docs/SECURITY.md). This module must not write or repair anything.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,18 +15,19 @@ import pygit2
 
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
+from gitsnap.archive.content_digest import ContentDigests
 from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, removals_by_users
 from gitsnap.archive.missing_samples import find_missing_parts
-from gitsnap.archive.object_reader import read_blob, read_object
+from gitsnap.archive.object_reader import read_object
 from gitsnap.archive.reader import GitTree, Problem, newest, read_samples
 from gitsnap.archive.refs import TAGS, branch_heads, list_refs, read_refs
 from gitsnap.archive.removal import unrecorded_forgotten, unrecorded_samples
 from gitsnap.archive.tag_objects import read_tag
-from gitsnap.archive.trees import Folders
+from gitsnap.archive.trees import Entry, Folders
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, BlobId, Sample, SampleMetadata
+from gitsnap.core.model import Area, Sample, SampleMetadata
 from gitsnap.core.text import join_names
-from gitsnap.format import parse_forgotten, parse_tag_message, pruned_count
+from gitsnap.format import TREE_INFO_FILE, parse_forgotten, parse_tag_message, pruned_count
 from gitsnap.git.process import common_folder, git_settings, run_git
 from gitsnap.git.signing import AllowedSigners
 
@@ -101,7 +100,8 @@ class _Verifier:
         self._samples = samples
         self._progress = progress
         self._folders = Folders(repository)
-        self._digests: dict[str, str] = {}
+        self._digests = ContentDigests(repository, self._folders)
+        self._policies: dict[Entry, str] = {}
         self._removed: list[str] = []
         """Names of removed tags that the chain leads through and whose objects are in this copy."""
 
@@ -366,24 +366,26 @@ class _Verifier:
         tree = GitTree(self._repository, sample.commit, folders=self._folders)
         self._folders.irregular.clear()
         try:
-            if tree.info.policy != sample.metadata.policy:
-                return f"its commit belongs to the policy {tree.info.policy}"
-            files = tree.all_files
-            digest = hashlib.sha256()
-            for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
-                digest.update(path + b"\0" + self._digest(blob).encode() + b"\n")
+            policy = self._policy(tree)
+            if policy != sample.metadata.policy:
+                return f"its commit belongs to the policy {policy}"
+            tree.files(Area.CONFIGURATION)  # raises ArchiveError where the area is not a folder
+            digest, files = self._digests.digest(tree.tree_id)
             if self._folders.irregular:
                 listed = join_names(sorted(self._folders.irregular), most=MOST_NAMED)
                 return f"its tree has entries that are neither ordinary files nor folders: {listed}"
-            return digest.hexdigest(), len(tree.files(Area.CONFIGURATION))
+            return digest, files.get(Area.CONFIGURATION, 0)
         except ArchiveError as error:
             return error.message
 
-    def _digest(self, blob: BlobId) -> str:
-        if blob not in self._digests:
-            content = read_blob(self._repository, blob)
-            self._digests[blob] = hashlib.sha256(content).hexdigest()
-        return self._digests[blob]
+    def _policy(self, tree: GitTree) -> str:
+        """The policy that ``gitsnap.yaml`` names. Successive samples share the file, which is parsed once."""
+        entry = self._folders.entries(tree.tree_id, "").get(TREE_INFO_FILE)
+        if entry is None:
+            return tree.info.policy  # raises ArchiveError
+        if entry not in self._policies:
+            self._policies[entry] = tree.info.policy
+        return self._policies[entry]
 
     def signatures(self, allowed_signers: Path) -> Iterator[Finding]:
         """Whether each tag is signed with a key in the file. The bytes of the tag object are verified."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,9 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import ClusterObjects
 from gitsnap.sveltos.documents import is_rendered, split
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, references, render
+from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, WrittenReferences, render
 from gitsnap.sveltos.source_documents import SourceDocument, read_documents, texts_of
+from gitsnap.sveltos.written_references import TEMPLATE
 
 Contents = Mapping[ObjectKey, JsonObject | None]
 """Live ConfigMaps and Secrets by key; None for an object that does not exist. Unreadable objects are missing."""
@@ -32,6 +33,39 @@ FEATURES = {"policyRefs": "Resources", "helmCharts": "Helm", "kustomizationRefs"
 _POLICIES = "spec.policyRefs[]"
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A ConfigMap, Secret or Flux source that profiles deploy. Its text is parsed once for all deployments."""
+
+    key: ObjectKey
+    document: JsonObject
+    local: bool
+    """Whether the documents are deployed to the management cluster."""
+
+    @cached_property
+    def is_invalid(self) -> bool:
+        """Whether Sveltos rejects the whole text, so that the deployment fails."""
+        if is_rendered(self.document):
+            return False
+        try:
+            for text in texts_of(self.document, local=self.local) or ():
+                split(text.content)
+        except InputError:
+            return True
+        return False
+
+    @cached_property
+    def content(self) -> tuple[tuple[SourceDocument, ...], frozenset[str]]:
+        """The documents that are deployed, and identifiers of content that gitsnap cannot split into documents."""
+        texts = texts_of(self.document, local=self.local)
+        if texts is None:
+            return (), frozenset({_content_id(self.key, self.document)})
+        documents, unclear = read_documents(texts)
+        # A text that is neither a template nor an object deploys nothing.
+        opaque = {_content_id(key, self.document) for key in unclear if is_rendered(self.document)}
+        return tuple(documents), frozenset(opaque)
+
+
 @dataclass(frozen=True, slots=True)
 class Objects:
     """The objects that profiles refer to, as far as they are known, before or after a plan."""
@@ -39,6 +73,7 @@ class Objects:
     contents: Contents
     written: Mapping[ObjectKey, Step]
     """The steps that have written such objects; empty before the plan."""
+    _sources: dict[tuple[ObjectKey, bool], Source] = field(default_factory=dict)
 
     @classmethod
     def before(cls, contents: Contents, steps: Iterable[Step]) -> Objects:
@@ -80,30 +115,78 @@ class Objects:
         wrong_type = reference.target.kind == kinds.SECRET and document.get("type") != ADD_ON_TYPE
         return not (reference.secret_type_required and wrong_type)
 
+    def source(self, reference: Reference) -> Source | None:
+        """The target of a reference, None if it does not exist or is unknown."""
+        name = reference.target, reference.local
+        if name not in self._sources:
+            document = self.get(reference.target)
+            if document is None:
+                return None
+            self._sources[name] = Source(reference.target, document, reference.local)
+        return self._sources[name]
 
-@dataclass(frozen=True)
+
+class ProfileDeployments:
+    """The deployments of one profile before or after a plan. Clusters that get the same share one Deployment."""
+
+    def __init__(self, profile: JsonObject, objects: Objects, views: ClusterObjects) -> None:
+        self._profile = profile
+        self._objects = objects
+        self._views = views
+        self._references = WrittenReferences(profile)
+        self._release_names = tuple(_release_names(profile))
+        self._depend_on_clusters = self._references.depend_on_clusters or any(
+            TEMPLATE in text for name in self._release_names for text in name
+        )
+        self._shared: dict[tuple[Any, ...], Deployment] = {}
+        self._common: Deployment | None = None
+        """The deployment to all clusters, if it does not depend on the cluster."""
+
+    def to(self, cluster: ClusterRef) -> Deployment:
+        """The deployment to a cluster."""
+        if self._common is not None:
+            return self._common
+        references, releases = tuple(self._references.resolve((cluster,), self._views)), self._releases(cluster)
+        key = (releases, *map(_reference_key, references))
+        deployment = self._shared.get(key)
+        if deployment is None:
+            deployment = self._shared[key] = Deployment(self._profile, references, releases, self._objects)
+        if not self._depend_on_clusters:
+            self._common = deployment
+        return deployment
+
+    def _releases(self, cluster: ClusterRef) -> frozenset[tuple[str, str]] | None:
+        releases = set()
+        for namespace, name in self._release_names:
+            names = render(namespace, cluster, self._views), render(name, cluster, self._views)
+            if names[0] is None or names[1] is None:
+                return None
+            releases.add((names[0], names[1]))
+        return frozenset(releases)
+
+
+def _release_names(profile: JsonObject) -> Iterable[tuple[str, str]]:
+    """Namespace and name of each Helm release that a profile installs, as written; both may be templates."""
+    for chart in (profile.get("spec") or {}).get("helmCharts") or ():
+        if isinstance(chart, dict) and chart.get("helmChartAction") != "Uninstall":
+            yield str(chart.get("releaseNamespace") or ""), str(chart.get("releaseName") or "")
+
+
+def _reference_key(reference: Reference) -> tuple[Any, ...]:
+    """The parts of a reference that decide what is deployed, as a hashable value."""
+    return reference.target, reference.path, reference.local, reference.optional, reference.unresolved
+
+
+@dataclass(frozen=True, eq=False)
 class Deployment:
-    """What one profile deploys to one cluster, or to all clusters for which it refers to the same objects."""
+    """What one profile deploys to all clusters for which its references and Helm releases are the same."""
 
     document: JsonObject
     """The profile."""
-    cluster: ClusterRef
     references: tuple[Reference, ...]
+    releases: frozenset[tuple[str, str]] | None
+    """Namespace and name of each Helm release; None if an unresolved template names a release."""
     objects: Objects
-    views: ClusterObjects
-
-    @classmethod
-    def of(cls, profile: JsonObject, cluster: ClusterRef, objects: Objects, views: ClusterObjects) -> Deployment:
-        """The deployment of a profile to a cluster."""
-        return cls(profile, cluster, tuple(references(profile, (cluster,), views)), objects, views)
-
-    @property
-    def reference_key(self) -> tuple[Any, ...]:
-        """The references as a hashable value. Deployments of one profile with equal keys deploy equal documents."""
-        return tuple(
-            (reference.target, reference.path, reference.local, reference.optional, reference.unresolved)
-            for reference in self.references
-        )
 
     @cached_property
     def failing(self) -> frozenset[str]:
@@ -122,8 +205,8 @@ class Deployment:
         for reference in self.references:
             if reference.path != _POLICIES or reference.unresolved is not None:
                 continue
-            source = self.objects.get(reference.target)
-            if source is not None and not is_rendered(source) and _is_invalid(source, local=reference.local):
+            source = self.objects.source(reference)
+            if source is not None and source.is_invalid:
                 return True
         return False
 
@@ -140,18 +223,12 @@ class Deployment:
         for reference in self.references:
             if reference.path != _POLICIES:
                 continue
-            document = self.objects.get(reference.target)
+            source = self.objects.source(reference)
             if reference.unresolved is not None or not self.objects.knows(reference.target):
                 opaque.add(str(reference.target))
-            elif document is not None and self.objects.serves(reference):
-                texts = texts_of(document, local=reference.local)
-                if texts is None:
-                    opaque.add(_content_id(reference.target, document))
-                    continue
-                parsed, unclear = read_documents(texts)
-                documents += parsed
-                # A text that is neither a template nor an object deploys nothing.
-                opaque |= {_content_id(key, document) for key in unclear if is_rendered(document)}
+            elif source is not None and self.objects.serves(reference):
+                documents += source.content[0]
+                opaque |= source.content[1]
         return tuple(documents), frozenset(opaque)
 
     @property
@@ -174,36 +251,11 @@ class Deployment:
                 sources.add(_content_id(reference.target, document))
         return frozenset(sources)
 
-    @cached_property
-    def releases(self) -> frozenset[tuple[str, str]] | None:
-        """Namespace and name of each Helm release; None if an unresolved template names a release."""
-        releases = set()
-        for chart in (self.document.get("spec") or {}).get("helmCharts") or ():
-            if chart.get("helmChartAction") == "Uninstall":
-                continue
-            names = [
-                render(str(chart.get(field) or ""), self.cluster, self.views)
-                for field in ("releaseNamespace", "releaseName")
-            ]
-            if None in names:
-                return None
-            releases.add((str(names[0]), str(names[1])))
-        return frozenset(releases)
-
     def _remote_entries(self, field: str) -> Iterable[str]:
         """The entries of a field that refer to a URL, each as an identifier."""
         for entry in (self.document.get("spec") or {}).get(field) or ():
             if isinstance(entry, dict) and entry.get("remoteURL"):
                 yield json.dumps([entry.get("remoteURL"), entry.get("path")], sort_keys=True)
-
-
-def _is_invalid(document: JsonObject, *, local: bool) -> bool:
-    try:
-        for text in texts_of(document, local=local) or ():
-            split(text.content)
-    except InputError:
-        return True
-    return False
 
 
 def _content_id(key: ObjectKey, document: JsonObject | None) -> str:

@@ -26,7 +26,7 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
 from gitsnap.sveltos.pausing import is_paused
-from gitsnap.sveltos.references import references
+from gitsnap.sveltos.references import WrittenReferences
 
 Effects = tuple[Effect, ...]
 
@@ -160,14 +160,17 @@ class _Impact:
         self, document: JsonObject, matches: Matches, contents: Collection[ObjectKey]
     ) -> dict[ObjectKey, Matches]:
         """The objects of ``contents`` that an object refers to, each with the clusters for which it does."""
-        fixed = {reference.target for reference in references(document, ())}
-        clusters_of = {target: matches for target in fixed if target in contents}
+        written = WrittenReferences(document)
+        fixed = {reference.target for reference in written.resolve(())}
+        clusters_of: dict[ObjectKey, Matches] = {target: matches for target in fixed if target in contents}
+        if not written.depend_on_clusters:
+            return clusters_of
+        by_target: dict[ObjectKey, set[ClusterRef]] = {}
         for cluster in matches:
-            for reference in references(document, (cluster,), self._views.get):
-                target = reference.target
-                if target in contents and target not in fixed:
-                    clusters_of[target] = clusters_of.get(target, frozenset()) | {cluster}
-        return clusters_of
+            for reference in written.resolve((cluster,), self._views.get):
+                if reference.target in contents and reference.target not in fixed:
+                    by_target.setdefault(reference.target, set()).add(cluster)
+        return clusters_of | {target: frozenset(clusters) for target, clusters in by_target.items()}
 
 
 def _in_order(clusters: Matches) -> tuple[ClusterRef, ...]:

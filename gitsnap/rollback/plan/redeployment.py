@@ -40,21 +40,21 @@ class Redeployment:
         return mode_of(self.before) not in ("OneTime", "DryRun") and not is_paused(self.before)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Difference:
-    """The deployment of a profile before and after the plan, for clusters with equal references."""
+    """The deployment of a profile before and after the plan, for clusters that get the same on both sides."""
 
     redeployment: Redeployment
     old: Deployment
     new: Deployment
 
-    def withdraws(self, entry: Deployed, new: Deployment) -> bool:
-        """Whether Sveltos withdraws a deployed resource or release. ``new`` is the deployment to that cluster."""
+    def withdraws(self, entry: Deployed) -> bool:
+        """Whether Sveltos withdraws a deployed resource or release."""
         if isinstance(entry, DeployedRelease):
-            if "Helm" in new.failing or new.releases is None:
+            if "Helm" in self.new.failing or self.new.releases is None:
                 return False
-            return (entry.namespace, entry.name) not in new.releases
-        if entry.feature in new.failing:
+            return (entry.namespace, entry.name) not in self.new.releases
+        if entry.feature in self.new.failing:
             return False
         if entry.feature == "Kustomize":
             return not self.new.kustomizations

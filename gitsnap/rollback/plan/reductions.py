@@ -6,12 +6,12 @@ cannot evaluate becomes an uncertainty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan.consequences import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
-from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects
+from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects, ProfileDeployments
 from gitsnap.rollback.plan.match_states import Change, Matches, State, mode_of
 from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
 from gitsnap.rollback.plan.steps import Plan, Step
@@ -23,8 +23,8 @@ from gitsnap.sveltos.matching import ClusterRef, sets_of
 from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.references import references
 
-Inventories = Mapping[ClusterRef, list[Deployed]]
-"""What the ClusterConfiguration of each cluster lists."""
+Inventories = Mapping[ClusterRef, Mapping[ObjectKey, list[Deployed]]]
+"""What the ClusterConfiguration of each cluster lists: by cluster and by profile."""
 
 _BEFORE_DELETIONS = (
     "Sveltos may deploy it before an object that it needs is deleted, and then withdraws what it no longer refers to"
@@ -41,8 +41,8 @@ class Findings:
     """What a profile withdraws from a cluster, None if that is unknown."""
     uncertainties: dict[ObjectKey, Uncertainty] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
-    effects: dict[tuple[EffectType, ObjectKey, ObjectKey], set[ClusterRef]] = field(default_factory=dict)
-    """(effect type, object of the step, profile) -> clusters."""
+    effects: dict[ObjectKey, dict[tuple[EffectType, ObjectKey], set[ClusterRef]]] = field(default_factory=dict)
+    """Object of the step -> (effect type, profile) -> clusters."""
 
     @property
     def withdrawals(self) -> Iterator[Withdrawal]:
@@ -61,7 +61,7 @@ class Findings:
     ) -> None:
         """Add an effect of some steps, named by their objects, on a cluster."""
         for step in steps:
-            self.effects.setdefault((effect_type, step, profile), set()).add(cluster)
+            self.effects.setdefault(step, {}).setdefault((effect_type, profile), set()).add(cluster)
 
 
 class Reductions:
@@ -74,12 +74,15 @@ class Reductions:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._changes = changes_of(plan.steps, plan.controller_labels)
+        self._changed = frozenset(change.key for change in self._changes)
         self._written = content_steps(plan.steps)
         self._start = State.of(plan.matching_objects, summary_clusters=plan.summary_clusters)
         self._end = State.of(plan.matching_objects, self._changes, summary_clusters=plan.summary_clusters)
         self._views = tuple(_template_views(plan.matching_objects, changes) for changes in ((), self._changes))
-        self._failing: list[tuple[Redeployment, Deployment]] = []
-        self._compared: list[tuple[Redeployment, Difference, Deployment]] = []
+        self._failing: list[tuple[Redeployment, Deployment, ClusterRef]] = []
+        self._compared: list[tuple[Difference, ClusterRef]] = []
+        self._causes: dict[Difference, Collection[ObjectKey]] = {}
+        """The result of ``_causing_steps`` for each difference."""
         self.redeployments = (*self._redeployments(), *self._early_redeployments())
         self._one_time = dict(self._one_time_profiles())
 
@@ -160,23 +163,25 @@ class Reductions:
         old_view, new_view = (view.get for view in self._views)
         for redeployment in self.redeployments:
             objects, view = (early, old_view) if redeployment.early else (after, new_view)
-            differences: dict[tuple[object, ...], Difference] = {}
+            old_deployments = ProfileDeployments(redeployment.before, before, old_view)
+            new_deployments = ProfileDeployments(redeployment.after, objects, view)
+            passing_deployments = ProfileDeployments(redeployment.after, early, new_view)
+            before_deletions = replace(redeployment, before_deletions=True)
+            differences: dict[tuple[Deployment, Deployment, bool], Difference] = {}
             for cluster in redeployment.clusters:
-                old = Deployment.of(redeployment.before, cluster, before, old_view)
-                new = Deployment.of(redeployment.after, cluster, objects, view)
-                key = (old.reference_key, new.reference_key)
-                difference = differences.setdefault(key, Difference(redeployment, old, new))
-                self._compared.append((redeployment, difference, new))
+                old, new = old_deployments.to(cluster), new_deployments.to(cluster)
+                difference = differences.setdefault((old, new, False), Difference(redeployment, old, new))
+                self._compared.append((difference, cluster))
                 if new.failing and not redeployment.early:
-                    passing = Deployment.of(redeployment.after, cluster, early, new_view)
+                    passing = passing_deployments.to(cluster)
                     if new.failing - passing.failing:
-                        earlier = replace(redeployment, before_deletions=True)
-                        self._compared.append((earlier, Difference(earlier, old, passing), passing))
+                        earlier = Difference(before_deletions, old, passing)
+                        self._compared.append((differences.setdefault((old, passing, True), earlier), cluster))
             for cluster in redeployment.joining:
-                new = Deployment.of(redeployment.after, cluster, after, new_view)
+                new = new_deployments.to(cluster)
                 if new.failing:
-                    self._failing.append((redeployment, new))
-        return frozenset(new.cluster for _, difference, new in self._compared if difference.may_withdraw)
+                    self._failing.append((redeployment, new, cluster))
+        return frozenset(cluster for difference, cluster in self._compared if difference.may_withdraw)
 
     @property
     def needs_summaries(self) -> bool:
@@ -188,14 +193,16 @@ class Reductions:
 
         ``configurations`` and ``summaries`` are the live ClusterConfigurations and ClusterSummaries.
         """
-        inventories = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
+        inventories = {
+            inventory.cluster_of(document): _by_profile(inventory.deployed(document)) for document in configurations
+        }
         findings = Findings()
-        for redeployment, new in self._failing:
-            steps = sorted(self._written.keys() & {reference.target for reference in new.references})
-            steps = [*self._joining_steps(redeployment, new.cluster), *steps]
-            findings.add_effect(EffectType.FAILS, steps, redeployment.key, new.cluster)
-        for redeployment, difference, new in self._compared:
-            self._evaluate(findings, redeployment, difference, new, inventories)
+        for redeployment, new, cluster in self._failing:
+            written = self._written.keys() & {reference.target for reference in new.references}
+            steps = self._joining_steps(redeployment, cluster) | written
+            findings.add_effect(EffectType.FAILS, steps, redeployment.key, cluster)
+        for difference, cluster in self._compared:
+            self._evaluate(findings, difference, cluster, inventories)
         self._add_unfinished(findings, unfinished_features(summaries))
         return _with_findings(self._plan, findings)
 
@@ -204,9 +211,10 @@ class Reductions:
     ) -> None:
         """Add an uncertainty for each profile that deploys to clusters where its last deployment is unfinished."""
         clusters_of: dict[ObjectKey, set[ClusterRef]] = {}
-        for redeployment, _, new in self._compared:
-            if unfinished.get((redeployment.key, new.cluster), frozenset()) - new.failing:
-                clusters_of.setdefault(redeployment.key, set()).add(new.cluster)
+        for difference, cluster in self._compared:
+            key = difference.redeployment.key
+            if unfinished.get((key, cluster), frozenset()) - difference.new.failing:
+                clusters_of.setdefault(key, set()).add(cluster)
         for key, deployed_on in self._one_time.items():
             if clusters := {cluster for cluster in deployed_on if (key, cluster) in unfinished}:
                 clusters_of.setdefault(key, set()).update(clusters)
@@ -214,21 +222,17 @@ class Reductions:
             findings.uncertainties.setdefault(key, unfinished_deployment(key, clusters))
 
     def _evaluate(
-        self,
-        findings: Findings,
-        redeployment: Redeployment,
-        difference: Difference,
-        new: Deployment,
-        inventories: Inventories,
+        self, findings: Findings, difference: Difference, cluster: ClusterRef, inventories: Inventories
     ) -> None:
-        profile, cluster = redeployment.key, new.cluster
-        steps = self._causing_steps(redeployment, difference, new)
+        redeployment, new = difference.redeployment, difference.new
+        profile = redeployment.key
+        steps = self._causing_steps(difference)
         if not redeployment.early and not redeployment.before_deletions:
-            _add_failures(findings, profile, difference, new, steps)
+            _add_failures(findings, difference, cluster, steps)
         if not difference.may_withdraw:
             return
-        listed = [entry for entry in inventories.get(cluster, ()) if entry.profile == profile]
-        withdrawn = [entry for entry in listed if difference.withdraws(entry, new)]
+        listed = inventories.get(cluster, {}).get(profile, [])
+        withdrawn = [entry for entry in listed if difference.withdraws(entry)]
         if redeployment.before_deletions:
             if withdrawn or (cluster not in inventories and difference.removes_something):
                 findings.uncertainties.setdefault(profile, Uncertainty(profile, _BEFORE_DELETIONS))
@@ -245,24 +249,31 @@ class Reductions:
         if reason:
             findings.uncertainties.setdefault(profile, Uncertainty(profile, reason))
 
-    def _joining_steps(self, redeployment: Redeployment, cluster: ClusterRef) -> list[ObjectKey]:
+    def _joining_steps(self, redeployment: Redeployment, cluster: ClusterRef) -> frozenset[ObjectKey]:
         """The steps that make a cluster match: those of the profile, its sets, the cluster, and its dependents."""
         dependents = self._end.dependents.of(redeployment.key)
-        deciding = {redeployment.key, cluster.key, *sets_of(redeployment.after), *dependents}
-        return [change.key for change in self._changes if change.key in deciding]
+        return self._changed & {redeployment.key, cluster.key, *sets_of(redeployment.after), *dependents}
 
-    def _causing_steps(self, redeployment: Redeployment, difference: Difference, new: Deployment) -> list[ObjectKey]:
+    def _causing_steps(self, difference: Difference) -> Collection[ObjectKey]:
         """The steps that cause a redeployment: that of the profile, and those of the objects that it refers to."""
-        own = [change.key for change in self._changes if change.key == redeployment.key and not redeployment.early]
-        targets = {reference.target for side in (difference.old, new) for reference in side.references}
-        return [*own, *sorted(targets & self._written.keys())]
+        if difference not in self._causes:
+            redeployment = difference.redeployment
+            own = frozenset[ObjectKey]() if redeployment.early else self._changed & {redeployment.key}
+            references = (*difference.old.references, *difference.new.references)
+            self._causes[difference] = own | (self._written.keys() & {reference.target for reference in references})
+        return self._causes[difference]
 
 
-def _add_failures(
-    findings: Findings, profile: ObjectKey, difference: Difference, new: Deployment, steps: list[ObjectKey]
-) -> None:
-    cluster = new.cluster
-    if new.failing:
+def _by_profile(entries: Iterable[Deployed]) -> dict[ObjectKey, list[Deployed]]:
+    by_profile: dict[ObjectKey, list[Deployed]] = {}
+    for entry in entries:
+        by_profile.setdefault(entry.profile, []).append(entry)
+    return by_profile
+
+
+def _add_failures(findings: Findings, difference: Difference, cluster: ClusterRef, steps: Iterable[ObjectKey]) -> None:
+    profile = difference.redeployment.key
+    if difference.new.failing:
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
     for document, former in difference.conflicts:
         findings.conflicts.append(Conflict(profile, cluster, document.identity.key(), document.source, former))
@@ -302,11 +313,7 @@ def _withdrawal_order(withdrawal: Withdrawal) -> tuple[object, ...]:
 
 def _with_effects(step: Step, findings: Findings) -> Step:
     """The step with the effects of the findings, and without deployments that fail or withdraw everything."""
-    own = {
-        (effect_type, profile): clusters
-        for (effect_type, key, profile), clusters in findings.effects.items()
-        if key == step.key
-    }
+    own = findings.effects.get(step.key)
     if not own or not step.writes:
         return step
     instead: dict[ObjectKey, set[ClusterRef]] = {}

@@ -19,7 +19,7 @@ from gitsnap.sveltos import documents, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.pausing import is_paused
-from gitsnap.sveltos.references import references
+from gitsnap.sveltos.references import WrittenReferences
 from gitsnap.sveltos.template_context import CLUSTER, TemplateInput
 
 _CLUSTER_INPUT = TemplateInput(CLUSTER, ObjectKey(kinds.SVELTOS_CLUSTER, "", ""), ())
@@ -35,6 +35,9 @@ class TemplateInputs:
         }
         self._profiles: dict[ClusterRef, list[JsonObject]] = {cluster: [] for cluster in relabelled}
         self._views = {cluster: template_view(document) for cluster, document in relabelled.items()}
+        self._references: dict[ObjectKey, WrittenReferences] = {}
+        self._reading: dict[ObjectKey, bool] = {}
+        """Whether a profile, or a ConfigMap after the plan, has a template that reads the cluster."""
         if not relabelled:
             return
         start, end = State.of(plan.matching_objects), State.of(plan.matching_objects, changes)
@@ -77,20 +80,30 @@ class TemplateInputs:
         return replace(step, effects=(*step.effects, *effects))
 
     def _reads_cluster(self, profile: JsonObject, cluster: ClusterRef, objects: Objects) -> bool:
-        if any(map(_is_cluster_template, _texts(profile.get("spec")))):
-            return True
-        config_maps = (objects.get(target) for target in self._targets(profile, cluster))
-        return any(
-            config_map is not None
-            and documents.is_rendered(config_map)
-            and any(map(_is_cluster_template, _texts(config_map.get("data"))))
-            for config_map in config_maps
+        key = ObjectKey.of(profile)
+        if key not in self._reading:
+            self._reading[key] = any(map(_is_cluster_template, _texts(profile.get("spec"))))
+        return self._reading[key] or any(
+            self._config_map_reads_cluster(target, objects) for target in self._targets(profile, cluster)
         )
 
+    def _config_map_reads_cluster(self, key: ObjectKey, objects: Objects) -> bool:
+        if key not in self._reading:
+            config_map = objects.get(key)
+            self._reading[key] = (
+                config_map is not None
+                and documents.is_rendered(config_map)
+                and any(map(_is_cluster_template, _texts(config_map.get("data"))))
+            )
+        return self._reading[key]
+
     def _targets(self, profile: JsonObject, cluster: ClusterRef) -> Iterable[ObjectKey]:
+        key = ObjectKey.of(profile)
+        if key not in self._references:
+            self._references[key] = WrittenReferences(profile)
         return {
             reference.target
-            for reference in references(profile, (cluster,), self._views.get)
+            for reference in self._references[key].resolve((cluster,), self._views.get)
             if reference.unresolved is None and reference.target.kind == kinds.CONFIG_MAP
         }
 
