@@ -7,7 +7,7 @@ needs are imported there: loading them takes a tenth of the time of a command th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ from gitsnap.core.model import BlobId, CommitId, Sample
 if TYPE_CHECKING:
     from gitsnap.archive.completeness import MissingPart
     from gitsnap.archive.findings import Finding
+    from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
     from gitsnap.core.ports import LoggedCommit
@@ -194,6 +195,28 @@ class GitArchive:
         return read_log(
             self._repository, self._branch, patterns, newest=last.commit if last else None, containing=containing
         )
+
+    def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> Histories | None:
+        """The histories of the files that may ever have matched a regular expression, from an index of the history.
+
+        ``hidden_folders``: the folders of kinds with sensitive fields. None if the index cannot be used, or if the
+        history cannot be read.
+        """
+        from gitsnap.archive.search_index import find_histories
+
+        try:
+            return find_histories(self._repository, self._branch, pattern, hidden_folders=hidden_folders)
+        except ArchiveError:
+            return None
+
+    def commits_between(self, older: CommitId, newer: CommitId) -> list[LoggedCommit]:
+        """The commits after ``older`` up to ``newer``, oldest first.
+
+        Raises ArchiveError if ``older`` is not an ancestor of ``newer``, or if the history cannot be read.
+        """
+        from gitsnap.archive.commit_history import read_range
+
+        return read_range(self._repository, self._branch, older, newer)
 
     def read(self, blob: BlobId) -> bytes:
         """The content of a blob. Raises ArchiveError where the blob is missing or damaged."""

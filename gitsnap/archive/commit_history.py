@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pygit2
@@ -34,6 +35,7 @@ def read_log(
     *,
     newest: CommitId | None,
     containing: str = "",
+    after: CommitId | None = None,
 ) -> Iterator[LoggedCommit]:
     """The commits that changed files, newest first.
 
@@ -44,6 +46,7 @@ def read_log(
         newest: The commit of the newest sample. The history starts there if the branch is missing.
         containing: Only files in which this extended regular expression matches more or less often than before
             (`git log -S --pickaxe-regex`).
+        after: Only commits that are not this commit or an ancestor of it.
 
     Yields:
         The commits, each with its matching files. The commits at which a shallow clone ends are left out: git shows all
@@ -57,8 +60,27 @@ def read_log(
         heads += branch_heads(repository, branch)
     if not heads and newest:
         heads.append(newest)
-    if not heads:
-        return
+    if heads:
+        yield from _read_commits(repository, branch, [*heads, *([f"^{after}"] if after else [])], patterns, containing)
+
+
+def read_range(repository: pygit2.Repository, branch: str, older: CommitId, newer: CommitId) -> list[LoggedCommit]:
+    """The commits after ``older`` up to ``newer``, oldest first, each with all files that it changed.
+
+    Raises ArchiveError if ``older`` is not an ancestor of ``newer``, or if the history cannot be read.
+    """
+    done = run_git(Path(repository.path), "merge-base", "--is-ancestor", older, newer)
+    if done.returncode != 0:
+        raise ArchiveError(
+            f"the commit {older[:12]} is not in the history of the commit {newer[:12]}",
+            hint="The history of this copy is not complete, or one of the samples was taken through a clone.",
+        )
+    return list(_read_commits(repository, branch, [newer, f"^{older}"], (), ""))[::-1]
+
+
+def _read_commits(
+    repository: pygit2.Repository, branch: str, heads: Sequence[str], patterns: Sequence[str], containing: str
+) -> Iterator[LoggedCommit]:
     cut_off = shallow_commits(repository)
     for name, files in _commits(_run_log(repository, branch, heads, patterns, containing)):
         if name in cut_off:
@@ -74,6 +96,22 @@ def read_log(
             ),
             commit.time,
         )
+
+
+def logged_file(
+    repository: pygit2.Repository, known: dict[str, LoggedCommit], name: CommitId, file: LoggedFile
+) -> tuple[LoggedCommit, LoggedFile]:
+    """A commit without its files, and one of its files with the field manager. ``known``: the commits read before.
+
+    Raises ArchiveError if the commit cannot be read.
+    """
+    commit = known.get(name)
+    if commit is None:
+        content = read_commit(repository, name)
+        parent = CommitId(content.parents[0]) if content.parents else None
+        commit = known[name] = LoggedCommit(name, parent, (), content.time)
+    manager = _managers(read_commit(repository, name).message).get(file.path, "")
+    return commit, replace(file, manager=manager)
 
 
 def _run_log(

@@ -39,6 +39,9 @@ COMMANDS = {
         "blame:blame", "Show when each field of an object last changed, who wrote it, and its value before."
     ),
     "search": Command("search:search", "Show when a value appeared in the configuration, and when it disappeared."),
+    "bisect": Command(
+        "bisect:bisect", "Find the change that turned the configuration from good to bad, by a binary search."
+    ),
     "diff": Command("diff:diff", "Show what changed between two samples."),
     "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),
@@ -57,7 +60,7 @@ COMMANDS = {
 
 SECTIONS = {
     "Everyday commands": ("capture", "list", "show", "log", "diff", "drift", "rollback", "undo"),
-    "History and add-ons": ("blame", "search", "addons"),
+    "History and add-ons": ("blame", "search", "bisect", "addons"),
     "Archive maintenance": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
 }
 """The sections of `gitsnap --help`. The other commands follow, in the order of ``COMMANDS``."""

@@ -35,7 +35,7 @@ _COMMANDS = {
     _LOG: "history changes changelog events audit timeline who reflog shortlog whatchanged",
     _LIST: "ls ll dir snapshots snapshot-list samples lists tags versions revisions archives policies points",
     _SHOW: "get describe cat view inspect dump print export extract open read yaml manifests",
-    _SEARCH: "find grep query pickaxe bisect",
+    _SEARCH: "find grep query pickaxe",
     _CAPTURE: "backup save take create commit record store snap sample collect checkpoint archive run add now",
     _DIFF: "compare cmp delta changed difference differences",
     _ROLLBACK: "restore checkout recover reset switch back rollout load to",

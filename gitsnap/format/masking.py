@@ -37,6 +37,9 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 _REPLACED_FILE = "Somebody replaced the file below sealed/. `git log` in the archive shows when."
 _REPLACED = "Somebody replaced the file below sealed/, or the fingerprint key belongs to another archive."
 
+_REFUSAL = {"gitsnap.io/fingerprints in place of values": "gitsnap show --decrypt shows the values"}
+"""An annotation that no API server accepts, because of the spaces in its name: for objects that must not be applied."""
+
 FieldPath = tuple[str | int, ...]
 """The path of one value in an object: keys of mappings and positions in lists."""
 
@@ -178,6 +181,18 @@ def shows_fingerprints(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(shows_fingerprints, value.values()))
     return any(map(shows_fingerprints, value)) if isinstance(value, list) else is_fingerprint(value)
+
+
+def with_refusal(document: JsonObject) -> JsonObject:
+    """An object with an annotation that makes an API server refuse it: an object with fingerprints in place of values.
+
+    Otherwise `kubectl apply` would write the fingerprints: neither a comment nor a message stops it.
+    """
+    metadata = document.get("metadata") or {}
+    return {
+        **document,
+        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **_REFUSAL}},
+    }
 
 
 # Secrets --------------------------------------------------------------------------------------------------------------

@@ -15,12 +15,14 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from gitsnap.core.files import temporary_folder, write_temporary
 
 _GRACE_SECONDS = 2.0
 """How long a session may take to end after SIGTERM. In this time git removes its lock files and temporary packs."""
+
+_STDERR = 2
 
 _SESSION = """\
 { trap '' TERM INT HUP; read -r _ <"$1"; kill -TERM 0; sleep 2; kill -KILL 0; } </dev/null >/dev/null 2>&1 &
@@ -46,6 +48,7 @@ def run_child(
     pass_fds: Sequence[int] = (),
     seconds: float | None = None,
     guarded: bool = True,
+    shows_output: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program and wait for its end.
 
@@ -57,47 +60,52 @@ def run_child(
         pass_fds: Descriptors that the program inherits.
         seconds: Time limit. The session is ended after it, and when this call is interrupted.
         guarded: Whether the session ends when this process dies. False for a program that must finish what it began.
+        shows_output: Whether both outputs of the program go to the standard error of this process.
 
     Returns:
-        The exit code, standard output and standard error.
+        The exit code, standard output and standard error. The outputs are None with ``shows_output``.
 
     Raises:
         OSError: The program could not be started.
         subprocess.TimeoutExpired: The program did not end within the time limit.
     """
+    options = _Options(environment, pass_fds, seconds, guarded, subprocess.PIPE if not shows_output else _STDERR)
     if not stdin:
         with Path(os.devnull).open("rb") as source:
-            return _run(command, source, environment=environment, pass_fds=pass_fds, seconds=seconds, guarded=guarded)
+            return _run(command, source, options)
     with temporary_folder() as folder, write_temporary(folder / "input", stdin).open("rb") as source:
-        return _run(command, source, environment=environment, pass_fds=pass_fds, seconds=seconds, guarded=guarded)
+        return _run(command, source, options)
 
 
-def _run(
-    command: Sequence[str],
-    source: IO[bytes],
-    *,
-    environment: Mapping[str, str],
-    pass_fds: Sequence[int],
-    seconds: float | None,
-    guarded: bool,
-) -> subprocess.CompletedProcess[bytes]:
+class _Options(NamedTuple):
+    """The options of ``run_child``."""
+
+    environment: Mapping[str, str]
+    pass_fds: Sequence[int]
+    seconds: float | None
+    guarded: bool
+    output: int
+    """The descriptor for both outputs of the program, or subprocess.PIPE."""
+
+
+def _run(command: Sequence[str], source: IO[bytes], options: _Options) -> subprocess.CompletedProcess[bytes]:
     read_end, write_end = os.pipe()
-    guard = ("/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{read_end}") if guarded else ()
+    guard = ("/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{read_end}") if options.guarded else ()
     try:
         process = subprocess.Popen(
             [*guard, *command],
             stdin=source,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            pass_fds=(read_end, *pass_fds) if guarded else pass_fds,
+            stdout=options.output,
+            stderr=options.output,
+            env=dict(options.environment),
+            pass_fds=(read_end, *options.pass_fds) if options.guarded else options.pass_fds,
             start_new_session=True,
         )
         os.close(read_end)
         read_end = -1
         with process:
             try:
-                out, err = process.communicate(timeout=seconds)
+                out, err = process.communicate(timeout=options.seconds)
             except BaseException:
                 _end(process)
                 raise

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, Kind, SensitiveField
+from gitsnap.core.objects import same_json
 from gitsnap.format import masking
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.sveltos import documents, kinds
@@ -24,6 +25,8 @@ Fields = Mapping[str, Any]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _CLEAR_NAME = re.compile(r'[^\[\]"\x00-\x1f]+')
+
+_QUOTED = re.compile(r'\["([^"]*)"\]')
 
 _MAX_DEPTH = 60
 """Levels below which a value is one field, such as in a hostile document."""
@@ -64,6 +67,23 @@ class HiddenValue:
         return "(not shown)"
 
 
+def plain_path(path: str) -> str:
+    """A path in which ``["a.yaml"]`` is written as ``.a.yaml``: users write a path in either form."""
+    return _QUOTED.sub(r".\1", path)
+
+
+def text_of_value(value: Any) -> str:
+    """A value as a person writes it: ``true`` and ``null`` as in YAML."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return value if isinstance(value, str) else str(value)
+
+
+def is_hidden(value: Any) -> bool:
+    """Whether a value stands for the value of a Secret or of a sensitive field."""
+    return isinstance(value, HiddenValue) or is_fingerprint(value)
+
+
 class ObjectFields(NamedTuple):
     """The fields of an object, and the texts that were split into fields, by the path of the text."""
 
@@ -93,6 +113,89 @@ def split_fields(document: JsonObject, sensitive: Iterable[SensitiveField] = ())
 
         fields.update(_flatten(name, value, 0, expand_text))
     return ObjectFields(dict(sorted(fields.items())), texts)
+
+
+class FieldDifference(NamedTuple):
+    """A field that differs between two versions of an object; ABSENT for a version without the field."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+ABSENT = HiddenValue("")
+
+
+def field_differences(before: JsonObject, after: JsonObject) -> list[FieldDifference]:
+    """The fields that differ between two versions of an object, with the paths of ``fields_of``.
+
+    A list or a text that one version lacks is one difference, whatever is in it. Another order of the elements of a
+    list is a difference of the list. Texts that differ only in comments or format are a difference of the text.
+    """
+    sides = [{name: (value, expand) for name, value, expand in _top_level(side, ())} for side in (before, after)]
+    missing = (ABSENT, _keep)
+    return [
+        difference
+        for name in sorted(sides[0].keys() | sides[1].keys())
+        for old, new in [(sides[0].get(name, missing), sides[1].get(name, missing))]
+        for difference in _differences(name, (old[0], new[0]), 0, old[1] if old is not missing else new[1])
+    ]
+
+
+def _differences(path: str, values: tuple[Any, Any], depth: int, expand: _Expand) -> Iterator[FieldDifference]:
+    old, new = values
+    if same_json(old, new):
+        return
+    if {type(old), type(new)} == {dict, HiddenValue} and ABSENT in values and {} not in values:
+        old, new = ({} if value is ABSENT else value for value in values)
+    if isinstance(old, str) and isinstance(new, str):
+        structures = expand(path, old), expand(path, new)
+        inner = [] if isinstance(structures[0], str) or isinstance(structures[1], str) else structures
+        yield from (inner and list(_differences(path, structures, depth, _keep))) or [FieldDifference(path, old, new)]
+    elif depth < _MAX_DEPTH and isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            pair = old.get(name, ABSENT), new.get(name, ABSENT)
+            yield from _differences(_member(path, name), pair, depth + 1, expand)
+    elif depth < _MAX_DEPTH and isinstance(old, list) and isinstance(new, list):
+        named = [dict(zip(_element_names(side), side, strict=True)) for side in (old, new)]
+        if not same_json(
+            [name for name in named[0] if name in named[1]], [name for name in named[1] if name in named[0]]
+        ):
+            yield FieldDifference(path, old, new)
+        for name in {**named[0], **named[1]}:
+            pair = named[0].get(name, ABSENT), named[1].get(name, ABSENT)
+            yield from _differences(f"{path}[{_quoted(name)}]", pair, depth + 1, expand)
+    else:
+        yield FieldDifference(path, old, new)
+
+
+def adopt(before: JsonObject, after: JsonObject, paths: Mapping[str, bool]) -> JsonObject:
+    """The older version of an object, with the newer values of some fields.
+
+    ``paths``: the path of each field that differs, and whether the newer value is adopted. A list or a text is adopted
+    only as a whole, if all its differences are.
+    """
+    adopted: JsonObject = _adopted("", before, after, paths)
+    return adopted
+
+
+def _adopted(path: str, old: Any, new: Any, paths: Mapping[str, bool]) -> Any:
+    below = [
+        adopted
+        for name, adopted in paths.items()
+        if not path or name == path or name.startswith((f"{path}.", f"{path}["))
+    ]
+    if not any(below):
+        return old
+    if path and all(below):
+        return new
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return old
+    members = {
+        name: _adopted(_member(path, name) if path else name, old.get(name, ABSENT), new.get(name, ABSENT), paths)
+        for name in [*old, *(name for name in new if name not in old)]
+    }
+    return {name: value for name, value in members.items() if value is not ABSENT}
 
 
 def _hidden(document: JsonObject, sensitive: Iterable[SensitiveField]) -> JsonObject:

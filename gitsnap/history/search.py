@@ -1,7 +1,7 @@
 """Finds when a text came into the values of fields, and when it went.
 
-git finds the files that may ever have had the text. Then the versions of these files are compared field by field, so
-that a text which moves to another field is found too. Secrets are not searched.
+The search index of the archive, or git, finds the files that may ever have had the text. Then the versions of these
+files are compared field by field, so that a text which moves to another field is found too. Secrets are not searched.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, ObjectKey, Sample, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import LoggedCommit, LoggedFile
-from gitsnap.format import decode_object, key_of
-from gitsnap.format.fingerprint import is_fingerprint
+from gitsnap.format import decode_object, key_of, kind_folder
 from gitsnap.history.blame import Version, literal_pattern, version_of
 from gitsnap.history.changelog import CommitHistory, ObjectPattern
-from gitsnap.history.fields import Fields, HiddenValue
+from gitsnap.history.fields import Fields, is_hidden, text_of_value
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@=+-]{2,}")
 """Text that gitsnap's own YAML never escapes or breaks, so that git finds it in a file as it is in the value."""
@@ -42,6 +41,20 @@ _MOST_PATTERNS = 100
 _SECRETS = re.compile(r"/Secret/")
 
 
+FileHistories = Mapping[str, list[tuple[LoggedCommit, LoggedFile]]]
+"""Path from the root of the tree -> the commits that changed the file, newest first."""
+
+
+class SearchedArchive(CommitHistory, Protocol):
+    """The archive that is searched."""
+
+    def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> FileHistories | None:
+        """Return the histories of the files that may ever have matched a regular expression, from an index.
+
+        ``hidden_folders``: the folders of kinds with sensitive fields. None if there is no index.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A period in which a field had a value that contains the text."""
@@ -55,7 +68,7 @@ class Match:
 
 
 def search(
-    archive: CommitHistory,
+    archive: SearchedArchive,
     text: str,
     pattern: ObjectPattern,
     *,
@@ -71,7 +84,7 @@ def search(
     first_samples = archive.first_samples()
     matches = [
         match
-        for versions in _histories(archive, _paths(archive, text, pattern), first_samples, sensitive)
+        for versions in _histories(archive, text, pattern, first_samples, sensitive)
         for match in _matches(versions, text, pattern, field)
     ]
     return sorted(matches, key=lambda match: (_order(match.since), str(match.key), match.field))
@@ -107,28 +120,38 @@ class _ObjectVersion:
 
 
 def _histories(
-    archive: CommitHistory,
-    paths: set[str],
+    archive: SearchedArchive,
+    text: str,
+    pattern: ObjectPattern,
     first_samples: Mapping[CommitId, Sample],
     sensitive: Collection[SensitiveField],
 ) -> Iterator[list[_ObjectVersion]]:
-    """The versions of each file, oldest first."""
-    if not paths:
-        return
-    root = f"{Area.CONFIGURATION}/"
-    patterns = [literal_pattern(path.removeprefix(root)) for path in sorted(paths)]
-    commits = archive.log(patterns if len(patterns) <= _MOST_PATTERNS else [str(Area.CONFIGURATION)])
-    files = defaultdict[str, list[tuple[LoggedCommit, LoggedFile]]](list)
-    for commit in commits:
-        for file in commit.files:
-            if file.path in paths:
-                files[file.path].append((commit, file))
+    """The versions of each file that may have had the text, oldest first."""
+    hidden_folders = {kind_folder(field.kind) for field in sensitive}
+    files = archive.find_histories(_expression(text), hidden_folders)
+    if files is None:
+        files = _read_histories(archive, _paths(archive, text, pattern))
     for path in sorted(files):
-        newest_first = files[path]
+        key = key_of(path.removeprefix(f"{Area.CONFIGURATION}/"))
+        if _SECRETS.search(path) or (key is not None and not pattern.matches(key)):
+            continue
         yield [
             _ObjectVersion(_key(archive, file), version_of(archive, commit, file, first_samples, sensitive))
-            for commit, file in reversed(newest_first)
+            for commit, file in reversed(files[path])
         ]
+
+
+def _read_histories(archive: CommitHistory, paths: set[str]) -> FileHistories:
+    """The changes of files, from git."""
+    files = defaultdict[str, list[tuple[LoggedCommit, LoggedFile]]](list)
+    if paths:
+        root = f"{Area.CONFIGURATION}/"
+        patterns = [literal_pattern(path.removeprefix(root)) for path in sorted(paths)]
+        for commit in archive.log(patterns if len(patterns) <= _MOST_PATTERNS else [str(Area.CONFIGURATION)]):
+            for file in commit.files:
+                if file.path in paths:
+                    files[file.path].append((commit, file))
+    return files
 
 
 def _key(archive: CommitHistory, file: LoggedFile) -> ObjectKey | None:
@@ -170,11 +193,7 @@ def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
     fields: Fields = held.version.fields or {}
     if held.key is not None and held.version.fields is not None:
         fields = {**fields, **_document_names(fields), "metadata.name": held.key.name}
-    matching = {
-        path: value
-        for path, value in fields.items()
-        if not isinstance(value, HiddenValue) and not is_fingerprint(value) and text in _text(value)
-    }
+    matching = {path: value for path, value in fields.items() if not is_hidden(value) and text in text_of_value(value)}
     whole = {
         path: value
         for path, value in held.version.texts.items()
@@ -187,10 +206,3 @@ def _document_names(fields: Fields) -> dict[str, str]:
     """The names of the documents in a ConfigMap, by the path of the name. ``fields`` has them only inside its paths."""
     documents = (_DOCUMENT.match(path) for path in fields)
     return {f"{document[1]}.metadata.name": document[2] for document in documents if document}
-
-
-def _text(value: Any) -> str:
-    """A value as a person writes it: ``true`` and ``null`` as in YAML."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return value if isinstance(value, str) else str(value)

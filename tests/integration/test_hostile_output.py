@@ -32,7 +32,9 @@ _ROLE = "ClusterRole.rbac.authorization.k8s.io"
 
 LINES = (
     "list", "list --wide", "show", "show --all", "show references ClusterProfile/p", "addons --sample latest",
-    "log", "blame ClusterRole/{name}", "search pods", "log --cluster {cluster}", "diff", "diff --raw-diff",
+    "log", "blame ClusterRole/{name}", "search pods",
+    "bisect --good latest~1 --bad latest --field ClusterRole/{name} rules[0].resources[pods]=pods",
+    "log --cluster {cluster}", "diff", "diff --raw-diff",
     "diff --from-sample latest~1 --to-sample live --from-dir cluster",
     "drift --from-dir cluster", "status --from-dir cluster", "verify",
     "rollback --sample latest~1 --from-dir cluster --dry-run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,6 +46,9 @@ class _History:
 
     def tree_at(self, commit: CommitId) -> Tree:
         raise AssertionError(commit)
+
+    def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> None:
+        """No index: the log is read."""
 
     def read(self, blob: BlobId) -> bytes:
         return self.blobs[blob]

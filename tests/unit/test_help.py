@@ -24,6 +24,7 @@ _OTHER_MEANINGS = {
     "--storage": "the storage of the controller has another default",
     "--archive": "diff takes two",
     "--cluster": "rollback restores the labels of a cluster",
+    "--field": "search has the beginning of a path, bisect a field with its value",
     "--file": "what is read from the manifest",
     "--secrets-mode": "the default",
     "--dry-run": "a prune has no plan",

@@ -59,6 +59,9 @@ _EXACT: dict[str, frozenset[str]] = {
         {
             "cli/help.py: default in (None, '', ())",
             "cli/help.py: parameter not in arguments",
+            "history/fields.py: name in named[0]",
+            "history/fields.py: name in named[1]",
+            "history/fields.py: name not in old",
             "cluster/api/kubeconfig.py: name == field",
             "render/plan_changes.py: self._document in ('', former)",
         }

@@ -18,7 +18,6 @@ from gitsnap.cli.sample_choice import choose_sample
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
-from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.history import samples
 from gitsnap.render import render_table
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from gitsnap.history.blame import FieldOrigin
 
-_QUOTED = re.compile(r'\["([^"]*)"\]')
 _LONGEST = 40
 """Columns of a value in the table; JSON has the whole value."""
 
@@ -94,11 +92,13 @@ def blame(
 
 def _below(origins: Mapping[str, FieldOrigin], field: str) -> list[FieldOrigin]:
     """Return the fields at a path and below it, sorted by path. ``data.a.yaml`` also names ``data["a.yaml"]``."""
-    wanted = _QUOTED.sub(r".\1", field)
+    from gitsnap.history.fields import plain_path
+
+    wanted = plain_path(field)
     return [
         origins[path]
         for path in sorted(origins)
-        if not field or re.match(rf"{re.escape(wanted)}(?:$|[.\[])", _QUOTED.sub(r".\1", path))
+        if not field or re.match(rf"{re.escape(wanted)}(?:$|[.\[])", plain_path(path))
     ]
 
 
@@ -111,18 +111,16 @@ def _row(origin: FieldOrigin, *, deleted: bool = False) -> list[str]:
 
 def _shown(value: Any) -> str:
     """Return a value on one line. A fingerprint means nothing to a person."""
-    return "(secret)" if is_fingerprint(value) or _is_hidden(value) else value_text(value, _LONGEST)
+    from gitsnap.history.fields import is_hidden
 
-
-def _is_hidden(value: Any) -> bool:
-    from gitsnap.history.fields import HiddenValue
-
-    return isinstance(value, HiddenValue)
+    return "(secret)" if is_hidden(value) else value_text(value, _LONGEST)
 
 
 def _value(value: Any) -> Any:
     """Return a value for a document."""
-    return str(value) if _is_hidden(value) else value
+    from gitsnap.history.fields import HiddenValue
+
+    return str(value) if isinstance(value, HiddenValue) else value
 
 
 def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object]:

@@ -15,8 +15,10 @@ import typer
 
 from gitsnap.cli import arguments, completion, options, terminal
 from gitsnap.cli.arguments import LIVE
+from gitsnap.cli.diff_documents import row_documents, skipped_document
 from gitsnap.cli.diff_tables import comparison_tables
 from gitsnap.cli.documents import sample_document
+from gitsnap.cli.expectations import Expect, check_options, compare_expecting, expectation_documents, say_expected
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_sample
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.core.ports import SecretsKeeper, Tree
     from gitsnap.history.decryption import KeyedTree
+    from gitsnap.history.expectations import ExpectedDifferences
 
 
 _Archive = Annotated[
@@ -78,6 +81,7 @@ def diff(
     decrypt: options.Decrypt = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
+    expect: Expect = None,
     exit_code: options.ExitCode = False,
     sveltos_cli: options.SveltosCli = False,
     cluster: ClusterOptions,
@@ -93,7 +97,10 @@ def diff(
     Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
 
     Example: gitsnap diff --archive staging/hourly --archive production/hourly
+
+    Example: gitsnap diff --archive staging/hourly --archive production/hourly --expect allowed.yaml --exit-code
     """
+    expectations = check_options(decrypt=decrypt, expect=expect)
     from_sample, to_sample = arguments.parse_range(words or (), from_sample, to_sample)
     to_sample = to_sample or "latest"
     if decrypt and not raw_diff:
@@ -107,7 +114,12 @@ def diff(
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     names = dict.fromkeys([before.name, after.name])
     terminal.warn(filter_check.check_filters(filters, [before.tree, after.tree], where=" or ".join(names)))
-    comparison = compare(before.tree, after.tree, filters=filters, texts=raw_diff)
+    expected = None
+    if expectations is None:
+        comparison = compare(before.tree, after.tree, filters=filters, texts=raw_diff)
+    else:
+        expected = compare_expecting(before.tree, after.tree, filters, expectations, texts=raw_diff)
+        comparison = expected.unexpected
     values: Mapping[str, RawDiff] = {}
     if decrypt:
         values = _decrypted_diffs(before, after, filters, identity or [])
@@ -115,8 +127,19 @@ def diff(
     say_heading(f"comparing {before.description} with {after.description}")
     if other is opened and before.sample == after.sample:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
-    _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form, sveltos_cli=sveltos_cli)
-    if exit_code and (comparison or values):
+    _print(
+        comparison,
+        before,
+        after,
+        raw_diff=raw_diff,
+        values=values,
+        form=form,
+        sveltos_cli=sveltos_cli,
+        expected=expected,
+    )
+    if expected is not None and expect is not None:
+        say_expected(expected, expect)
+    if exit_code and (comparison or values or (expected and expected.unmatched)):
         raise typer.Exit(EXIT_DIFFERENCES)
     if comparison.not_comparable:
         raise typer.Exit(EXIT_INCOMPLETE)
@@ -226,17 +249,20 @@ def _print(
     values: Mapping[str, RawDiff],
     form: terminal.Output,
     sveltos_cli: bool,
+    expected: ExpectedDifferences | None,
 ) -> None:
     labels = (before.label, after.label)
     if form is terminal.Output.NAME:
-        _print_names(comparison)
+        _print_names(comparison, nothing=_nothing(comparison, expected))
     elif form.is_document:
         result = _document(comparison, labels, before.document, after.document, raw_diff=raw_diff, values=values)
-        terminal.print_document(result, form)
+        terminal.print_document({**result, **(expectation_documents(expected) if expected else {})}, form)
     elif raw_diff:
-        _print_raw(comparison, labels, values)
+        _print_raw(comparison, labels, values, nothing=_nothing(comparison, expected))
+    elif not comparison:
+        terminal.print_result(_nothing(comparison, expected))
     else:
-        _print_tables(comparison, sveltos_cli=sveltos_cli)
+        terminal.print_result(comparison_tables(comparison, columns=terminal.width(), sveltos_cli=sveltos_cli))
     for skipped in comparison.not_comparable:
         terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 
@@ -300,20 +326,12 @@ def _live_info(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> Tre
     return replace(info, secrets=replace(info.secrets, sensitive_fields=fields))
 
 
-def _nothing(comparison: Comparison) -> str:
-    if comparison.not_comparable:
-        return "no changes detected in what could be compared"
-    return "no changes detected"
+def _nothing(comparison: Comparison, expected: ExpectedDifferences | None) -> str:
+    changes = "no changes detected" if expected is None else "no unexpected changes detected"
+    return f"{changes} in what could be compared" if comparison.not_comparable else changes
 
 
-def _print_tables(comparison: Comparison, *, sveltos_cli: bool) -> None:
-    if not comparison:
-        terminal.print_result(_nothing(comparison))
-        return
-    terminal.print_result(comparison_tables(comparison, columns=terminal.width(), sveltos_cli=sveltos_cli))
-
-
-def _print_names(comparison: Comparison) -> None:
+def _print_names(comparison: Comparison, *, nothing: str) -> None:
     """Print the changed objects of the management cluster. A message counts the rows for managed clusters."""
     terminal.print_names(row.key.path for row in comparison.management)
     if comparison.rows:
@@ -321,15 +339,13 @@ def _print_names(comparison: Comparison) -> None:
             f"{plural(len(comparison.rows), 'change')} in managed clusters cannot be listed as names: --output table"
         )
     elif not comparison:
-        terminal.say("no changes detected")
+        terminal.say(nothing)
 
 
-def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> None:
+def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff], *, nothing: str) -> None:
     texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, values)]
     if not texts:
-        terminal.print_result(
-            _nothing(comparison) if not comparison else "no document changed; see diff without --raw-diff"
-        )
+        terminal.print_result(nothing if not comparison else "no document changed; see diff without --raw-diff")
         return
     text = "\n".join(texts)
     terminal.print_result(paint_diff(text) if terminal.has_colour() else text, safe=True)
@@ -349,36 +365,8 @@ def _document(
         "kind": "Diff",
         "from": before,
         "to": after,
-        "clusters": [
-            {
-                "cluster": row.cluster,
-                "resourceType": row.resource_type,
-                "namespace": row.namespace,
-                "name": row.name,
-                "action": str(row.action),
-                "message": row.message,
-            }
-            for row in comparison.rows
-        ],
-        "management": [
-            {
-                "resourceType": row.resource_type,
-                "namespace": row.namespace,
-                "name": row.name,
-                "action": str(row.action),
-                "message": row.message,
-            }
-            for row in comparison.management
-        ],
-        "notComparable": [
-            {
-                "kind": str(skipped.kind),
-                "reason": skipped.reason,
-                "detail": skipped.detail,
-                **({"namespace": skipped.namespace, "name": skipped.name} if skipped.name else {}),
-            }
-            for skipped in comparison.not_comparable
-        ],
+        **row_documents(comparison),
+        "notComparable": [skipped_document(skipped) for skipped in comparison.not_comparable],
     }
     if raw_diff:
         result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in _raw_diffs(comparison, labels, values)]

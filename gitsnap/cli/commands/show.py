@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from gitsnap.core.ports import Tree
 
 _REFERENCES = "references"
-_FINGERPRINTS = {"gitsnap.io/fingerprints in place of values": "gitsnap show --decrypt shows the values"}
-"""An annotation that no API server accepts, because of the spaces in its name: for objects that must not be applied."""
 
 
 _Everything = Annotated[bool, typer.Option("--all", help="Print all objects, as a YAML stream for kubectl apply.")]
@@ -96,10 +94,10 @@ def show(
 def _refusable(documents: list[JsonObject]) -> list[JsonObject]:
     """Add an annotation to the objects with fingerprints in place of values, so that no API server accepts them.
 
-    Otherwise `kubectl apply` would write the fingerprints: neither a comment nor a message stops it. Prints a note.
+    Prints a note.
     """
     marked = {
-        number: _with_annotation(document)
+        number: masking.with_refusal(document)
         for number, document in enumerate(documents)
         if masking.shows_fingerprints(document)
     }
@@ -110,14 +108,6 @@ def _refusable(documents: list[JsonObject]) -> list[JsonObject]:
             "the object; --decrypt shows the values"
         )
     return [marked.get(number, document) for number, document in enumerate(documents)]
-
-
-def _with_annotation(document: JsonObject) -> JsonObject:
-    metadata = document.get("metadata") or {}
-    return {
-        **document,
-        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **_FINGERPRINTS}},
-    }
 
 
 def _split_references(words: list[str]) -> tuple[list[str], bool]:

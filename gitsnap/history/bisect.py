@@ -1,0 +1,218 @@
+"""Finds the change of the configuration that turned a verdict from good to bad, or from bad to good.
+
+The changes are commits, with or without a sample. A binary search judges few of them. This module must not run commands
+or print.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gitsnap.core.errors import NotFoundError, UsageError
+from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
+from gitsnap.core.ports import Archive, LoggedCommit, Tree
+from gitsnap.core.suggestions import nearest
+from gitsnap.core.text import describe
+from gitsnap.format import decode_object, path_of
+from gitsnap.history.changelog import CommitHistory
+from gitsnap.history.fields import Fields, fields_of, is_hidden, plain_path, text_of_value
+from gitsnap.history.samples import find_object
+
+_CONFIGURATION = f"{Area.CONFIGURATION}/"
+
+
+class Verdict(enum.StrEnum):
+    """The judgement of one configuration."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SKIPPED = "skipped"
+    """The configuration cannot be judged."""
+
+
+class SearchedArchive(Archive, CommitHistory, Protocol):
+    """The archive whose changes are searched."""
+
+    def commits_between(self, older: CommitId, newer: CommitId) -> list[LoggedCommit]:
+        """Return the commits after ``older`` up to ``newer``, oldest first. Raises ArchiveError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChange:
+    """A commit that changed the configuration."""
+
+    commit: LoggedCommit
+    sample: Sample | None
+    """The first sample of the commit. None for a commit without one: a change between samples, or a pruned sample."""
+    contained_in: Sample | None
+    """The first sample of this commit or of a later one; None for none."""
+
+
+def read_changes(archive: SearchedArchive, older: Sample, newer: Sample) -> list[ConfigurationChange]:
+    """The changes of the configuration after one sample up to another, oldest first.
+
+    Raises ArchiveError if ``older`` is not in the history of ``newer``, or if the history cannot be read.
+    """
+    first_samples = archive.first_samples()
+    changes, following = [], newer
+    for commit in reversed(archive.commits_between(older.commit, newer.commit)):
+        sample = first_samples.get(commit.id)
+        following = following if sample is None else sample
+        if any(file.path.startswith(_CONFIGURATION) for file in commit.files):
+            changes.append(ConfigurationChange(commit, sample, following))
+    return changes[::-1]
+
+
+def find_turn(count: int, judge: Callable[[int, int], Verdict], last: Verdict) -> range:
+    """The positions of the changes, one of which turned the verdict. Several remain only if changes were skipped.
+
+    Args:
+        count: The number of changes. The state before position 0 has the opposite verdict of ``last``.
+        judge: Returns the verdict of a position. The second argument is the number of changes that may be the result.
+        last: The verdict of the last position.
+    """
+    low, high = -1, count - 1
+    skipped = set[int]()
+    while untested := [position for position in range(low + 1, high) if position not in skipped]:
+        skips = high - low - 1 - len(untested)
+        position = untested[int(len(untested) * _fraction(skips))]
+        verdict = judge(position, high - low)
+        if verdict is Verdict.SKIPPED:
+            skipped.add(position)
+        elif verdict is last:
+            high = position
+        else:
+            low = position
+    return range(low + 1, high + 1)
+
+
+def _fraction(skips: int) -> float:
+    """1/2, then 1/4, 3/4, 1/8 …: after a skip, the next position is far away, since its neighbours may fail as well."""
+    number, fraction, part = skips + 1, 0.0, 0.5
+    while number:
+        fraction += part * (number & 1)
+        number, part = number >> 1, part / 2
+    return fraction
+
+
+# The value of a field -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCondition:
+    """A field of an object, and the value that decides the verdict."""
+
+    key: ObjectKey
+    path: str
+    value: str
+    sensitive: Collection[SensitiveField]
+
+    def holds(self, tree: Tree) -> bool:
+        """Whether the field has the value in a tree. Raises UsageError for a hidden value, ArchiveError."""
+        fields = self.fields(tree)
+        values = [value for path, value in fields.items() if plain_path(path) == plain_path(self.path)]
+        if any(map(is_hidden, values)):
+            raise UsageError(
+                f"{describe(self.key)}: {self.path} is hidden, and gitsnap does not compare hidden values",
+                hint="`gitsnap blame` shows when the value of a hidden field changed.",
+            )
+        return any(text_of_value(value) == self.value for value in values)
+
+    def fields(self, tree: Tree) -> Fields:
+        """The fields of the object in a tree; empty if the tree has no such object. Raises ArchiveError."""
+        path = path_of(self.key)
+        blob: BlobId | None = tree.files(Area.CONFIGURATION).get(path)
+        return {} if blob is None else fields_of(decode_object(tree.read(blob), path), self.sensitive)
+
+
+def parse_condition(
+    reference: str, assignment: str, trees: Sequence[Tree], sensitive: Collection[SensitiveField]
+) -> FieldCondition:
+    """Parse ``KIND/[NS/]NAME`` and ``PATH=VALUE``. ``trees``: the trees of both samples, the newer one first.
+
+    Raises UsageError for another form, NotFoundError if no tree has the object, or if no object has the field.
+    """
+    path, value = _split_assignment(assignment)
+    condition = FieldCondition(_find_key(reference, trees), path, value, sensitive)
+    known = {name: None for tree in trees for name in condition.fields(tree)}
+    if plain_path(path) in map(plain_path, known):
+        return condition
+    below = [name for name in known if plain_path(name).startswith((f"{plain_path(path)}.", f"{plain_path(path)}["))]
+    if below:
+        raise UsageError(f"{path} has no value of its own", hint=f"Name a field below it, such as {below[0]}.")
+    hint = nearest(path, known, none="It has no fields.")
+    raise NotFoundError(f"{describe(condition.key)} has no field {path} in either sample", hint=hint)
+
+
+def _find_key(reference: str, trees: Sequence[Tree]) -> ObjectKey:
+    errors: list[NotFoundError] = []
+    for tree in trees:
+        try:
+            return find_object(tree, reference).key
+        except NotFoundError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _split_assignment(text: str) -> tuple[str, str]:
+    """The path and the value of ``PATH=VALUE``. A ``=`` inside brackets belongs to the path. Raises UsageError."""
+    for position in _positions_outside_brackets(text):
+        if text[position] == "=" and position:
+            return text[:position], text[position + 1 :]
+    raise UsageError(f"{text!r} is not PATH=VALUE, such as spec.syncMode=OneTime")
+
+
+def _positions_outside_brackets(text: str) -> Iterator[int]:
+    depth, quoted = 0, False
+    for position, character in enumerate(text):
+        if character == '"' and depth:
+            quoted = not quoted
+        elif not quoted:
+            depth += {"[": 1, "]": -1}.get(character, 0)
+            if not depth:
+                yield position
+
+
+def value_at(condition: FieldCondition, tree: Tree) -> Any:
+    """The value of the field of a condition, for messages; None if the field is absent."""
+    fields = condition.fields(tree)
+    return next((value for path, value in fields.items() if plain_path(path) == plain_path(condition.path)), None)
+
+
+def verdict_with_value(condition: FieldCondition, good: Tree, bad: Tree) -> Verdict:
+    """The verdict of configurations in which the field has the value: that of the sample that has it.
+
+    Raises UsageError if both samples have the value, or neither.
+    """
+    has_value = condition.holds(good), condition.holds(bad)
+    if has_value[0] is has_value[1]:
+        side = "both samples have" if has_value[0] else "neither sample has"
+        raise UsageError(
+            f"{describe(condition.key)}: {side} {condition.path}={condition.value}",
+            hint=f"Name a value that only one of them has: {_values_hint(condition, good, bad)}.",
+        )
+    return Verdict.GOOD if has_value[0] else Verdict.BAD
+
+
+def _values_hint(condition: FieldCondition, good: Tree, bad: Tree) -> str:
+    values = (value_at(condition, good), value_at(condition, bad))
+    shown = ["no value" if value is None else repr(text_of_value(value)[:60]) for value in values]
+    return f"the good sample has {shown[0]}, the bad sample {shown[1]}"
+
+
+def order_samples(good: Sample, bad: Sample) -> tuple[Sample, Sample]:
+    """Return the older and the newer of two samples. Raises UsageError if they have the same configuration."""
+    if good.commit == bad.commit:
+        raise no_change(good, bad)
+    return (good, bad) if good.order < bad.order else (bad, good)
+
+
+def no_change(good: Sample, bad: Sample) -> UsageError:
+    """The error for two samples with the same configuration."""
+    return UsageError(
+        f"{good.tag} and {bad.tag} have the same configuration",
+        hint="Name two samples between which the configuration changed; `gitsnap log` lists the changes.",
+    )
