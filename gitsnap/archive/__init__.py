@@ -17,7 +17,7 @@ import pygit2
 from gitsnap.archive.completeness import DAMAGED
 from gitsnap.archive.enclosing_archive import find_enclosing
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
-from gitsnap.archive.object_reader import read_blob
+from gitsnap.archive.object_reader import read_blob, read_object
 from gitsnap.archive.reader import (
     FirstSamples,
     GitTree,
@@ -233,6 +233,34 @@ class GitArchive:
         from gitsnap.archive.verify import check
 
         return check(self._repository, self._branch, allowed_signers=allowed_signers, pinned=pinned, progress=progress)
+
+    def check_chain(self) -> list[Finding]:
+        """Check the chain of samples only: errors, then notes. ``check`` verifies the whole archive."""
+        from gitsnap.archive.verify import check_chain
+
+        return check_chain(self._repository, self._branch, self.listing())
+
+    def is_signed(self, sample: Sample) -> bool:
+        """Whether the tag of a sample has a signature, which may be by anybody. Raises ArchiveError."""
+        return b"\n-----BEGIN SSH SIGNATURE-----\n" in self._tag_content(sample)
+
+    def signature_problem(self, sample: Sample, allowed_signers: Path) -> str:
+        """Why the tag of a sample is not signed by a key in the file; ``""`` if it is signed by one.
+
+        Raises ArchiveError for a damaged tag, InputError for the file, SecretsError if ssh-keygen is missing.
+        """
+        from gitsnap.git.signing import AllowedSigners
+
+        return AllowedSigners(allowed_signers).problem(self._tag_content(sample))
+
+    def _tag_content(self, sample: Sample) -> bytes:
+        return read_object(self._repository, sample.tag_id, f"the tag {sample.tag}")[1]
+
+    def managers(self, commit: CommitId) -> Mapping[str, str]:
+        """Path -> field manager, for files that a commit changed (``commit_history.read_managers``)."""
+        from gitsnap.archive.commit_history import read_managers
+
+        return read_managers(self._repository, commit)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:

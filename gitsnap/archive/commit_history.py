@@ -114,6 +114,15 @@ def logged_file(
     return commit, replace(file, manager=manager)
 
 
+def read_managers(repository: pygit2.Repository, name: str) -> dict[str, str]:
+    """Path -> field manager that wrote the object last, for the files that a commit changed.
+
+    Left out are files without a known manager, and files beyond the first hundred, which the message only counts.
+    Raises ArchiveError if the commit is missing or damaged.
+    """
+    return _managers(read_commit(repository, name).message)
+
+
 def _run_log(
     repository: pygit2.Repository, branch: str, heads: Sequence[str], patterns: Sequence[str], containing: str
 ) -> str:

@@ -19,7 +19,7 @@ from gitsnap.archive.content_digest import ContentDigests
 from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, removals_by_users
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_object
-from gitsnap.archive.reader import GitTree, Problem, newest, read_samples
+from gitsnap.archive.reader import GitTree, Listing, Problem, newest, read_samples
 from gitsnap.archive.refs import TAGS, branch_heads, list_refs, read_refs
 from gitsnap.archive.removal import unrecorded_forgotten, unrecorded_samples
 from gitsnap.archive.tag_objects import read_tag
@@ -79,6 +79,13 @@ def check(
     progress("working tree", 0)
     findings += changed_files(repository)
     return sorted(dict.fromkeys(map(_printable, findings)), key=lambda finding: not finding.wrong)
+
+
+def check_chain(repository: pygit2.Repository, branch: str, listing: Listing) -> list[Finding]:
+    """Check tags and chain of samples as ``check`` does, but no objects, branch and contents. Raises StorageError."""
+    verifier = _Verifier(repository, branch, listing[0], lambda _step, _number: None)
+    findings = map(_printable, [*map(_unreadable, listing[1]), *verifier.refs(), *verifier.chain()])
+    return sorted(dict.fromkeys(findings), key=lambda finding: not finding.wrong)
 
 
 def _printable(finding: Finding) -> Finding:

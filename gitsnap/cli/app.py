@@ -44,6 +44,7 @@ COMMANDS = {
     ),
     "diff": Command("diff:diff", "Show what changed between two samples."),
     "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
+    "report": Command("report:report", "Write a report of a period as one HTML file."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),
     "undo": Command("undo:undo", "Undo the last rollback."),
     "addons": Command("addons:addons", "Show the add-ons of each managed cluster, now or in a sample."),
@@ -60,7 +61,7 @@ COMMANDS = {
 
 SECTIONS = {
     "Everyday commands": ("capture", "list", "show", "log", "diff", "drift", "rollback", "undo"),
-    "History and add-ons": ("blame", "search", "bisect", "addons"),
+    "History and add-ons": ("report", "blame", "search", "bisect", "addons"),
     "Archive maintenance": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
 }
 """The sections of `gitsnap --help`. The other commands follow, in the order of ``COMMANDS``."""

@@ -34,7 +34,7 @@ def _parts(comparison: Comparison, columns: int, *, sveltos_cli: bool) -> Iterat
                 row.namespace,
                 row.name,
                 str(row.action),
-                row.message if sveltos_cli else without_advice(row.message),
+                row.message if sveltos_cli else row.note,
             ]
             for row in comparison.rows
         ]
@@ -46,13 +46,3 @@ def _parts(comparison: Comparison, columns: int, *, sveltos_cli: bool) -> Iterat
         yield "management cluster:\n" + render_table(_OBJECT_HEADER, rows, columns=columns)
     if not sveltos_cli and any(SEE_RAW_DIFF in row.message for row in comparison.rows):
         yield f"{SEE_RAW_DIFF}\n"
-
-
-def without_advice(message: str) -> str:
-    """Return the message of a row without the advice on --raw-diff, such as ``not applied yet``."""
-    from gitsnap.diff.rows import SEE_RAW_DIFF
-
-    before, advice, after = message.partition(SEE_RAW_DIFF)
-    if not advice:
-        return message
-    return "; ".join(filter(None, (before.rstrip("; "), after.strip().removeprefix("(").removesuffix(")"))))

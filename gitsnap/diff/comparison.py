@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey, SensitiveField
 from gitsnap.core.ports import Tree
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
 from gitsnap.diff.comparability import Comparability, find_comparability
@@ -25,21 +25,31 @@ from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.tree_view import ContentCache, TreeView
 
 
-def compare(before: Tree, after: Tree, *, filters: Filters = EVERYTHING, texts: bool = True) -> Comparison:
+def compare(
+    before: Tree,
+    after: Tree,
+    *,
+    filters: Filters = EVERYTHING,
+    texts: bool = True,
+    left_out: Iterable[SensitiveField] = (),
+) -> Comparison:
     """Return the differences between two trees, sorted; the same trees always give the same result.
 
     Kinds that one side does not cover, or could not read, have no rows and are listed as not comparable.
     ``texts``: whether to collect the texts for raw diffs, which takes longer than the rows.
+    ``left_out``: fields whose values are neither compared nor shown.
     Raises InputError if an archived file cannot be read.
     """
     comparability = find_comparability(before, after)
+    blanked_fields = tuple(sorted({*comparability.blanked_fields, *left_out}))
     cache = ContentCache()
     changed = find_changes(
-        TreeView(before, cache, blanked_fields=comparability.blanked_fields),
-        TreeView(after, cache, blanked_fields=comparability.blanked_fields),
+        TreeView(before, cache, blanked_fields=blanked_fields),
+        TreeView(after, cache, blanked_fields=blanked_fields),
         comparability,
     )
-    managed = _managed_clusters(Deployments(changed), comparability, filters)
+    deployments = Deployments(changed)
+    managed = _managed_clusters(deployments, comparability, filters)
     changes = [change for key, change in changed.by_key.items() if _is_wanted(key, filters, managed.causes)]
     return Comparison(
         rows=tuple(sorted(managed.rows)),
@@ -48,6 +58,14 @@ def compare(before: Tree, after: Tree, *, filters: Filters = EVERYTHING, texts: 
         texts=(
             *sorted(managed.texts if texts else (), key=_text_order),
             *sorted(management_texts(changes, managed.texts) if texts else (), key=_text_order),
+        ),
+        reached=tuple(
+            sorted(
+                (str(cluster), profile)
+                for cluster, profiles in deployments.by_cluster.items()
+                if filters.wants_cluster(cluster)
+                for profile in profiles
+            )
         ),
     )
 

@@ -58,6 +58,14 @@ class DiffRow:
     action: Action
     message: str = ""
 
+    @property
+    def note(self) -> str:
+        """The message without the advice on --raw-diff, such as ``not applied yet``."""
+        before, advice, after = self.message.partition(SEE_RAW_DIFF)
+        if not advice:
+            return self.message
+        return "; ".join(filter(None, (before.rstrip("; "), after.strip().removeprefix("(").removesuffix(")"))))
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ManagementRow:
@@ -118,6 +126,8 @@ class Comparison:
     not_comparable: tuple[NotComparable, ...] = ()
     texts: tuple[TextPair, ...] = ()
     """Source documents first, then objects of the management cluster. Empty unless requested."""
+    reached: tuple[tuple[str, ObjectKey], ...] = ()
+    """The deployments that the changes may reach: managed cluster, as in ``DiffRow``, and profile; sorted."""
 
     def __bool__(self) -> bool:
         """Whether there are differences. A kind or object that cannot be compared is not a difference."""

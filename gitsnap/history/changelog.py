@@ -162,6 +162,13 @@ def read_entries(
                 yield LogEntry(sample, action, change.key, referrers, file.manager, time)
 
 
+def objects_ever(archive: CommitHistory, pattern: ObjectPattern) -> set[ObjectKey]:
+    """Return the objects that match a pattern and that any commit contains, deleted objects as well."""
+    return {
+        change.key for commit in archive.log(pattern.pathspecs()) for _, change in _changes(archive, commit, [pattern])
+    }
+
+
 def check_existed(archive: CommitHistory, pattern: ObjectPattern, known: Iterable[ObjectKey]) -> None:
     """Raise NotFoundError if the pattern names one object and no commit contains it.
 

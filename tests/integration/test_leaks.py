@@ -234,6 +234,7 @@ def _run_commands(day: _Day) -> None:
         (0, "drift --raw-diff --sample latest~1"),
         (0, "log"),
         (0, "log -o json"),
+        (0, "report -o report.html"),
         (0, "push --to remote.git"),
         (3, "capture --snapshot hourly -f missing"),
     )
@@ -288,6 +289,9 @@ def test_the_search_finds_canaries_in_plaintext(api: ApiServer, tmp_path: Path) 
     assert set(leaks) == set(_PLACES) - copies
     for place in ("data", "changed-data", "values-from"):
         assert {"objects of hourly", "objects of remote.git"} <= leaks[place]
+    for place in ("data", "changed-data", "values-from"):
+        assert "report.html" not in leaks[place]
+    assert "report.html" in leaks["changed-chart-values"]
     assert "output" in leaks["changed-data"]  # `show` prints it; no diff ever does
     assert "output" not in leaks["data"]
 

@@ -6,6 +6,7 @@ This module must not be imported by the package.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 
 def forms_of(text: str) -> Iterator[bytes]:
-    """The forms of a text: plain, quoted, and in base64 at each offset."""
+    """The forms of a text: plain, quoted, in HTML, and in base64 at each offset."""
     plain = text.encode()
     yield plain
     yield quote(text, safe="").encode()
@@ -22,6 +23,9 @@ def forms_of(text: str) -> Iterator[bytes]:
     yield json.dumps(text)[1:-1].encode()
     yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
     yield repr(text)[1:-1].encode()
+    in_html = html.escape(text)
+    yield in_html.encode()
+    yield in_html.replace("&quot;", "&#34;").replace("&#x27;", "&#39;").encode()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
             coded = encode(b"x" * before + plain)

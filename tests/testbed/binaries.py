@@ -41,6 +41,8 @@ _HELM_MODULE = Path(__file__).resolve().parent / "helm"
 
 YAML_ORACLE = "yaml-as-json"
 
+BROWSER = "chromium"
+
 _ENVIRONMENT = dict(os.environ)
 """The environment at the start of the tests. Tests run with another HOME."""
 
@@ -147,6 +149,8 @@ IMAGE_TOOLS = {"mmdebstrap": "mmdebstrap", "umoci": "umoci", "bwrap": "bubblewra
 """The programs that build the image and run it in a test, each with its Debian package."""
 _SSH_SERVER = {"sshd": "openssh-server"}
 """The program that the tests of pushing by ssh need, with its Debian package."""
+_BROWSER = {BROWSER: "chromium"}
+"""The program that the tests of reports need, with its Debian package."""
 
 
 def install(programs: Mapping[str, str], purpose: str) -> None:
@@ -162,7 +166,7 @@ def install(programs: Mapping[str, str], purpose: str) -> None:
     if not missing:
         return
     packages = sorted(programs[program] for program in missing)
-    if _find_program("apt-get") is None or os.geteuid() != 0:
+    if find_program("apt-get") is None or os.geteuid() != 0:
         raise MissingError(f"{', '.join(missing)} not found: install {' '.join(packages)} ({purpose} needs them)")
     _say(f"installing {' '.join(packages)} for {purpose} …")
     environment = {**_ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive"}
@@ -175,11 +179,13 @@ def install(programs: Mapping[str, str], purpose: str) -> None:
 
 
 def _missing(programs: Mapping[str, str]) -> list[str]:
-    return [program for program in programs if _find_program(program) is None]
+    return [program for program in programs if find_program(program) is None]
 
 
-def _find_program(name: str) -> str | None:
-    return shutil.which(name, path=f"{_ENVIRONMENT.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+def find_program(name: str) -> Path | None:
+    """Return a program of the distribution, None if it is not installed."""
+    found = shutil.which(name, path=f"{_ENVIRONMENT.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    return Path(found) if found else None
 
 
 def _build(name: str, package: str, target: Path, *, module: Path = _BUILD) -> None:
@@ -230,7 +236,11 @@ def _say(text: str) -> None:
 
 def _try_install() -> None:
     """Install what single tests need. A missing program is an error only in CI: the other tests work without it."""
-    for programs, purpose in ((_SSH_SERVER, "the tests of pushing by ssh"), (IMAGE_TOOLS, "the test of the image")):
+    for programs, purpose in (
+        (_SSH_SERVER, "the tests of pushing by ssh"),
+        (IMAGE_TOOLS, "the test of the image"),
+        (_BROWSER, "the tests of reports in a browser"),
+    ):
         try:
             install(programs, purpose)
         except MissingError as error:

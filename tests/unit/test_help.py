@@ -32,6 +32,9 @@ _OTHER_MEANINGS = {
     "--decrypt": "diff needs --raw-diff",
     "--full": "capture reads all objects, a plan shows all lines",
     "--last": "search has periods, not samples",
+    "--output": "report writes a file",
+    "--profile": "report includes what the profile refers to",
+    "--allowed-signers": "report requires the signature of the last sample",
     "--time-zone": "of dates, and of calendar units",
 }
 """The options that have another meaning in one command."""

@@ -53,8 +53,10 @@ def _fits(version: str, ranges: str) -> bool:
 def _required() -> dict[str, dict[str, str]]:
     """Lock file -> name -> ranges."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    runtime = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    listed = {"image.txt": runtime, "ci.txt": [*runtime, *project["project"]["optional-dependencies"]["dev"]]}
+    extras = project["project"]["optional-dependencies"]
+    runtime = [*project["project"]["dependencies"], *extras["report"], *project["build-system"]["requires"]]
+    tools = [text for text in extras["dev"] if not text.startswith("gitsnap[")]
+    listed = {"image.txt": runtime, "ci.txt": [*runtime, *tools]}
     split = re.compile(r"([A-Za-z0-9._-]+)(.*)")
     found: dict[str, dict[str, str]] = {}
     for lock, texts in listed.items():

@@ -16,7 +16,7 @@ import typer
 
 from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.diff_documents import row_documents
-from gitsnap.cli.diff_tables import comparison_tables, without_advice
+from gitsnap.cli.diff_tables import comparison_tables
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
@@ -283,7 +283,7 @@ def _text(archive: GitArchive, result: _Result) -> str:
     comparison = _compare(archive, result.first)
     lines = [f"the first {result.ends.last} change is {_described(result.first)}"]
     if comparison.rows:
-        without_footnote = tuple(replace(row, message=without_advice(row.message)) for row in comparison.rows)
+        without_footnote = tuple(replace(row, message=row.note) for row in comparison.rows)
         lines.append(comparison_tables(Comparison(rows=without_footnote), columns=terminal.width()))
     header = ["resource type", "namespace", "name", "action", "message", "by"]
     rows = [

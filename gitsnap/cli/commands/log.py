@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.diff_tables import without_advice
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
@@ -245,7 +244,7 @@ def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
             row.namespace,
             row.name,
             str(row.action),
-            without_advice(row.message),
+            row.note,
         ]
         for row in comparison.rows
     ]

@@ -1,0 +1,311 @@
+"""Reads the timeline of a period from an archive: each sample once, and each pair of samples that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from statistics import median
+from typing import Protocol
+
+from gitsnap.core.errors import ArchiveError, InputError
+from gitsnap.core.model import Area, ChangeCounts, CommitId, IncompleteKind, Sample, SensitiveField, Trigger
+from gitsnap.core.ports import Tree
+from gitsnap.diff.comparability import NOT_COMPARABLE
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.raw_diff import RawDiff
+from gitsnap.diff.rows import Comparison
+from gitsnap.format import path_of
+from gitsnap.history.moments import Period
+from gitsnap.history.timeline import (
+    Activity,
+    DiffExcerpt,
+    Gap,
+    IncompleteRun,
+    Limits,
+    ManagedRow,
+    ObjectRow,
+    OlderChanges,
+    PeriodChange,
+    Scope,
+    Timeline,
+)
+from gitsnap.history.timeline_scope import ScopeFilter, profile_of
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.filters import Filters
+
+_MOST_DAYS = 100
+"""The longest period, in days, whose activity is given by day. A longer period has months."""
+
+
+_FEWEST_SPANS = 3
+"""Below this number of times between samples, no time is a gap."""
+_LONG = 2
+"""A time longer than this multiple of the median is a gap."""
+_SHORTEST_GAP = 60
+"""Seconds. A shorter time is never a gap: samples around a rollback are seconds apart."""
+
+
+class RecordedPeriod(Protocol):
+    """The archive that a timeline is read from."""
+
+    def samples(self) -> Sequence[Sample]:
+        """Return all samples, oldest first."""
+
+    def tree(self, sample: Sample) -> Tree:
+        """Return the tree of a sample. Raises ArchiveError."""
+
+    def managers(self, commit: CommitId) -> Mapping[str, str]:
+        """Return path -> field manager, for files that a commit changed. Raises ArchiveError."""
+
+
+Progress = Callable[[str, int], None]
+"""Called with a plural noun and the number read so far."""
+
+
+def read_timeline(
+    archive: RecordedPeriod,
+    period: Period,
+    scope: Scope,
+    *,
+    hidden: Sequence[SensitiveField] = (),
+    limits: Limits = Limits(),  # noqa: B008 - the values are frozen
+    progress: Progress = lambda _noun, _count: None,
+) -> Timeline:
+    """Read the timeline of a period.
+
+    Args:
+        archive: The archive.
+        period: Only samples of this period.
+        scope: What the changes are limited to. The other parts of the timeline are about all samples of the period.
+        hidden: Fields whose values are not shown where an older sample has them in plain text.
+        limits: How much the timeline holds at most.
+        progress: Is called for each pair of samples that differ.
+
+    Raises:
+        ArchiveError: The tag of a sample cannot be read. A damaged tree is the ``problem`` of its change.
+    """
+    samples = archive.samples()
+    numbers = [number for number, sample in enumerate(samples) if sample.time in period]
+    if not numbers:
+        return Timeline(period, scope, hidden=tuple(hidden))
+    pairs = [(samples[number - 1] if number else None, samples[number]) for number in numbers]
+    changed = [(before, sample) for before, sample in pairs if before and before.commit != sample.commit]
+    comparer = _Comparer(archive, scope, tuple(hidden), limits)
+    changes: list[PeriodChange] = []
+    visited = compared = 0
+    for before, sample in reversed(changed):
+        if len(changes) == limits.changes or compared == limits.comparisons:
+            break
+        visited += 1
+        progress("samples", visited)
+        if comparer.is_outside(before, sample):
+            continue
+        compared += 1
+        if change := comparer.change(before, sample):
+            changes.append(change)
+    inside = [sample for _, sample in pairs]
+    commits = {sample.tag for _, sample in changed}
+    runs = _incomplete_runs(inside)
+    gaps, interval = _gaps(pairs)
+    quiet = [sample for sample in reversed(inside) if sample.metadata.message and sample.tag not in commits]
+    return Timeline(
+        period,
+        scope,
+        first=inside[0],
+        last=inside[-1],
+        before=pairs[0][0],
+        samples=len(inside),
+        commits=len(changed),
+        changes=tuple(changes),
+        without_rows=visited - len(changes),
+        older=_older(changed[: len(changed) - visited]),
+        incomplete=tuple(runs[: limits.entries]),
+        incomplete_left_out=max(len(runs) - limits.entries, 0),
+        incomplete_samples=sum(bool(sample.metadata.incomplete) for sample in inside),
+        gaps=tuple(sorted(gaps[: limits.entries], key=lambda gap: gap.before.order)),
+        gaps_left_out=max(len(gaps) - limits.entries, 0),
+        interval=interval,
+        removed=sum(_removed(before, sample) for before, sample in pairs if before),
+        quiet=tuple(quiet[: limits.entries]),
+        quiet_left_out=max(len(quiet) - limits.entries, 0),
+        activity=tuple(_activity(inside, commits)),
+        hidden=tuple(hidden),
+    )
+
+
+class _Comparer:
+    """Compares samples with the sample before, and counts what the limits on all changes together still allow."""
+
+    def __init__(
+        self, archive: RecordedPeriod, scope: Scope, hidden: tuple[SensitiveField, ...], limits: Limits
+    ) -> None:
+        self._archive = archive
+        self._filters = Filters(clusters=scope.clusters)
+        self._scope = scope
+        self._narrow = ScopeFilter(scope).narrow
+        self._hidden = hidden
+        self._limits = limits
+        self._rows = limits.all_rows
+        self._size = limits.diff_size
+
+    def change(self, before: Sample, sample: Sample) -> PeriodChange | None:
+        """Return the change, None if nothing changed that the scope asks for."""
+        removed = _removed(before, sample)
+        try:
+            trees = self._archive.tree(before), self._archive.tree(sample)
+            left_out = tuple(field for field in self._hidden if not all(_hides(tree, field) for tree in trees))
+            comparison = compare(*trees, filters=self._filters, left_out=left_out)
+            comparison = self._narrow(comparison, *trees, left_out)
+        except (ArchiveError, InputError) as error:
+            return PeriodChange(sample, before, removed_before=removed, problem=error.message)
+        if not comparison and not _is_told(comparison):
+            return None
+        return replace(self._with_rows(before, sample, comparison), removed_before=removed)
+
+    def is_outside(self, before: Sample, sample: Sample) -> bool:
+        """Return whether the files show that no object of the scope changed. Only objects have known files."""
+        if not self._scope.objects or self._scope.profiles:
+            return False
+        try:
+            sides = [self._archive.tree(each).files(Area.CONFIGURATION) for each in (before, sample)]
+            return all(len({side.get(path_of(key)) for side in sides}) == 1 for key in self._scope.objects)
+        except ArchiveError:  # the comparison reports the damage
+            return False
+
+    def _with_rows(self, before: Sample, sample: Sample, comparison: Comparison) -> PeriodChange:
+        managed = _grouped(comparison)
+        objects = self._object_rows(sample, comparison)
+        kept_objects = objects[: min(self._limits.rows, self._rows)]
+        self._rows -= len(kept_objects)
+        kept = managed[: min(self._limits.rows, self._rows)]
+        self._rows -= len(kept)
+        diffs = list(comparison.raw_diffs(before.tag, sample.tag))
+        excerpts = tuple(self._excerpts(diffs))
+        changed = {row.key for row in comparison.management if row.key.kind in kinds.PROFILE_KINDS}
+        redeployed = {profile for row in comparison.rows if (profile := profile_of(row)) is not None}
+        reached = {profile for _, profile in comparison.reached if profile.kind in kinds.PROFILE_KINDS}
+        return PeriodChange(
+            sample,
+            before,
+            managed=tuple(kept),
+            managed_left_out=len(managed) - len(kept),
+            objects=tuple(kept_objects),
+            objects_left_out=len(objects) - len(kept_objects),
+            diffs=excerpts,
+            diffs_left_out=len(diffs) - len(excerpts),
+            not_comparable=comparison.not_comparable[: self._limits.rows],
+            not_comparable_left_out=max(len(comparison.not_comparable) - self._limits.rows, 0),
+            clusters=tuple(sorted({cluster for row in managed for cluster in row.clusters})),
+            profiles=tuple(sorted(changed | redeployed | reached)),
+        )
+
+    def _object_rows(self, sample: Sample, comparison: Comparison) -> list[ObjectRow]:
+        managers = self._archive.managers(sample.commit) if comparison.management else {}
+        return [
+            ObjectRow(row.key, row.action, row.message, managers.get(f"{Area.CONFIGURATION}/{path_of(row.key)}", ""))
+            for row in comparison.management
+        ]
+
+    def _excerpts(self, diffs: Iterable[RawDiff]) -> Iterator[DiffExcerpt]:
+        for diff in diffs:
+            if self._size <= 0:
+                return
+            lines = diff.text.removesuffix("\n").split("\n")[2:]
+            kept, shortened = [], 0
+            for line in lines[: self._limits.lines]:
+                if self._size <= 0:
+                    break
+                is_long = len(line) > self._limits.line_length
+                shortened += is_long
+                kept.append(f"{line[: self._limits.line_length]} …" if is_long else line)
+                self._size -= len(kept[-1]) + 1
+            yield DiffExcerpt(diff.title, tuple(kept), len(lines) - len(kept), shortened)
+
+
+def _hides(tree: Tree, field: SensitiveField) -> bool:
+    return field in tree.info.secrets.sensitive_fields
+
+
+def _is_told(comparison: Comparison) -> bool:
+    """Return whether a comparison without rows has something to say that no incomplete sample says."""
+    return any(entry.reason != NOT_COMPARABLE for entry in comparison.not_comparable)
+
+
+def _grouped(comparison: Comparison) -> list[ManagedRow]:
+    """Return the rows of managed clusters, one for all clusters with the same change; sorted."""
+    clusters: dict[tuple[str, str, str, str, str], set[str]] = {}
+    actions = {}
+    for row in comparison.rows:
+        group = row.resource_type, row.namespace, row.name, str(row.action), row.note
+        clusters.setdefault(group, set()).add(row.cluster)
+        actions[group] = row.action
+    return [
+        ManagedRow(*group[:3], actions[group], group[4], tuple(sorted(clusters[group]))) for group in sorted(clusters)
+    ]
+
+
+def _older(pairs: Sequence[tuple[Sample, Sample]]) -> OlderChanges | None:
+    if not pairs:
+        return None
+    counts = [sample.metadata.changes for _, sample in pairs]
+    total = ChangeCounts(
+        sum(count.added for count in counts),
+        sum(count.modified for count in counts),
+        sum(count.deleted for count in counts),
+    )
+    return OlderChanges(pairs[0][1], pairs[-1][1], len(pairs), total)
+
+
+def _incomplete_runs(samples: Iterable[Sample]) -> list[IncompleteRun]:
+    """Return what consecutive samples could not read, by the first sample, then by name."""
+    runs: list[IncompleteRun] = []
+    current: dict[IncompleteKind, IncompleteRun] = {}
+    for sample in samples:
+        continued = {}
+        for incomplete in sample.metadata.incomplete:
+            run = current.get(incomplete) or IncompleteRun(incomplete, sample, sample, 0)
+            continued[incomplete] = replace(run, last=sample, samples=run.samples + 1)
+        runs += [run for incomplete, run in current.items() if incomplete not in continued]
+        current = continued
+    runs += current.values()
+    return sorted(runs, key=lambda run: (run.first.order, run.incomplete))
+
+
+def _removed(before: Sample, sample: Sample) -> int:
+    """Return the number of samples between two consecutive samples that were removed from the archive."""
+    return max(sample.sequence - before.sequence - 1, 0)
+
+
+def _gaps(pairs: Iterable[tuple[Sample | None, Sample]]) -> tuple[list[Gap], int]:
+    """Return the gaps, longest first, and the median of the seconds between consecutive samples."""
+    spans = [Gap(before, sample) for before, sample in pairs if before is not None]
+    if len(spans) < _FEWEST_SPANS:
+        return [], 0
+    interval = int(median(span.seconds for span in spans))
+    gaps = [span for span in spans if span.seconds > _LONG * interval and span.seconds >= _SHORTEST_GAP]
+    return sorted(gaps, key=lambda gap: (-gap.seconds, gap.before.order)), interval
+
+
+def _activity(samples: Sequence[Sample], changed: set[str]) -> list[Activity]:
+    """Return the activity by day, or by month for a long period; oldest first."""
+    days = [sample.time.date() for sample in samples]
+    by_day = (max(days) - min(days)).days < _MOST_DAYS
+    labels = _days(min(days), max(days)) if by_day else _months(min(days), max(days))
+    counts = {label: [0, 0, 0, 0] for label in labels}
+    for sample, day in zip(samples, days, strict=True):
+        count = counts[day.isoformat() if by_day else day.isoformat()[:7]]
+        count[0] += 1
+        count[1] += sample.tag in changed
+        count[2] += bool(sample.metadata.incomplete)
+        count[3] += sample.metadata.trigger is Trigger.BEFORE_ROLLBACK
+    return [Activity(label, *count) for label, count in counts.items()]
+
+
+def _days(first: date, last: date) -> list[str]:
+    return [(first + timedelta(days=day)).isoformat() for day in range((last - first).days + 1)]
+
+
+def _months(first: date, last: date) -> list[str]:
+    months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return [f"{month // 12:04}-{month % 12 + 1:02}" for month in months]
