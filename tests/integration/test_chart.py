@@ -214,6 +214,8 @@ def test_install_upgrade_rollback_and_uninstall(helm: Path, installation: Instal
         snapshot = {"schedule": schedule, "storage": str(installation.storage)}
         values.write_text(yaml.safe_dump({"snapshots": {"often": snapshot}}))
 
+    leftovers = _run(helm, "template", "gitsnap", CHART, "--namespace", "gitsnap", _KUBERNETES).stdout  # of other tests
+    kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", kubeconfig=kubeconfig, stdin=leftovers)
     write("@every 1s")
     release("install", "gitsnap", CHART, "--create-namespace", "--values", values)
     installation.start()

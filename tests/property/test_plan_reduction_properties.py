@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject
+from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.plan import Plan, reductions
 from gitsnap.rollback.plan.deployed_content import Deployment, Objects, ProfileDeployments, Source
-from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import Reference, references, render

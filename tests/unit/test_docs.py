@@ -87,8 +87,8 @@ def test_only_the_story_moves_and_only_for_readers_who_like_motion() -> None:
 
 
 _NOTHING = re.compile(
-    r"no (?:changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$|there is no (?:archive|object)"
-    r"|warning: (?:the sample is empty|no object)|Nothing changed"
+    r"no (?:changes|unexpected changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$"
+    r"|there is no (?:archive|object)|warning: (?:the sample is empty|no object)|Nothing changed"
 )
 """The start of a *nothing* message."""
 

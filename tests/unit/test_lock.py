@@ -92,4 +92,6 @@ def test_no_file_names_a_registry() -> None:
 def test_image_and_ci_install_by_hash() -> None:
     """With hashes, pip installs only packages of the lock file."""
     assert "--require-hashes -r requirements/image.txt" in (ROOT / "Dockerfile").read_text()
-    assert "--require-hashes -r requirements/ci.txt" in (ROOT / "scripts" / "environment").read_text()
+    environment = (ROOT / "scripts" / "environment").read_text()
+    assert '--require-hashes -r "$lock"' in environment
+    assert "lock=requirements/ci.txt" in environment

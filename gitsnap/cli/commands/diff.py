@@ -327,8 +327,11 @@ def _live_info(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> Tre
 
 
 def _nothing(comparison: Comparison, expected: ExpectedDifferences | None) -> str:
-    changes = "no changes detected" if expected is None else "no unexpected changes detected"
-    return f"{changes} in what could be compared" if comparison.not_comparable else changes
+    if comparison.not_comparable and expected is not None:
+        return "no unexpected changes detected in what could be compared"
+    if comparison.not_comparable:
+        return "no changes detected in what could be compared"
+    return "no changes detected" if expected is None else "no unexpected changes detected"
 
 
 def _print_names(comparison: Comparison, *, nothing: str) -> None:
