@@ -179,7 +179,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("addons --from-dir cluster", "- `addons`: ", ""),
         ("rollback --from-dir cluster --sample latest~1 --dry-run", "- `rollback` and `undo`: ", ""),
         ("prune --keep-last 1 --dry-run", "- `prune`: ", ""),
-        ("forget latest~1 --dry-run --message x", "- `forget`: ", ""),
+        ("forget latest~3 --dry-run --message x", "- `forget`: ", ""),
         ("keep latest~1", "- `keep`: ", ""),
         ("log", "- `log`: ", ""),
         ("log --cluster default/clusterapi-workload", r"with\s+`--cluster` ", ""),
