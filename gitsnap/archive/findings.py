@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -44,6 +44,12 @@ def removals_by_users(branch: str, samples: Iterable[ForgottenSample]) -> Iterat
         names = join_names([sample.tag for sample in removed], most=MOST_NAMED)
         verb = "was" if len(removed) == 1 else "were"
         yield Finding(False, branch, f"{names} {verb} removed with `gitsnap forget` {removal}")
+
+
+def printable(finding: Finding) -> Finding:
+    """The finding without lone surrogates, which stand for bytes of names that are not UTF-8."""
+    subject, message = (text.encode("utf-8", "replace").decode() for text in (finding.subject, finding.message))
+    return replace(finding, subject=subject, message=message)
 
 
 def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ are notes (docs/SECURITY.md). This module must not write or repair anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pygit2
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
 from gitsnap.archive.content_digest import ContentDigests
-from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, removals_by_users
+from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, printable, removals_by_users
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_object
 from gitsnap.archive.reader import GitTree, Listing, Problem, newest, read_samples
@@ -78,20 +77,14 @@ def check(
         findings += verifier.signatures(allowed_signers)
     progress("working tree", 0)
     findings += changed_files(repository)
-    return sorted(dict.fromkeys(map(_printable, findings)), key=lambda finding: not finding.wrong)
+    return sorted(dict.fromkeys(map(printable, findings)), key=lambda finding: not finding.wrong)
 
 
 def check_chain(repository: pygit2.Repository, branch: str, listing: Listing) -> list[Finding]:
     """Check tags and chain of samples as ``check`` does, but no objects, branch and contents. Raises StorageError."""
     verifier = _Verifier(repository, branch, listing[0], lambda _step, _number: None)
-    findings = map(_printable, [*map(_unreadable, listing[1]), *verifier.refs(), *verifier.chain()])
+    findings = map(printable, [*map(_unreadable, listing[1]), *verifier.refs(), *verifier.chain()])
     return sorted(dict.fromkeys(findings), key=lambda finding: not finding.wrong)
-
-
-def _printable(finding: Finding) -> Finding:
-    """The finding without lone surrogates, which stand for bytes of names that are not UTF-8."""
-    subject, message = (text.encode("utf-8", "replace").decode() for text in (finding.subject, finding.message))
-    return replace(finding, subject=subject, message=message)
 
 
 def _unreadable(problem: Problem) -> Finding:

@@ -91,19 +91,7 @@ def read_timeline(
         return Timeline(period, scope, hidden=tuple(hidden))
     pairs = [(samples[number - 1] if number else None, samples[number]) for number in numbers]
     changed = [(before, sample) for before, sample in pairs if before and before.commit != sample.commit]
-    comparer = _Comparer(archive, scope, tuple(hidden), limits)
-    changes: list[PeriodChange] = []
-    visited = compared = 0
-    for before, sample in reversed(changed):
-        if len(changes) == limits.changes or compared == limits.comparisons:
-            break
-        visited += 1
-        progress("samples", visited)
-        if comparer.is_outside(before, sample):
-            continue
-        compared += 1
-        if change := comparer.change(before, sample):
-            changes.append(change)
+    changes, visited = _read_changes(changed, _Comparer(archive, scope, tuple(hidden), limits), limits, progress)
     inside = [sample for _, sample in pairs]
     commits = {sample.tag for _, sample in changed}
     runs = _incomplete_runs(inside)
@@ -132,6 +120,25 @@ def read_timeline(
         activity=tuple(_activity(inside, commits)),
         hidden=tuple(hidden),
     )
+
+
+def _read_changes(
+    changed: Sequence[tuple[Sample, Sample]], comparer: _Comparer, limits: Limits, progress: Progress
+) -> tuple[list[PeriodChange], int]:
+    """Return the changes between pairs of samples, newest first, and the number of pairs that were visited."""
+    changes: list[PeriodChange] = []
+    visited = compared = 0
+    for before, sample in reversed(changed):
+        if len(changes) == limits.changes or compared == limits.comparisons:
+            break
+        visited += 1
+        progress("samples", visited)
+        if comparer.is_outside(before, sample):
+            continue
+        compared += 1
+        if change := comparer.change(before, sample):
+            changes.append(change)
+    return changes, visited
 
 
 class _Comparer:

@@ -102,27 +102,22 @@ def diff(
     """
     expectations = check_options(decrypt=decrypt, expect=expect)
     from_sample, to_sample = arguments.parse_range(words or (), from_sample, to_sample)
-    to_sample = to_sample or "latest"
     if decrypt and not raw_diff:
         raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
-    if LIVE in (from_sample, to_sample):
-        options_of_cluster = _LiveOptions(cluster, identity or [], decrypt=decrypt, shows_lines=raw_diff)
-        before, after = _compared_with_live(opened, other, from_sample, to_sample, options_of_cluster)
-    else:
-        before, after = _compared_samples(opened, other, from_sample, to_sample)
+    live = _LiveOptions(cluster, identity or [], decrypt=decrypt, shows_lines=raw_diff)
+    before, after = _open_sides(opened, other, from_sample, to_sample or "latest", live)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     names = dict.fromkeys([before.name, after.name])
     terminal.warn(filter_check.check_filters(filters, [before.tree, after.tree], where=" or ".join(names)))
     expected = None
-    if expectations is None:
-        comparison = compare(before.tree, after.tree, filters=filters, texts=raw_diff)
-    else:
+    if expectations is not None:
         expected = compare_expecting(before.tree, after.tree, filters, expectations, texts=raw_diff)
         comparison = expected.unexpected
-    values: Mapping[str, RawDiff] = {}
+    else:
+        comparison = compare(before.tree, after.tree, filters=filters, texts=raw_diff)
+    values = _decrypted_diffs(before, after, filters, identity or []) if decrypt else {}
     if decrypt:
-        values = _decrypted_diffs(before, after, filters, identity or [])
         comparison = _with_values_compared(comparison)
     say_heading(f"comparing {before.description} with {after.description}")
     if other is opened and before.sample == after.sample:
@@ -211,6 +206,15 @@ def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, t
         _Side(opened.tree(before), f"{describe_sample(before)} of {opened.source}", opened, before),
         _Side(other.tree(after), f"{describe_sample(after)}{location}", other, after),
     )
+
+
+def _open_sides(
+    opened: GitArchive, other: GitArchive, from_sample: str, to_sample: str, choice: _LiveOptions
+) -> tuple[_Side, _Side]:
+    """Return both sides, in the order of the options: two samples, or a sample and the live cluster."""
+    if LIVE in (from_sample, to_sample):
+        return _compared_with_live(opened, other, from_sample, to_sample, choice)
+    return _compared_samples(opened, other, from_sample, to_sample)
 
 
 def _compared_with_live(

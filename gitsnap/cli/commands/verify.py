@@ -119,7 +119,7 @@ def _report(archives: Sequence[GitArchive], results: Sequence[_Result], proofs: 
         _print(result)
     if archives and proofs.names == ["chain"]:
         terminal.say(
-            "note: the chain alone does not prove the newest sample, and does not detect a rewritten archive: "
+            "note: the chain alone does not prove which sample is the newest, nor that nobody replaced the history: "
             "--remote, --pinned and --allowed-signers do"
         )
 
