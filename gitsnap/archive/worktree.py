@@ -78,9 +78,7 @@ def update(
         ArchiveError: An object is missing or damaged.
         pygit2.GitError: The index cannot be written.
     """
-    if repository.is_bare or repository.workdir is None:
-        return ()
-    if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
+    if not _shows(repository, branch):
         return ()
     checked_out = checked_out_commit(repository)
     if checked_out is not None and not is_index_intact(repository):
@@ -107,6 +105,13 @@ def update(
     _update_index(repository, changed, after)
     _replace(repository, Path(repository.path) / _CHECKED_OUT, f"{commit}\n".encode())
     return tuple(left_alone)
+
+
+def _shows(repository: pygit2.Repository, branch: str) -> bool:
+    """Whether the repository has a working tree that shows the branch, and no git operation is in progress there."""
+    if repository.is_bare or repository.workdir is None:
+        return False
+    return repository.lookup_reference("HEAD").target == f"refs/heads/{branch}" and not repository.state()
 
 
 def _files(repository: pygit2.Repository, folders: Folders, commit: str) -> Mapping[str, BlobId]:

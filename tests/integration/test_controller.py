@@ -7,7 +7,6 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from gitsnap.sveltos.kinds import CAPTURED_KINDS, KINDS, SOURCE_KINDS
 from tests.support.controllers import SERVICE_ACCOUNT, SNAPSHOTS, Installation, wait_for
 from tests.support.interruption import Switch
 from tests.support.remotes import bare_repository, generate_key, ssh_server
-from tests.testbed.apiserver import ApiServer
 
 _SOAK_SECONDS = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
 """Read at import, because the tests run without the environment of the user."""
@@ -28,16 +26,6 @@ _OUTAGE_SECONDS = float(os.environ.get("GITSNAP_OUTAGE_SECONDS", "1"))
 """Seconds of an outage. From a minute on, the tests do not speed up the recovery."""
 
 _UNAIDED = _OUTAGE_SECONDS >= 60
-
-
-@pytest.fixture
-def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
-    """The base of the manifests, and one ClusterProfile to capture."""
-    installation = Installation(api, tmp_path)
-    installation.apply()
-    installation.profile("guestbook", tier=100)
-    yield installation
-    installation.remove()
 
 
 def test_takes_samples_on_schedule_and_reports_them(installed: Installation) -> None:

@@ -15,19 +15,9 @@ from gitsnap.core.model import Trigger
 from tests.support.controllers import PROFILES, SNAPSHOTS, Installation, kubectl, wait_for
 from tests.support.interruption import Switch
 from tests.support.remotes import bare_repository
-from tests.testbed.apiserver import ApiServer, User
+from tests.testbed.apiserver import User
 
 _MERGE = "application/merge-patch+json"
-
-
-@pytest.fixture
-def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
-    """The base of the manifests, and one ClusterProfile to capture."""
-    installation = Installation(api, tmp_path)
-    installation.apply()
-    installation.profile("guestbook", tier=100)
-    yield installation
-    installation.remove()
 
 
 @pytest.fixture

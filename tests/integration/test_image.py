@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from scripts.packaging.image import ENVIRONMENT, build_image
 from tests.support.controllers import ControllerProcess, Installation, wait_for
 from tests.support.remotes import bare_repository, generate_key, refs_of, ssh_server
 from tests.testbed import binaries
-from tests.testbed.apiserver import ApiServer
 
 pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.slow]
 
@@ -58,16 +57,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> _Image:
     build = Build(source_version(), 1_700_000_000, place / "dist", place / "work")
     archive = build_image(build)
     return _Image(archive, unpack_image(build, archive, place))
-
-
-@pytest.fixture
-def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
-    """The base of the manifests, and one ClusterProfile to capture."""
-    installation = Installation(api, tmp_path)
-    installation.apply()
-    installation.profile("guestbook", tier=100)
-    yield installation
-    installation.remove()
 
 
 def test_the_image_is_small_and_has_nothing_to_build_or_install_with(image: _Image) -> None:

@@ -19,7 +19,6 @@ from gitsnap.core.errors import GoneError
 from gitsnap.core.model import (
     Area,
     BlobId,
-    IncompleteKind,
     JsonObject,
     Kind,
     ResourceType,
@@ -31,6 +30,7 @@ from gitsnap.core.ports import CaptureCache, Cluster, Page
 from gitsnap.secrets.sealing import Sealer
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
+from tests.support.previous_tree import PreviousTree
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.OMIT))
 CONFIG_MAPS = ResourceType(CONFIG_MAP, "v1", "configmaps", namespaced=True)
@@ -87,21 +87,6 @@ class _Server:
 
 
 @dataclass
-class _Tree:
-    """The previous sample (ports.Tree)."""
-
-    held: Mapping[str, BlobId]
-    info: TreeInfo = INFO
-    incomplete: tuple[IncompleteKind, ...] = ()
-
-    def files(self, area: Area) -> Mapping[str, BlobId]:
-        return self.held if area is Area.CONFIGURATION else {}
-
-    def read(self, blob: BlobId) -> bytes:
-        raise AssertionError(blob)
-
-
-@dataclass
 class _Capture:
     """One capture of ConfigMaps, and its cache."""
 
@@ -130,7 +115,7 @@ def _reader(lister: Lister, unchanged: Unchanged) -> ListReader:
 
 def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
     server.asked.clear()
-    tree = _Tree(before.files) if before else None
+    tree = PreviousTree(INFO, before.files) if before else None
     unchanged = Unchanged(INFO, cache=before.seen if before else None, previous=tree, now=1000)
     lister = _lister(server)
 
@@ -260,7 +245,7 @@ def test_a_lost_list_starts_again(server: _Server) -> None:
 def test_kinds_whose_metadata_is_not_enough(server: _Server, kind: Kind) -> None:
     """Metadata has no type of a Secret, no references of a profile, and no fields of a cluster for templates."""
     first = _capture(server)
-    unchanged = Unchanged(INFO, cache=first.seen, previous=_Tree(first.files), now=1000)
+    unchanged = Unchanged(INFO, cache=first.seen, previous=PreviousTree(INFO, first.files), now=1000)
     asked: list[bool] = []
 
     def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:

@@ -24,7 +24,6 @@ from gitsnap.core.errors import AccessDeniedError, BusyError, ClusterError, Gits
 from gitsnap.core.model import (
     Area,
     BlobId,
-    IncompleteKind,
     JsonObject,
     Kind,
     ObjectKey,
@@ -38,6 +37,7 @@ from gitsnap.secrets.sealing import Sealer
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.kinds import CONFIG_MAP, SECRET
 from gitsnap.sveltos.references import ADD_ON_TYPE
+from tests.support.previous_tree import PreviousTree
 
 _INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP, SECRET), SecretsInfo(SecretsMode.PLAINTEXT))
 _TYPES = {
@@ -118,21 +118,6 @@ class _Server:
 
 
 @dataclass
-class _Tree:
-    """The previous sample (ports.Tree)."""
-
-    held: Mapping[str, BlobId]
-    info: TreeInfo = _INFO
-    incomplete: tuple[IncompleteKind, ...] = ()
-
-    def files(self, area: Area) -> Mapping[str, BlobId]:
-        return self.held if area is Area.CONFIGURATION else {}
-
-    def read(self, blob: BlobId) -> bytes:
-        raise AssertionError(blob)
-
-
-@dataclass
 class _Capture:
     """The objects of one capture, and its cache."""
 
@@ -156,7 +141,7 @@ def _capture(
     """Read the objects of some keys, as a capture does."""
     server.asked.clear()
     server.bodies.clear()
-    tree = _Tree(before.files) if before else None
+    tree = PreviousTree(_INFO, before.files) if before else None
     unchanged = Unchanged(_INFO, cache=before.cache if before else None, previous=tree, now=1000)
     lister = Lister(cast("Cluster", server), exact=False, pause=lambda _seconds: None)
     sealer = Sealer(_INFO.secrets, None, previous=None, store=_store)

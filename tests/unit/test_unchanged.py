@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from gitsnap.capture.unchanged import LONGEST_SECONDS, Unchanged, version_of
 from gitsnap.core.model import (
     Area,
     BlobId,
-    IncompleteKind,
     Kind,
     ResourceSelector,
     SecretsInfo,
@@ -22,21 +20,11 @@ from gitsnap.core.model import (
 from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import CaptureCache
 from gitsnap.sveltos.kinds import CONFIG_MAP
+from tests.support.previous_tree import PreviousTree
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.ENCRYPT, "0123", ("age1a",)))
 PATH = "default/ConfigMap/a.yaml"
-
-
-@dataclass
-class _Tree:
-    info: TreeInfo = INFO
-    incomplete: tuple[IncompleteKind, ...] = ()
-
-    def files(self, area: Area) -> Mapping[str, BlobId]:
-        return {PATH: BlobId("b1")} if area is Area.CONFIGURATION else {}
-
-    def read(self, blob: BlobId) -> bytes:
-        raise AssertionError(blob)
+_HELD = {PATH: BlobId("b1")}
 
 
 def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> CaptureCache:
@@ -49,7 +37,7 @@ def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> Ca
 def _files(
     seen: CaptureCache, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7"
 ) -> Any:
-    second = Unchanged(info, cache=seen, previous=_Tree(), now=now)
+    second = Unchanged(info, cache=seen, previous=PreviousTree(INFO, _HELD), now=now)
     second.start_at(revision)
     return second.files(PATH, version)
 
@@ -74,7 +62,7 @@ def test_the_cache_is_not_used_if_the_revision_went_back() -> None:
 
 def test_the_first_list_decides() -> None:
     """The revisions of later lists of the same capture do not count."""
-    second = Unchanged(INFO, cache=_seen(), previous=_Tree(), now=2000)
+    second = Unchanged(INFO, cache=_seen(), previous=PreviousTree(INFO, _HELD), now=2000)
     second.start_at("60")
     second.start_at("10")
 
@@ -98,7 +86,7 @@ def test_the_cache_is_not_used_with_other_rules_modes_or_keys(info: TreeInfo) ->
 def test_the_cache_is_not_used_for_more_than_a_day() -> None:
     """The day starts at the last capture without a cache. The cache is not used if the clock went back, either."""
     seen = _seen(now=1000)
-    second = Unchanged(INFO, cache=seen, previous=_Tree(), now=5000)
+    second = Unchanged(INFO, cache=seen, previous=PreviousTree(INFO, _HELD), now=5000)
     second.start_at("60")
     second.record({PATH: "u 7"})
     again = second.result()
@@ -124,9 +112,9 @@ def test_labels_of_classifiers_are_part_of_a_clusters_version() -> None:
 def test_the_cache_is_not_used_with_other_entries_of_the_policy() -> None:
     """An entry decides whether objects that a controller owns are included."""
     added = replace(INFO, resources=(ResourceSelector(Kind("config.projectsveltos.io", "ClusterProfile")),))
-    seen = Unchanged(added, cache=None, previous=_Tree(), now=1).result()
+    seen = Unchanged(added, cache=None, previous=PreviousTree(INFO, _HELD), now=1).result()
 
-    assert seen.key != Unchanged(INFO, cache=None, previous=_Tree(), now=1).result().key
+    assert seen.key != Unchanged(INFO, cache=None, previous=PreviousTree(INFO, _HELD), now=1).result().key
 
 
 def test_the_api_version_is_part_of_the_version() -> None:

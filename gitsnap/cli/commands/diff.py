@@ -107,9 +107,7 @@ def diff(
     opened, other = _open_archives(storage, snapshot, archive or [])
     live = _LiveOptions(cluster, identity or [], decrypt=decrypt, shows_lines=raw_diff)
     before, after = _open_sides(opened, other, from_sample, to_sample or "latest", live)
-    filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
-    names = dict.fromkeys([before.name, after.name])
-    terminal.warn(filter_check.check_filters(filters, [before.tree, after.tree], where=" or ".join(names)))
+    filters = _check_filters(before, after, Filters(tuple(namespace or ()), tuple(clusters or ())))
     expected = None
     if expectations is not None:
         expected = compare_expecting(before.tree, after.tree, filters, expectations, texts=raw_diff)
@@ -122,22 +120,21 @@ def diff(
     say_heading(f"comparing {before.description} with {after.description}")
     if other is opened and before.sample == after.sample:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
-    _print(
-        comparison,
-        before,
-        after,
-        raw_diff=raw_diff,
-        values=values,
-        form=form,
-        sveltos_cli=sveltos_cli,
-        expected=expected,
-    )
+    output = _Output(raw_diff=raw_diff, values=values, form=form, sveltos_cli=sveltos_cli, expected=expected)
+    _print(comparison, before, after, output)
     if expected is not None and expect is not None:
         say_expected(expected, expect)
     if exit_code and (comparison or values or (expected and expected.unmatched)):
         raise typer.Exit(EXIT_DIFFERENCES)
     if comparison.not_comparable:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _check_filters(before: _Side, after: _Side, filters: Filters) -> Filters:
+    """Return the filters, with a warning for each name that neither side has."""
+    names = dict.fromkeys([before.name, after.name])
+    terminal.warn(filter_check.check_filters(filters, [before.tree, after.tree], where=" or ".join(names)))
+    return filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,29 +241,35 @@ def _open_archives(storage: Path | None, snapshot: str, paths: list[str]) -> tup
     return opened[0], opened[-1]
 
 
-def _print(
-    comparison: Comparison,
-    before: _Side,
-    after: _Side,
-    *,
-    raw_diff: bool,
-    values: Mapping[str, RawDiff],
-    form: terminal.Output,
-    sveltos_cli: bool,
-    expected: ExpectedDifferences | None,
-) -> None:
-    labels = (before.label, after.label)
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What is printed of a comparison, and how."""
+
+    form: terminal.Output
+    raw_diff: bool
+    sveltos_cli: bool
+    values: Mapping[str, RawDiff]
+    """The raw diffs with decrypted values, by their titles."""
+    expected: ExpectedDifferences | None
+    """The differences that --expect leaves out."""
+
+
+def _print(comparison: Comparison, before: _Side, after: _Side, output: _Output) -> None:
+    labels, form, values, expected = (before.label, after.label), output.form, output.values, output.expected
+    nothing = _nothing(comparison, expected)
     if form is terminal.Output.NAME:
-        _print_names(comparison, nothing=_nothing(comparison, expected))
+        _print_names(comparison, nothing=nothing)
     elif form.is_document:
-        result = _document(comparison, labels, before.document, after.document, raw_diff=raw_diff, values=values)
+        sides = before.document, after.document
+        result = _document(comparison, labels, *sides, raw_diff=output.raw_diff, values=values)
         terminal.print_document({**result, **(expectation_documents(expected) if expected else {})}, form)
-    elif raw_diff:
-        _print_raw(comparison, labels, values, nothing=_nothing(comparison, expected))
+    elif output.raw_diff:
+        _print_raw(comparison, labels, values, nothing=nothing)
     elif not comparison:
-        terminal.print_result(_nothing(comparison, expected))
+        terminal.print_result(nothing)
     else:
-        terminal.print_result(comparison_tables(comparison, columns=terminal.width(), sveltos_cli=sveltos_cli))
+        tables = comparison_tables(comparison, columns=terminal.width(), sveltos_cli=output.sveltos_cli)
+        terminal.print_result(tables)
     for skipped in comparison.not_comparable:
         terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 

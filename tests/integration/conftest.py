@@ -1,0 +1,21 @@
+"""Fixtures of the integration tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.controllers import Installation
+from tests.testbed.apiserver import ApiServer
+
+
+@pytest.fixture
+def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
+    """The base of the manifests, and one ClusterProfile to capture."""
+    installation = Installation(api, tmp_path)
+    installation.apply()
+    installation.profile("guestbook", tier=100)
+    yield installation
+    installation.remove()
