@@ -53,7 +53,7 @@ def _sample(name: str, verdict: str) -> Any:
     return typer.Option(
         name,
         metavar="SAMPLE",
-        help=f"Sample with a {verdict} configuration. It may be the older or the newer one.",
+        help=f"Sample with a {verdict} configuration. It may be older or newer than the other sample.",
         autocompletion=completion.complete_sample,
     )
 

@@ -97,8 +97,8 @@ def report(
     """Write a report of a period as one HTML file.
 
     The report shows what changed in each managed cluster, profile and object, with diffs, authors and reasons. It also
-    has the rollbacks, incomplete samples, and what was verified of the archive. The newest changes come first. The
-    limits of the file leave out older ones, and the report says what.
+    has the rollbacks, incomplete samples, and what was verified of the archive. The report has the newest 300
+    changes, newest first, and the number of older changes that it leaves out.
 
     The file loads nothing from elsewhere and needs no script. The same archive, options and version of gitsnap give the
     same bytes. Values of Secrets and of sensitive fields are never in it.
