@@ -170,9 +170,9 @@ def test_values_that_the_archive_has_in_clear(tmp_path: Path, words: str) -> Non
     """Neither the mode plaintext nor a sample from before a field became sensitive gives the command a value."""
     place = TypedPlace(tmp_path)
     clear = words if "plaintext" in words else ""
-    place.write("database", config_map("database", "token: f00"))
+    place.write("database", config_map("database", "token: first-token"))
     place.run(f"capture --snapshot clear --create {clear}")
-    place.write("database", config_map("database", "token: f01"))
+    place.write("database", config_map("database", "token: other-token"))
     place.write("password", secret("Zm9vLWJhcg=="))
     place.run(f"capture --snapshot clear --accept-secrets-change {words}")
     script = 'find "$1" -type f -exec cat {} +; test -e "$2" && exit 1; : >"$2"'
@@ -180,7 +180,7 @@ def test_values_that_the_archive_has_in_clear(tmp_path: Path, words: str) -> Non
     common = ("bisect", "--storage", "storage", "--snapshot", "clear", "--good", "latest~1", "--bad", "latest", "--")
     done = gitsnap(place.folder, *common, "sh", "-c", script, "sh", "{}", str(marker), code=0)
     assert done.stderr.count("\nkind: Secret\n") == 2
-    for value in (OLD_VALUE, "Zm9vLWJhcg==", *(() if clear else ("f00", "f01"))):
+    for value in (OLD_VALUE, "Zm9vLWJhcg==", *(() if clear else ("first-token", "other-token"))):
         assert value not in done.stderr
     lines = {line for line in done.stderr.splitlines() if "password: gitsnap:hmac" in line}
     assert len(lines) == 2, "two values have two fingerprints"
