@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
+from gitsnap.archive.commit_objects import walk_first_parents
 from gitsnap.archive.completeness import DAMAGED
 from gitsnap.archive.enclosing_archive import find_enclosing
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
@@ -29,6 +30,7 @@ from gitsnap.archive.reader import (
     newest,
     read_marks,
 )
+from gitsnap.archive.refs import branch_heads
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -41,9 +43,11 @@ from gitsnap.archive.repository import (
     open_repository,
 )
 from gitsnap.archive.symlinks import check_links, is_own_folder
+from gitsnap.archive.tag_names import is_detached
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError, StorageError
 from gitsnap.core.model import BlobId, CommitId, Sample
+from gitsnap.core.states import State, incomplete_of, policy_of
 
 if TYPE_CHECKING:
     from gitsnap.archive.completeness import MissingPart
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
+    from gitsnap.core.changes import Change
     from gitsnap.core.ports import LoggedCommit
 
 __all__ = [
@@ -168,16 +173,46 @@ class GitArchive:
         """Names of the tags that ``gitsnap keep`` marked."""
         return read_marks(self._repository, self._branch)
 
-    def tree(self, sample: Sample) -> GitTree:
-        """The tree of a sample. Raises ArchiveError where the tree is damaged, or needs a newer gitsnap."""
-        tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete, folders=self._folders)
-        if tree.info.policy != sample.metadata.policy:
+    def tree(self, state: State) -> GitTree:
+        """The tree of a sample or a change. Raises ArchiveError where it is damaged, or needs a newer gitsnap."""
+        tree = GitTree(self._repository, state.commit, incomplete=incomplete_of(state), folders=self._folders)
+        if tree.info.policy != (policy := policy_of(state)):
+            subject = f"the tag {state.tag}" if isinstance(state, Sample) else f"the change {state.moment}"
             raise ArchiveError(
-                f"the tag {sample.tag} names the policy {sample.metadata.policy}, and gitsnap.yaml in its "
-                f"commit {sample.commit[:12]} names {tree.info.policy}",
+                f"{subject} names the policy {policy}, and gitsnap.yaml in its "
+                f"commit {state.commit[:12]} names {tree.info.policy}",
                 hint=DAMAGED,
             )
         return tree
+
+    def changes(self, after: Sample | None, until: Sample | None) -> list[Change]:
+        """The changes on the branch between two samples, oldest first.
+
+        ``after``: the earlier sample; None for the beginning of the history. ``until``: the later sample; None for the
+        head of the branch. Both are samples on the branch, not detached ones. Raises ArchiveError for a damaged ref.
+        """
+        from gitsnap.archive.changes import changes_between
+
+        heads = [until.commit] if until else branch_heads(self._repository, self._branch).values()
+        return changes_between(self._repository, heads, after.commit if after else None)
+
+    def changes_named(self, prefix: str) -> list[Change]:
+        """The changes whose commit ids begin with some digits, by id; also those that the branch does not have."""
+        from gitsnap.archive.changes import find_changes
+
+        return find_changes(self._repository, prefix)
+
+    def sample_before(self, change: Change) -> Sample | None:
+        """The newest sample on the branch that a change builds on; None if retention removed all of them."""
+        samples = {sample.commit: sample for sample in self.samples() if not is_detached(sample.tag)}
+        history = walk_first_parents(self._repository, change.parent) if change.parent else ()
+        return next((samples[name] for commit in history if (name := CommitId(commit.id)) in samples), None)
+
+    def author_notes(self) -> Mapping[CommitId, str]:
+        """The notes with the names of authors that became known later: commit -> text. Raises ArchiveError."""
+        from gitsnap.archive.changes import AuthorNotes
+
+        return AuthorNotes(self._repository)
 
     def tree_at(self, commit: CommitId) -> GitTree:
         """The tree of a commit, which need not be that of a sample."""

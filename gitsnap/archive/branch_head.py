@@ -7,6 +7,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import worktree
+from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.object_reader import check_not_truncated
 from gitsnap.archive.refs import create_ref, read_ref
 from gitsnap.core.errors import ArchiveError
@@ -31,8 +32,8 @@ def find_base(repository: pygit2.Repository, branch: str, last: Sample | None) -
     """The commit to build on; None in a new archive. ``last``: the newest sample.
 
     This is the head of the branch, if it has the commit of the newest sample among its ancestors. Otherwise the
-    branch was rewritten: it is set back to the newest sample, and a ref below ``refs/gitsnap/foreign/`` keeps the
-    other head. Raises ArchiveError.
+    branch was rewritten: it is set back to the newest sample and the changes after it, and a ref below
+    ``refs/gitsnap/foreign/`` keeps the other head. Raises ArchiveError.
     """
     name = f"refs/heads/{branch}"
     file = Path(repository.path) / name
@@ -54,9 +55,17 @@ def find_base(repository: pygit2.Repository, branch: str, last: Sample | None) -
     if head is None or not _contains(repository, head, last.commit):
         if head is not None:
             create_ref(repository, f"refs/gitsnap/foreign/{head}", head, force=True)
-        create_ref(repository, name, last.commit, force=True)
-        return last.commit
+        head = _newest_change(repository, last) or last.commit
+        create_ref(repository, name, head, force=True)
     return head
+
+
+def _newest_change(repository: pygit2.Repository, last: Sample) -> str | None:
+    """The change that the working tree shows, if it was made after a sample; no tag leads to such a change."""
+    commit = worktree.checked_out_commit(repository)
+    if commit is None or commit not in repository or not _contains(repository, commit, last.commit):
+        return None
+    return commit if read_commit(repository, commit).is_change else None
 
 
 def _restored_head(repository: pygit2.Repository, name: str) -> str | None:

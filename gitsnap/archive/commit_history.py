@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.commit_objects import RecordedCommit, read_commit
 from gitsnap.archive.completeness import hint_for_missing_objects, shallow_commits
 from gitsnap.archive.refs import branch_heads
+from gitsnap.core.changes import Change
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId, CommitId
 from gitsnap.core.ports import LoggedCommit, LoggedFile
@@ -95,6 +96,7 @@ def _read_commits(
                 for action, before, after, path in files
             ),
             commit.time,
+            _change(commit),
         )
 
 
@@ -121,6 +123,13 @@ def read_managers(repository: pygit2.Repository, name: str) -> dict[str, str]:
     Raises ArchiveError if the commit is missing or damaged.
     """
     return _managers(read_commit(repository, name).message)
+
+
+def _change(commit: RecordedCommit) -> Change | None:
+    """The change that a commit records. None for another commit, and for a change that ``verify`` reports."""
+    with contextlib.suppress(ArchiveError):
+        return commit.change
+    return None
 
 
 def _run_log(

@@ -15,10 +15,18 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from gitsnap.archive.object_reader import read_object, unreadable_object
+from gitsnap.core.changes import Change
 from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import CommitId
+from gitsnap.format.change_message import parse_change
+
+GITSNAP = "gitsnap <gitsnap@localhost>"
+"""The committer of every commit that gitsnap writes. Its author is the same, except for changes."""
 
 _OWN_TRAILER = "\nGitsnap-Format: "
-_AUTHOR = re.compile(rb"^author .*> (\d{1,11}) [+-]\d{4}$", re.MULTILINE)
+_CHANGE_TRAILERS = ("\nGitsnap-Revision: ", "\nGitsnap-Author-Source: ")
+_BLANK_LINE = "\n\n"
+_PERSON = re.compile(rb"^(author|committer) (.*>) (\d{1,11}) [+-]\d{4}$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +40,43 @@ class RecordedCommit:
     """Bytes that are not UTF-8 are replaced."""
     seconds: int | None
     """Author time in seconds since 1970 (UTC), which a rebase keeps; None where the commit has none."""
+    author: str = ""
+    """``name <email>``; ``""`` where the commit has no valid author. The same applies to ``committer``."""
+    committer: str = ""
 
     @property
     def is_own(self) -> bool:
-        """Whether gitsnap made the commit: its message has gitsnap's trailers."""
-        return _OWN_TRAILER in self.message
+        """Whether gitsnap made the commit: its message has gitsnap's trailers.
+
+        The copy of a change that somebody made with `git commit --amend`, `git rebase` or `git cherry-pick` has the
+        trailers too, and another committer: such a copy is not gitsnap's.
+        """
+        return _OWN_TRAILER in self.message and (not self._has_change_trailers or self.committer == GITSNAP)
+
+    @property
+    def is_change(self) -> bool:
+        """Whether follow mode made the commit, between two samples: a commit that needs no tag (docs/FORMAT.md)."""
+        return self.is_own and self._has_change_trailers
+
+    @property
+    def change(self) -> Change | None:
+        """The change that the commit records; None for any other commit.
+
+        Raises ArchiveError for a change with invalid lines, and for a change of a newer format.
+        """
+        if not self.is_change:
+            return None
+        parent = CommitId(self.parents[0]) if self.parents else None
+        return parse_change(CommitId(self.id), parent, self.author, self.message)
+
+    @property
+    def _has_change_trailers(self) -> bool:
+        paragraph = f"\n{self.message.rstrip().rpartition(_BLANK_LINE)[2]}"
+        return all(trailer in paragraph for trailer in _CHANGE_TRAILERS)
 
     @property
     def time(self) -> datetime | None:
-        """The moment of the first sample of the commit, UTC; None for a commit that gitsnap did not make."""
+        """The moment of the change, or of the first sample of the commit, UTC; None for a commit by somebody else."""
         return datetime.fromtimestamp(self.seconds, UTC) if self.is_own and self.seconds is not None else None
 
 
@@ -51,13 +87,16 @@ def read_commit(repository: pygit2.Repository, name: str) -> RecordedCommit:
     lines = header.split(b"\n")
     if kind != ObjectType.COMMIT or not lines[0].startswith(b"tree "):
         raise unreadable_object(repository, f"the commit {name}")
-    author = _AUTHOR.search(header)
+    people = {match[1]: match for match in _PERSON.finditer(header)}
+    author, committer = people.get(b"author"), people.get(b"committer")
     return RecordedCommit(
         name,
         lines[0][5:].decode("ascii", "replace"),
         tuple(line[7:].decode("ascii", "replace") for line in lines if line.startswith(b"parent ")),
         message.decode("utf-8", "replace"),
-        int(author[1]) if author else None,
+        int(author[3]) if author else None,
+        author[2].decode("utf-8", "surrogateescape") if author else "",
+        committer[2].decode("utf-8", "surrogateescape") if committer else "",
     )
 
 

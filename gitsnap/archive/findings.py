@@ -35,6 +35,12 @@ class Finding:
     """Whether a part of the archive was not checked, because this copy does not have it."""
 
 
+def printable(finding: Finding) -> Finding:
+    """The finding without lone surrogates, which stand for bytes of names that are not UTF-8."""
+    subject, message = (text.encode("utf-8", "replace").decode() for text in (finding.subject, finding.message))
+    return replace(finding, subject=subject, message=message)
+
+
 def removals_by_users(branch: str, samples: Iterable[ForgottenSample]) -> Iterator[Finding]:
     """Report the samples that users removed with ``gitsnap forget``, as a note for each removal."""
     by_removal: dict[tuple[datetime, str], list[ForgottenSample]] = {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pygit2
 
-from gitsnap.archive.commit_objects import walk_first_parents
+from gitsnap.archive.commit_objects import read_commit, walk_first_parents
 from gitsnap.archive.completeness import FETCH_HISTORY, FETCH_TAGS, is_clone, is_shallow
 from gitsnap.archive.tag_objects import tag_objects
 from gitsnap.archive.worktree import checked_out_commit
@@ -68,8 +68,9 @@ def find_newest_lost(
     last = max(lost, default=None)
     before = newest.sequence if newest else 0
     # The newest lost tag may belong to a killed capture, unless the working tree shows its commit: a capture creates
-    # the tag before it updates the working tree. Earlier lost tags were samples in any case.
-    fewest = 1 if checked_out_commit(repository) == head else 2
+    # the tag before it updates the working tree. Earlier lost tags were samples in any case. A change has no tag.
+    is_shown = checked_out_commit(repository) == head and not read_commit(repository, head).is_change
+    fewest = 1 if is_shown else 2
     if last is None or last.sequence < before + fewest:
         return None
     if newest is None:
@@ -82,12 +83,12 @@ def find_newest_lost(
 
 
 def _untagged_commits(repository: pygit2.Repository, head: str, tagged: Collection[str]) -> set[str]:
-    """Commits by gitsnap between the head and the newest commit that has a sample."""
+    """Commits of samples between the head and the newest commit that has a tag. Changes have no tag."""
     untagged = set()
     for commit in walk_first_parents(repository, head):
         if commit.id in tagged:
             break
-        if commit.is_own:
+        if commit.is_own and not commit.is_change:
             untagged.add(commit.id)
     return untagged
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from gitsnap.archive.commit_objects import GITSNAP
 from gitsnap.archive.reader import GitTree
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, BlobId, ChangeCounts, SampleMetadata, TreeInfo
-from gitsnap.core.ports import ChangedFile, SampleDraft
-from gitsnap.format import commit_message, tag_message
+from gitsnap.core.model import Area, BlobId, ChangeCounts, IncompleteKind, SampleMetadata, TreeInfo
+from gitsnap.core.ports import ChangedFile, ChangeDraft, SampleDraft
+from gitsnap.format import author_identity, change_message, commit_message, tag_message
 
-AUTHOR = "gitsnap <gitsnap@localhost>"
+AUTHOR = GITSNAP
 
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 
@@ -89,6 +90,34 @@ def commit_object(
     stamp = f"{AUTHOR} {_git_time(draft.time)} +0000"
     parents = f"parent {parent}\n" if parent else ""
     return f"tree {tree}\n{parents}author {stamp}\ncommitter {stamp}\n\n{message}".encode()
+
+
+def change_object(
+    tree: str,
+    parent: str,
+    policy: str,
+    draft: ChangeDraft,
+    changes: Sequence[ChangedFile],
+    *,
+    cluster: str,
+    time: datetime,
+    incomplete: Sequence[IncompleteKind],
+) -> bytes:
+    """The content of the commit object of a change. ``tree``, ``parent``: object ids. ``time``: of the commit."""
+    message = change_message(
+        policy,
+        changes,
+        cluster=cluster,
+        time=draft.time,
+        source=draft.author.source,
+        revisions=draft.revisions,
+        late=draft.late,
+        objects=draft.objects,
+        incomplete=incomplete,
+    )
+    author = f"{author_identity(draft.author)} {_git_time(draft.time)} +0000"
+    committer = f"{AUTHOR} {_git_time(time)} +0000"
+    return f"tree {tree}\nparent {parent}\nauthor {author}\ncommitter {committer}\n\n{message}".encode()
 
 
 def tag_object(commit: str, name: str, metadata: SampleMetadata) -> bytes:

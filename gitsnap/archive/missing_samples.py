@@ -11,7 +11,7 @@ from itertools import islice
 
 import pygit2
 
-from gitsnap.archive.commit_objects import walk_first_parents
+from gitsnap.archive.commit_objects import read_commit, walk_first_parents
 from gitsnap.archive.completeness import (
     FETCH_CONTENTS,
     FETCH_HISTORY,
@@ -26,7 +26,10 @@ from gitsnap.archive.worktree import checked_out_commit
 from gitsnap.core.model import Sample
 
 _MOST_COMMITS = 1000
-"""The largest number of commits that are read from the head of a branch, to find a commit with a sample."""
+"""The largest number of commits of samples that are read from the head of a branch, to find a commit with a sample."""
+
+_MOST_CHANGES = 100_000
+"""The largest number of commits that are read, with those of changes: follow mode may write thousands in a day."""
 
 
 def find_missing_parts(
@@ -77,12 +80,13 @@ def _missing_samples(
             return [MissingPart("history", message, f"git fetch {fetched}")]
         message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
         return [MissingPart("samples", message, f"{FETCH_TAGS} {fetched}")]
-    # A capture creates the tag before it updates the working tree, so the commit shown there has had a tag.
+    # A capture creates the tag before it updates the working tree, so the commit shown there has had a tag, unless it
+    # is a change.
     shown = "" if copied or (newest is not None and {newest.commit} == heads) else checked_out_commit(repository)
     if shown and not heads:
         heads = {shown}
     untagged = max((_count_untagged(repository, head, samples, newest) for head in heads), default=0)
-    if untagged <= (0 if copied or shown in heads else 1):
+    if not untagged or (untagged == 1 and not copied and not (shown in heads and _has_had_tag(repository, shown))):
         return []
     command = (FETCH_HISTORY if shallow else FETCH_TAGS) if copied else ""
     commits = "1 commit" if untagged == 1 else f"{untagged} commits" if untagged < _MOST_COMMITS else "many commits"
@@ -97,22 +101,31 @@ def _missing_samples(
     return [MissingPart("samples", message, command)]
 
 
-def _count_untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
-    """The number of commits by gitsnap between the head of a branch and the newest commit that has a sample.
+def _has_had_tag(repository: pygit2.Repository, shown: str | None) -> bool:
+    """Whether the commit that the working tree shows has had a tag: a change has none."""
+    return bool(shown) and not read_commit(repository, str(shown)).is_change
 
-    0 where that commit is not the newest sample's: then the branch was rewritten, and its commits do not prove that
-    samples are missing.
+
+def _count_untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
+    """The number of commits of samples between the head of a branch and the newest commit that has a tag.
+
+    Changes have no tag and are not counted. 0 where that commit is not the newest sample's: then the branch was
+    rewritten, and its commits do not prove that samples are missing.
     """
-    if newest is not None and any(
-        commit.id == head for commit in islice(walk_first_parents(repository, newest.commit), _MOST_COMMITS)
-    ):
-        return 0
     tagged = frozenset(sample.commit for sample in samples)
     own = 0
-    for commit in islice(walk_first_parents(repository, head), _MOST_COMMITS):
+    for commit in islice(walk_first_parents(repository, head), _MOST_CHANGES):
+        if own >= _MOST_COMMITS:
+            break
         if commit.id in tagged:
             return own if newest is None or commit.id == newest.commit else 0
         if newest is not None and not commit.parents:
             return 0
-        own += commit.is_own
-    return own
+        own += commit.is_own and not commit.is_change
+    return 0 if newest is not None and _is_older(repository, head, newest) else own
+
+
+def _is_older(repository: pygit2.Repository, head: str, newest: Sample) -> bool:
+    """Whether the newest sample builds on the head of a branch, as far as its history is read."""
+    history = islice(walk_first_parents(repository, newest.commit), _MOST_COMMITS)
+    return any(commit.id == head for commit in history)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, ItemsView, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -51,19 +51,84 @@ def write_tree(files: Mapping[str, BlobId], add: Callable[[bytes, bytes], str]) 
 
 
 def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
-    entries = []
-    for name, value in folder.items():
-        raw = name.encode()
-        if isinstance(value, dict):
-            # git sorts folders as if their names ended with a slash
-            entries.append((raw + b"/", b"40000 " + raw + b"\0" + bytes.fromhex(_write(value, add))))
-        else:
-            entries.append((raw, b"100644 " + raw + b"\0" + bytes.fromhex(value)))
-    return add(TREE, b"".join(entry for _, entry in sorted(entries)))
+    entries = {
+        name: (_write(value, add), True) if isinstance(value, dict) else (value, False)
+        for name, value in folder.items()
+    }
+    return _add_tree(entries.items(), add)
+
+
+def _add_tree(entries: Iterable[tuple[str, Entry]], add: Callable[[bytes, bytes], str]) -> str:
+    """Store the tree object of a folder, and return its id."""
+    lines = []
+    for name, (child, is_folder) in entries:
+        raw = name.encode("utf-8", "surrogateescape")
+        mode = b"40000 " if is_folder else b"100644 "
+        # git sorts folders as if their names ended with a slash
+        lines.append((raw + b"/" if is_folder else raw, mode + raw + b"\0" + bytes.fromhex(child)))
+    return add(TREE, b"".join(line for _, line in sorted(lines)))
 
 
 Entry = tuple[str, bool]
 """An entry of a folder: object id, and whether the entry is a folder."""
+
+
+class TreeUpdates:
+    """Makes trees that differ from another tree in some files. Only the folders of these files are read and written."""
+
+    def __init__(self, folders: Folders, add: Callable[[bytes, bytes], str]) -> None:
+        """``add``: stores an object of a kind and returns its id (``ObjectSink.add``)."""
+        self._folders = folders
+        self._add = add
+        self._written: dict[str, Mapping[str, Entry]] = {}
+        """The trees that were made, which the repository may not have yet."""
+
+    def update(self, tree: str, files: Mapping[str, BlobId | None]) -> str:
+        """The id of ``tree`` with some files replaced, added or removed. A folder without files is removed.
+
+        ``files``: path -> blob id, None to remove the file. Raises ArchiveError where a folder is damaged.
+        """
+        return self._update(tree, "", files) or self._add(TREE, b"")
+
+    def blob(self, tree: str, path: str) -> BlobId | None:
+        """The id of a file of a tree, None if there is no such file."""
+        prefix = ""
+        *parents, name = path.split("/")
+        for parent in parents:
+            tree, is_folder = self._entries(tree, prefix).get(parent, ("", False))
+            if not is_folder:
+                return None
+            prefix += f"{parent}/"
+        child, is_folder = self._entries(tree, prefix).get(name, ("", True))
+        return None if is_folder else BlobId(child)
+
+    def _entries(self, tree: str, prefix: str) -> Mapping[str, Entry]:
+        return self._written.get(tree) or self._folders.entries(tree, prefix)
+
+    def _update(self, tree: str, prefix: str, files: Mapping[str, BlobId | None]) -> str:
+        """The id of the tree, ``""`` for an empty one. ``tree``: ``""`` for a new folder."""
+        entries = dict(self._entries(tree, prefix)) if tree else {}
+        below: dict[str, dict[str, BlobId | None]] = {}
+        for path, blob in files.items():
+            name, slash, rest = path.partition("/")
+            if slash:
+                below.setdefault(name, {})[rest] = blob
+            elif blob is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = blob, False
+        for name, changed in below.items():
+            child, is_folder = entries.get(name, ("", False))
+            updated = self._update(child if is_folder else "", f"{prefix}{name}/", changed)
+            if updated:
+                entries[name] = updated, True
+            else:
+                entries.pop(name, None)
+        if not entries:
+            return ""
+        written = _add_tree(entries.items(), self._add)
+        self._written[written] = entries
+        return written
 
 
 class Folders:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.change_findings import check_change, unproved_changes
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
 from gitsnap.archive.content_digest import ContentDigests
@@ -70,6 +71,7 @@ def check(
     findings += verifier.refs()
     findings += verifier.objects()
     findings += verifier.branch_and_commits()
+    findings += unproved_changes(repository, branch, newest(samples))
     findings += verifier.chain()
     findings += verifier.pinned(pinned)
     findings += verifier.contents()
@@ -189,7 +191,9 @@ class _Verifier:
                 yield Finding(True, self._branch, message)
         yield from self._on_branch(history)
         for commit in history.commits.values():
-            if not commit.is_own:
+            if commit.is_change:
+                yield from check_change(self._repository, self._folders, commit)
+            elif not commit.is_own:
                 subject = commit.message.splitlines()[0] if commit.message.strip() else "without a message"
                 message = f"a commit that gitsnap did not make, which is not a sample: {subject}"
                 yield Finding(False, commit.id[:12], message)

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pygit2
 
 from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_names, worktree
 from gitsnap.archive.branch_head import check_packed_refs, find_base
+from gitsnap.archive.change_commits import write_change_commits
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.lost_tags import LostTag, find_newest_lost
 from gitsnap.archive.messages import (
@@ -37,8 +39,8 @@ from gitsnap.archive.sample_metadata import sample_metadata
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.forgotten_sample import ForgottenSample
-from gitsnap.core.model import BlobId, CommitId, Sample, TagId
-from gitsnap.core.ports import CaptureCache, ChangedFile, RecordedSample, SampleDraft
+from gitsnap.core.model import BlobId, CommitId, IncompleteKind, Sample, TagId
+from gitsnap.core.ports import CaptureCache, ChangedFile, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
@@ -119,11 +121,7 @@ class GitWriter:
         free_name = tag_names.detached_name if draft.detached else tag_names.next_name
         tag = tag_object(commit, name := free_name(self._repository, self._branch, draft.time), metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
-        try:
-            self._sink.finish()
-        except OSError as error:
-            self._sink.abandon()
-            raise _storage_error(self._repository, error) from error
+        self._finish_objects()
         sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
         recorded = RecordedSample(sample, new_commit, metadata.changes, marks, changed=changed)
         if draft.detached:
@@ -135,6 +133,46 @@ class GitWriter:
         if commands := maintenance.due_commands(git_folder := Path(self._repository.path), self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
         return replace(recorded, left_alone=left_alone, worktree_error=problem)
+
+    def _finish_objects(self) -> None:
+        """Make the stored objects durable. Raises StorageError."""
+        try:
+            self._sink.finish()
+        except OSError as error:
+            self._sink.abandon()
+            raise _storage_error(self._repository, error) from error
+
+    def record_changes(
+        self,
+        drafts: Sequence[ChangeDraft],
+        *,
+        cluster: str,
+        time: datetime,
+        incomplete: Sequence[IncompleteKind] = (),
+    ) -> Sequence[RecordedChange]:
+        """Write one commit for each change, and move the branch once (ports.ArchiveWriter)."""
+        head = self.head
+        if head is None:
+            raise ArchiveError(f"the archive of {self._branch} has no sample, which a change could follow")
+        commits = write_change_commits(
+            self._repository,
+            head.commit,
+            drafts,
+            policy=head.info.policy,
+            cluster=cluster,
+            time=time,
+            incomplete=incomplete,
+            folders=self._folders,
+            add=self._sink.add,
+        )
+        self._finish_objects()
+        if commits.changes:
+            last = commits.changes[-1].commit
+            self._move_refs(last)
+            self._update_worktree(last, self._folders.files(commits.tree))
+            self._base = last
+            self.__dict__.pop("head", None)  # the cached tree of the commit before
+        return commits.changes
 
     # Existing samples -------------------------------------------------------------------------------------------------
 
@@ -223,13 +261,15 @@ class GitWriter:
 
     # Refs and the working tree ----------------------------------------------------------------------------------------
 
-    def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
+    def _move_refs(self, commit: str, tag: str = "", tag_id: str = "") -> None:
         """Move the branch, then create the tag. If the process is killed in between, the next capture uses the commit.
+
+        Without a ``tag``: move the branch only.
 
         Raises ConflictError where another process moved the branch or removed the objects, StorageError.
         """
         name = f"refs/heads/{self._branch}"
-        if any(identity not in self._repository for identity in (commit, tag_id)):
+        if any(identity not in self._repository for identity in (commit, tag_id) if identity):
             raise ConflictError(
                 "another process removed objects of the sample while it was written: `git prune`, or "
                 "`git gc --prune=now`",
@@ -242,8 +282,11 @@ class GitWriter:
                 branch = self._repository.references[name]
                 if str(branch.target) != self._base:
                     raise self._moved()
-                self._retry_while_locked(lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}"))
-            self._retry_while_locked(lambda: create_ref(self._repository, f"refs/tags/{tag}", tag_id))
+                self._retry_while_locked(
+                    lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag or 'change'}")
+                )
+            if tag:
+                self._retry_while_locked(lambda: create_ref(self._repository, f"refs/tags/{tag}", tag_id))
         except pygit2.AlreadyExistsError as error:
             raise self._moved() from error
         except (pygit2.GitError, OSError) as error:

@@ -42,7 +42,7 @@ COMMANDS = {
     "bisect": Command(
         "bisect:bisect", "Find the change that turned the configuration from good to bad, by a binary search."
     ),
-    "diff": Command("diff:diff", "Show what changed between two samples."),
+    "diff": Command("diff:diff", "Show what changed between two samples, or between two changes."),
     "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
     "report": Command("report:report", "Write a report of a period as one HTML file."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),

@@ -1,11 +1,13 @@
-"""The JSON form of a sample (docs/SCRIPTING.md), and its changes as text. Several commands print them."""
+"""The JSON form of a sample and of a change (docs/SCRIPTING.md), and the changes of a sample as text."""
 
 from __future__ import annotations
 
 from datetime import UTC
 
+from gitsnap.core.changes import Author
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import ChangeCounts, IncompleteKind, Sample, SampleMetadata
+from gitsnap.core.states import ChangeState
 from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
 
@@ -38,6 +40,32 @@ def sample_document(sample: Sample) -> dict[str, object]:
         "pruned": metadata.pruned,
         "forgotten": [_forgotten_document(sample) for sample in parse_forgotten(metadata.extra)],
     }
+
+
+def change_document(state: ChangeState) -> dict[str, object]:
+    """Return the JSON form of a change."""
+    change = state.change
+    return {
+        "policy": change.policy,
+        "date": state.date,
+        "time": change.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "change": change.commit,
+        "author": author_document(state.author),
+        "late": change.late,
+        "after": state.after.tag if state.after else None,
+        "subject": change.subject,
+        "objects": [
+            {"kind": str(changed.key.kind), "namespace": changed.key.namespace, "name": changed.key.name}
+            for changed in change.objects
+        ],
+        "incomplete": [_incomplete_document(kind) for kind in change.incomplete],
+        "cluster": change.cluster,
+    }
+
+
+def author_document(author: Author) -> dict[str, str]:
+    """Return the JSON form of an author; the name is ``""`` if the author is unknown."""
+    return {"name": author.name, "source": str(author.source)}
 
 
 def _rollback_document(metadata: SampleMetadata) -> dict[str, str] | None:

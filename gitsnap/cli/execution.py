@@ -24,11 +24,12 @@ from gitsnap.core.errors import (
     AccessDeniedError,
     ConflictError,
     NotDeployedError,
+    NotFoundError,
     RefusedError,
     RollbackFailedError,
     UsageError,
 )
-from gitsnap.core.model import Sample
+from gitsnap.core.states import State
 from gitsnap.core.text import plural
 from gitsnap.render.plan import nothing_text, plan_text, question, report_text, unselected_lines
 from gitsnap.render.plan_changes import ChangeView
@@ -47,7 +48,7 @@ def say_unfinished(target: RollbackTarget) -> None:
     past = unfinished(target.samples_of_cluster)
     if past is None:
         return
-    subject = f"an undo of {past.record.undoes}" if past.record.undoes else f"a rollback to {past.record.target}"
+    subject = f"an undo of {past.record.undoes}" if past.record.undoes else f"a rollback to {past.record.goal}"
     by = f" by {past.record.user}" if past.record.user else ""
     terminal.say(
         f"warning: {subject}, begun after the sample {past.before.tag}{by}, was not finished: "
@@ -62,8 +63,7 @@ def _continuing_command(target: RollbackTarget, past: PastRollback) -> str:
 
     If the sample is in the archive of another cluster, the user has to name that archive.
     """
-    has_sample = any(sample.tag == past.record.target for sample in target.archive.samples())
-    if has_sample or not past.record.origin or target.record is None:
+    if target.find_state(past.record.target) is not None or not past.record.origin or target.record is None:
         return target.command(past.record.command)
     record = shlex.quote(target.record.location)
     return f"gitsnap {past.record.command} --record {record} --archive (that of the cluster {past.record.origin})"
@@ -145,9 +145,9 @@ def execute(
         and terminal.is_interactive()
     )
     plan = replace(plan, sensitive_fields=tuple(sorted({*plan.sensitive_fields, *target.hidden_fields}, key=str)))
-    view, sample = execution.change_view, _sample(target, plan)
+    view, state = execution.change_view, _state(target, plan)
     if is_text or asks:
-        heading = _heading(target, plan, sample, undo=bool(request.undoes))
+        heading = _heading(target, plan, state, undo=bool(request.undoes))
         if is_text:
             text = plan_text(plan, columns=terminal.width(), heading=heading, changes=view)
             terminal.print_result(text, safe=True)
@@ -157,7 +157,7 @@ def execute(
     try:
         _confirm(plan, request, execution, is_text=is_text)
         if asks:
-            _check_still_holds(plan, sample, plan_again)
+            _check_still_holds(plan, state, plan_again)
         report = None if execution.dry_run else _apply(target, plan, request, execution, is_text=is_text)
     except Exception as error:
         if not is_text:
@@ -171,15 +171,20 @@ def execute(
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
-def _sample(target: RollbackTarget, plan: Plan) -> Sample:
-    """Return the sample of a plan."""
-    return next(sample for sample in target.archive.samples() if sample.tag == plan.sample)
+def _state(target: RollbackTarget, plan: Plan) -> State:
+    """Return the sample or the change of a plan. Raises NotFoundError if it was removed meanwhile."""
+    state = target.find_state(plan.sample)
+    if state is None:
+        raise NotFoundError(
+            f"the archive {target.archive.location} no longer has {plan.sample}", hint="Nothing was changed."
+        )
+    return state
 
 
-def _heading(target: RollbackTarget, plan: Plan, sample: Sample, *, undo: bool) -> list[str]:
+def _heading(target: RollbackTarget, plan: Plan, state: State, *, undo: bool) -> list[str]:
     from gitsnap.rollback import origin_of
 
-    origin = origin_of(sample, target.samples_of_cluster)
+    origin = origin_of(state, target.samples_of_cluster)
     return heading_lines(plan.cluster, origin, now=datetime.now(UTC), user=user_name(), undo=undo)
 
 
@@ -190,7 +195,7 @@ def _document(
         plan,
         report=report,
         message=execution.message or "",
-        sample=_sample(target, plan),
+        state=_state(target, plan),
         changes=execution.change_view,
     )
 
@@ -208,7 +213,7 @@ def _confirm(plan: Plan, request: RecordedRequest, execution: ExecutionOptions, 
         terminal.say("\n".join([nothing_text(plan, undo=bool(request.undoes)), *unselected]))
 
 
-def _check_still_holds(plan: Plan, sample: Sample, plan_again: Callable[[], Plan]) -> None:
+def _check_still_holds(plan: Plan, state: State, plan_again: Callable[[], Plan]) -> None:
     """Compare the approved plan with a plan of the present state. Raises ConflictError if they differ.
 
     The user may read the plan for minutes. A cluster that starts to match in this time is not approved.
@@ -216,7 +221,7 @@ def _check_still_holds(plan: Plan, sample: Sample, plan_again: Callable[[], Plan
     from gitsnap.rollback.plan import changes_since_approval
 
     with terminal.ProgressLine("comparing the plan with the cluster"):
-        changes = changes_since_approval(plan, sample, plan_again())
+        changes = changes_since_approval(plan, state, plan_again())
     if changes:
         raise ConflictError(
             "the cluster has changed since the plan was shown:\n  " + "\n  ".join(changes),

@@ -11,7 +11,8 @@ from gitsnap.cli import terminal
 from gitsnap.render import wrapped
 
 if TYPE_CHECKING:
-    from gitsnap.core.model import ClusterInfo, Sample
+    from gitsnap.core.model import ClusterInfo
+    from gitsnap.core.states import State
 
 
 def say_heading(text: str) -> None:
@@ -20,9 +21,17 @@ def say_heading(text: str) -> None:
     terminal.say(lines.replace("\n  ", "\n"))  # say() has the same indentation
 
 
-def describe_sample(sample: Sample) -> str:
-    """Return the tag, which has the date in UTC, and the trigger: ``hourly/2023-08-26T05-00-00Z (schedule)``."""
-    return f"{sample.tag} ({sample.metadata.trigger})"
+def describe_sample(state: State) -> str:
+    """Return the tag, which has the date in UTC, and the trigger: ``hourly/2023-08-26T05-00-00Z (schedule)``.
+
+    A change: ``change 3f2a1b9c0d1e (2023-08-26 05:12:07 UTC, alice (audit))``.
+    """
+    from gitsnap.core.states import ChangeState, author_text
+
+    if isinstance(state, ChangeState):
+        author = author_text(state.author, late=state.change.late)
+        return f"change {state.moment} ({state.date.replace(':', ' ', 1)} UTC, {author})"
+    return f"{state.tag} ({state.metadata.trigger})"
 
 
 def describe_cluster(info: ClusterInfo) -> str:

@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--reverse",
             "--first",
             "--last",
+            "--changes",
             "--kind",
             "--field",
             "--deleted",

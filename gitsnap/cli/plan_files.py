@@ -15,7 +15,7 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
 from gitsnap.core.files import replace_file
-from gitsnap.core.model import Sample
+from gitsnap.core.states import State, is_commit_id
 
 if TYPE_CHECKING:
     from gitsnap.rollback.plan import Plan, PlanFile, Selection
@@ -31,11 +31,11 @@ class PlanFileOptions:
     plan: options.PlanFrom = None
 
 
-def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, target: RollbackTarget) -> None:
+def save_plan(path: Path, plan: Plan, selection: Selection, state: State, target: RollbackTarget) -> None:
     """Write a plan to a file of mode 0600, and print the command that applies the file. Raises StorageError."""
     from gitsnap.rollback.plan import plan_file
 
-    text = json.dumps(plan_file(plan, selection, sample), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(plan_file(plan, selection, state), indent=2, ensure_ascii=False) + "\n"
     try:
         replace_file(path, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
@@ -64,8 +64,8 @@ def load_plan(path: Path) -> PlanFile:
     return read_plan_file(document, str(path))
 
 
-def find_planned_sample(file: PlanFile, target: RollbackTarget) -> Sample:
-    """Return the sample that a plan file restores.
+def find_planned_sample(file: PlanFile, target: RollbackTarget) -> State:
+    """Return the sample or the change that a plan file restores.
 
     Raises WrongClusterError if the plan was made for another cluster, NotFoundError if the archive has no such sample,
     and ConflictError if the tag of the sample was created again since.
@@ -76,19 +76,20 @@ def find_planned_sample(file: PlanFile, target: RollbackTarget) -> Sample:
             f"the plan was made for the cluster {file.cluster}; {server} is {target.uid}",
             hint="Choose the cluster that the plan was made for. Nothing was changed.",
         )
-    sample = next((sample for sample in target.archive.samples() if sample.tag == file.sample), None)
-    if sample is None:
+    state = target.find_state(file.sample)
+    if state is None:
         remote = target.archive_options.remote
         archive = remote.shown if remote else target.archive.location
+        noun = "change" if is_commit_id(file.sample) else "sample"
         raise NotFoundError(
-            f"the plan restores {file.sample}, and the archive {archive} has no such sample",
+            f"the plan restores {file.sample}, and the archive {archive} has no such {noun}",
             hint="Name the archive that the plan was made from. If the sample was removed, choose another sample.",
         )
-    if file.sample_id != sample.tag_id:
+    if file.sample_id != state.tag_id:
         raise ConflictError(
-            f"the tag {sample.tag} was created again since the plan: it is another sample", hint=_PLAN_AGAIN
+            f"the tag {state.tag} was created again since the plan: it is another sample", hint=_PLAN_AGAIN
         )
-    return sample
+    return state
 
 
 def check_plan_holds(file: PlanFile, plan: Plan) -> None:

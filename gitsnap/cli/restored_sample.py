@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 
 from gitsnap.cli import clock, terminal
 from gitsnap.cli.documents import changes_text
-from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import AbortedError, NotFoundError, RefusedError, UsageError
 from gitsnap.core.model import Sample
+from gitsnap.core.states import State
 from gitsnap.core.text import age
 from gitsnap.history import samples as history
+from gitsnap.history.changes import Changes, search_state
 from gitsnap.render import render_table, wrapped
 
 if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
     from gitsnap.rollback import ShiftedName
 
 _PAGE = 20
@@ -29,23 +32,23 @@ _UNCHANGED = "nothing was changed"
 
 
 def find_sample_to_restore(
-    samples: Sequence[Sample], name: str, *, dry_run: bool, picks: bool, command: Callable[[str], str]
-) -> Sample:
-    """Return the sample with a name, or let the user pick one if there is no name and ``picks`` is set.
+    archive: GitArchive, name: str, *, dry_run: bool, picks: bool, command: Callable[[str], str]
+) -> State:
+    """Return the sample or the change with a name, or let the user pick one if there is no name and ``picks`` is set.
 
     ``command`` returns a complete command for this archive and cluster, ``RollbackTarget.command``.
     Raises UsageError without a name in a script, RefusedError or AbortedError for a name that a rollback shifted, and
-    the errors of ``history.find_sample``.
+    the errors of ``history.changes.search_state``.
     """
-    now = clock.now()
+    now, samples = clock.now(), archive.samples()
     if not name:
         if picks and samples and terminal.is_interactive():
             return _pick(samples, now)
         hint = history.newest_names(samples) if samples else "`gitsnap list` shows the samples."
         raise UsageError("--sample is needed: which sample to roll back to", hint=hint)
-    chosen = choose_sample(samples, name)
+    chosen = choose_state(archive, name)
     if history.is_relative(name, now=now):
-        _check_not_shifted(samples, name, chosen, dry_run=dry_run, command=command)
+        _check_not_shifted(archive, name, chosen, dry_run=dry_run, command=command)
     return chosen
 
 
@@ -53,7 +56,7 @@ def find_sample_to_restore(
 
 
 def _check_not_shifted(
-    samples: Sequence[Sample], name: str, chosen: Sample, *, dry_run: bool, command: Callable[[str], str]
+    archive: GitArchive, name: str, chosen: State, *, dry_run: bool, command: Callable[[str], str]
 ) -> None:
     """Ask the user to confirm a name that a rollback shifted. A dry run only warns.
 
@@ -61,13 +64,18 @@ def _check_not_shifted(
     """
     from gitsnap.rollback import find_shift
 
-    def find(earlier: Sequence[Sample], time: datetime) -> Sample | None:
+    samples, changes = archive.samples(), Changes(archive)
+
+    def find(earlier: Sequence[Sample], time: datetime) -> State | None:
         try:
-            return history.find_sample(earlier, name, now=time)
+            return search_state(earlier, name, changes.before(samples[len(earlier)]), now=time).state
         except NotFoundError:
             return None
 
-    shift = find_shift(samples, chosen, find)
+    def find_change(commit: str) -> State | None:
+        return next(iter(changes.named(samples, commit)), None)
+
+    shift = find_shift(samples, chosen, find, find_change)
     if shift is None:
         return
     message, hint = _describe_shift(name, chosen, shift), _alternatives(name, chosen, shift, command)
@@ -81,22 +89,27 @@ def _check_not_shifted(
             raise AbortedError(_UNCHANGED, hint=hint)
 
 
-def _describe_shift(name: str, chosen: Sample, shift: ShiftedName) -> str:
+def _describe_shift(name: str, chosen: State, shift: ShiftedName) -> str:
     """Name the sample that a name stands for now, and the sample that it stood for before the rollback."""
     past = shift.past
     kind = "undo" if past.record.undoes else "rollback"
+    noun = "sample" if isinstance(chosen, Sample) else "change"
     rollback = f"the {kind} of {past.before.time:%Y-%m-%d %H:%M:%S} UTC"
     if chosen.tag == past.before.tag:
         place = f"the sample taken before {rollback}"
     elif chosen.order > past.before.order:
-        place = f"a sample of the state that {rollback} left unchanged"
+        place = f"a {noun} of the state that {rollback} left unchanged"
     else:
-        place = f"a sample from before {rollback}"
-    now = f"{name} is {chosen.tag} now, {place}"
-    return f"{now}; before that {kind}, {name} was {shift.former.tag}" if shift.former else now
+        place = f"a {noun} from before {rollback}"
+    now = f"{name} is {_name(chosen)} now, {place}"
+    return f"{now}; before that {kind}, {name} was {_name(shift.former)}" if shift.former else now
 
 
-def _alternatives(name: str, chosen: Sample, shift: ShiftedName, command: Callable[[str], str]) -> str:
+def _name(state: State) -> str:
+    return state.tag if isinstance(state, Sample) else f"the change {state.moment}"
+
+
+def _alternatives(name: str, chosen: State, shift: ShiftedName, command: Callable[[str], str]) -> str:
     """Return a hint with the absolute names, and the command that undoes the rollback."""
     lines = [f"Name the sample: --sample {chosen.moment} is what {name} is now"]
     if shift.former is not None and shift.former.tag != chosen.tag:

@@ -17,6 +17,8 @@ from gitsnap.cli.archive_creation import ArchiveFolder, confirm_creation
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError, WrongClusterError
 from gitsnap.core.model import Sample, SensitiveField
+from gitsnap.core.states import State, cluster_of, is_commit_id
+from gitsnap.history.changes import Changes
 from gitsnap.history.hidden_fields import hidden_fields
 
 if TYPE_CHECKING:
@@ -113,13 +115,20 @@ class RollbackTarget:
         samples = self.record.samples() if self.record is not None else []
         return [sample for sample in samples if sample.metadata.cluster == self.uid]
 
-    def check_sample(self, sample: Sample) -> None:
-        """Raise WrongClusterError if the sample is of another cluster, and --into-cluster was not given."""
-        if sample.metadata.cluster != self.uid and not self.cross_cluster.cluster:
+    def find_state(self, name: str) -> State | None:
+        """Return the sample with a tag, or the change with a commit id; None if the archive does not have it."""
+        samples = self.archive.samples()
+        if is_commit_id(name):
+            return next(iter(Changes(self.archive).named(samples, name)), None)
+        return next((sample for sample in samples if sample.tag == name), None)
+
+    def check_sample(self, state: State) -> None:
+        """Raise WrongClusterError if a sample or change is of another cluster, and --into-cluster was not given."""
+        if (cluster := cluster_of(state)) != self.uid and not self.cross_cluster.cluster:
             info = self.cluster.info()
+            subject = f"{state.tag} is a sample" if isinstance(state, Sample) else f"{state.moment} is a change"
             raise WrongClusterError(
-                f"{sample.tag} is a sample of the cluster {sample.metadata.cluster}, but "
-                f"{info.description} is the cluster {self.uid}",
+                f"{subject} of the cluster {cluster}, but {info.description} is the cluster {self.uid}",
                 hint=f"Choose the right --context. If the sample is to go into this cluster: --into-cluster {self.uid}",
             )
 

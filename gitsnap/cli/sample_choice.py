@@ -1,14 +1,21 @@
-"""Finds the sample and the period that a user names. A message gives the moment of a relative time, in UTC."""
+"""Finds the sample, the change and the period that a user names. A message gives the moment of a time, in UTC."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gitsnap.cli import clock, terminal
 from gitsnap.core.model import Sample
+from gitsnap.core.states import State
+from gitsnap.history.changes import Changes, search_state
 from gitsnap.history.moments import Period, format_moment, parse_period
 from gitsnap.history.samples import describe_period, search_sample
 from gitsnap.render import wrapped
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
 
 
 def choose_sample(samples: Sequence[Sample], name: str, *, end: bool = True, noun: str = "sample") -> Sample:
@@ -19,11 +26,32 @@ def choose_sample(samples: Sequence[Sample], name: str, *, end: bool = True, nou
     """
     match = search_sample(samples, name, now=clock.now(), end=end)
     if match.moment is not None:
-        later = f" The archive has no later {noun}." if match.sample == samples[-1] else ""
-        moment = format_moment(match.moment)
-        text = f"{name} is {moment}. The newest {noun} at that time: {match.sample.tag}.{later}"
-        terminal.say(wrapped(text, terminal.width()))
+        _say_newest(samples, name, match.sample, match.moment, noun)
     return match.sample
+
+
+def _say_newest(samples: Sequence[Sample], name: str, sample: Sample, moment: datetime, noun: str = "sample") -> None:
+    """Print a moment, and its newest sample."""
+    later = f" The archive has no later {noun}." if sample == samples[-1] else ""
+    text = f"{name} is {format_moment(moment)}. The newest {noun} at that time: {sample.tag}.{later}"
+    terminal.say(wrapped(text, terminal.width()))
+
+
+def choose_state(archive: GitArchive, name: str, *, end: bool = True) -> State:
+    """Return the sample or the change with a name. If the name is a moment, print the moment and what it names.
+
+    ``end``: as for ``choose_sample``. Raises the errors of ``history.changes.search_state``.
+    """
+    samples = archive.samples()
+    match = search_state(samples, name, Changes(archive), now=clock.now(), end=end)
+    if match.moment is None:
+        return match.state
+    if isinstance(match.state, Sample):
+        _say_newest(samples, name, match.state, match.moment)
+    else:
+        text = f"{name} is {format_moment(match.moment)}. The newest change or sample at that time: {match.state}."
+        terminal.say(wrapped(text, terminal.width()))
+    return match.state
 
 
 def choose_period(since: str, until: str) -> Period:

@@ -322,6 +322,8 @@ class ServedPolicy:
             note = f"pushed {plural(pushed.tags, 'sample')}, commit {commit}"
             self._event(now, "Pushed", note)
             _log.info("%s", note, extra={"policy": self.name})
+        if pushed.notes_problem:
+            _log.warning("names of authors were not pushed: %s", pushed.notes_problem, extra={"policy": self.name})
         if pushed.problem:
             _log.warning("nothing was removed from the remote: %s", pushed.problem, extra={"policy": self.name})
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from gitsnap.core.changes import Author, Change, ChangedObject, Revision
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
     Area,
@@ -30,6 +31,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
+from gitsnap.core.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,9 @@ class LoggedCommit:
     """The parent commit, None for the first commit."""
     files: tuple[LoggedFile, ...]
     time: datetime | None = None
-    """Time of the sample of the commit. None for a commit that gitsnap did not make."""
+    """Time of the change, or of the sample of the commit. None for a commit that gitsnap did not make."""
+    change: Change | None = None
+    """The change that the commit records. None for any other commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +282,33 @@ class RecordedSample:
     """Why the working tree could not be updated, ``""`` if it was. The sample is recorded in any case."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeDraft:
+    """A change before it is recorded: what one author changed since the commit before."""
+
+    files: Mapping[Area, Mapping[str, BlobId | None]]
+    """The files that differ: path below the area -> id of the content, None for a file that is removed."""
+    author: Author
+    time: datetime
+    """The moment of the change, with a time zone."""
+    revisions: tuple[Revision, ...]
+    late: bool = False
+    objects: tuple[ChangedObject, ...] = ()
+    managers: Mapping[str, str] | None = None
+    """Path below ``configuration/`` -> field manager that wrote the object last."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChange:
+    """A change that was recorded."""
+
+    commit: CommitId
+    author: Author
+    subject: str
+    changed: tuple[ChangedFile, ...]
+    """The files below ``configuration/`` that differ from the commit before, sorted by path."""
+
+
 class ArchiveWriter(Protocol):
     """An archive whose lock this process holds."""
 
@@ -294,6 +325,21 @@ class ArchiveWriter(Protocol):
 
     def record(self, draft: SampleDraft) -> RecordedSample:
         """Write a sample: its objects, the branch, the tag and the working tree, in this order (docs/FORMAT.md)."""
+
+    def record_changes(
+        self,
+        drafts: Sequence[ChangeDraft],
+        *,
+        cluster: str,
+        time: datetime,
+        incomplete: Sequence[IncompleteKind] = (),
+    ) -> Sequence[RecordedChange]:
+        """Write one commit for each change, in order, and move the branch once, to the last commit.
+
+        So either all changes are recorded or none. A draft that changes no file gets no commit. ``cluster``: uid of
+        kube-system. ``time``: the time of the commits. Raises ArchiveError for an archive without commits,
+        StorageError, ConflictError.
+        """
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first (by sequence)."""
@@ -339,8 +385,8 @@ class Archive(Protocol):
     def marked(self) -> frozenset[str]:
         """The tags of the samples that retention must not remove."""
 
-    def tree(self, sample: Sample) -> Tree:
-        """The tree of a sample. Raises ArchiveError if its format or a required feature is unknown."""
+    def tree(self, state: State) -> Tree:
+        """The tree of a sample or a change. Raises ArchiveError if its format or a required feature is unknown."""
 
     def writer(self) -> AbstractContextManager[ArchiveWriter]:
         """Take the lock of the archive. Raises ConflictError if another process holds it for too long."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from gitsnap.core.model import Kind, ObjectKey
+from gitsnap.core.states import SHORT_ID, is_commit_id
 from gitsnap.format.trailers import decode_text, encode_text, percent_encode
 
 _PREFIX = "Rollback-"
@@ -35,7 +36,7 @@ class RollbackRecord:
     plan: str = ""
     """SHA-256 of the plan; the same in both samples."""
     target: str = ""
-    """Tag of the sample that was rolled back to."""
+    """Tag of the sample, or commit id of the change, that was rolled back to."""
     origin: str = ""
     """In the sample before: uid of the cluster of the target, if it is another cluster."""
     objects: tuple[tuple[str, ObjectKey], ...] = ()
@@ -52,6 +53,11 @@ class RollbackRecord:
     """In the sample after: tag of the sample before."""
     result: str = ""
     """In the sample after: a Result."""
+
+    @property
+    def goal(self) -> str:
+        """The target for messages: the tag of a sample, or ``change 3f2a1b9c0d1e``."""
+        return f"change {self.target[:SHORT_ID]}" if is_commit_id(self.target) else self.target
 
 
 _TEXTS = {

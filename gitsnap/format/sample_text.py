@@ -68,7 +68,7 @@ def check_branch(policy: str, prefix: str = "") -> str:
 
 def tag_name(branch: str, time: datetime, number: int = 1) -> str:
     """``hourly/2023-08-26T05-20-00Z``; a ``number`` above 1 is appended (``-2``). ``time`` is in UTC."""
-    stamp = _time_text(time).replace(":", "-")
+    stamp = time_text(time).replace(":", "-")
     return f"{branch}/{stamp}" if number == 1 else f"{branch}/{stamp}-{number}"
 
 
@@ -82,7 +82,7 @@ def is_tag_of(tag: str, branch: str) -> bool:
 
 def tag_message(metadata: SampleMetadata) -> str:
     """The message of the tag of a sample, with a trailing newline."""
-    lines = [("Format", str(metadata.format)), ("Policy", metadata.policy), ("Time", _time_text(metadata.time))]
+    lines = [("Format", str(metadata.format)), ("Policy", metadata.policy), ("Time", time_text(metadata.time))]
     lines.append(("Sequence", str(metadata.sequence)))
     if metadata.previous:
         lines.append(("Previous", metadata.previous))
@@ -115,7 +115,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
 
     Raises ArchiveError for a tag that gitsnap did not write, a missing or invalid key, or a newer format.
     """
-    lines = _trailer_lines(message)
+    lines = trailer_lines(message)
     fields = defaultdict(str, lines)
     version = _format_of(fields)
     if version > FORMAT:
@@ -129,7 +129,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
         return SampleMetadata(
             format=version,
             policy=fields["Policy"],
-            time=_parse_time(fields["Time"]),
+            time=parse_time(fields["Time"]),
             sequence=_parse_count(fields["Sequence"]),
             previous=TagId(fields["Previous"]) or None,
             pruned=fields["Pruned"],
@@ -159,8 +159,8 @@ def _parse_count(text: str) -> int:
     return int(text)
 
 
-def _parse_time(text: str) -> datetime:
-    """The inverse of ``_time_text``. Accepts this form only, which is fast to check. Raises ValueError."""
+def parse_time(text: str) -> datetime:
+    """The inverse of ``time_text``. Accepts this form only, which is fast to check. Raises ValueError."""
     if not _TIME.match(text):
         raise ValueError(f"time data {text!r} does not have the form 2023-08-26T05:20:00Z")
     return datetime.fromisoformat(text)
@@ -185,7 +185,7 @@ def _count_lines(changes: ChangeCounts) -> list[tuple[str, str]]:
     ]
 
 
-def _trailer_lines(message: str) -> list[tuple[str, str]]:
+def trailer_lines(message: str) -> list[tuple[str, str]]:
     """The keys and values of the last paragraph before any signature."""
     if "-----BEGIN " in message:
         for mark in _SIGNATURES:
@@ -215,7 +215,8 @@ def _format_of(fields: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _time_text(time: datetime) -> str:
+def time_text(time: datetime) -> str:
+    """``2023-08-26T05:20:00Z``, in UTC."""
     # Not strftime: it writes the year 5, from a clock that was never set, with one digit.
     return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
@@ -238,20 +239,41 @@ def commit_message(
     line for a trailer or for a changed file. ``marks`` names the changed settings of the tree (``scope``, ``rules``,
     ``secrets``): such a commit has more than changes of the configuration.
     """
-    own = [change for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
-    actions = Counter(change.action for change in own)
-    counts = ChangeCounts(actions["added"], actions["modified"], actions["deleted"])
+    lines = [("Format", str(FORMAT)), *commit_counts(changes), *incomplete_lines(incomplete)]
+    lines += [("Changed", mark) for mark in marks]
+    return commit_text(policy, changes, lines, marks=marks, first=first, reason=reason)
+
+
+def commit_counts(changes: Iterable[ChangedFile]) -> list[tuple[str, str]]:
+    """The keys and values for the numbers of added, modified and deleted objects."""
+    actions = Counter(change.action for change in _own_changes(changes))
+    return _count_lines(ChangeCounts(actions["added"], actions["modified"], actions["deleted"]))
+
+
+def commit_text(
+    policy: str,
+    changes: Sequence[ChangedFile],
+    lines: Iterable[tuple[str, str]],
+    *,
+    marks: Sequence[str] = (),
+    first: bool = False,
+    reason: str = "",
+) -> str:
+    """The text of a commit: subject, reason, changed files, and a last paragraph with the keys and values ``lines``."""
     body = [_change_line(change) for change in sorted(changes, key=lambda change: change.path)]
     if len(body) > _MOST_LINES:
         body[_MOST_LINES:] = [f"… and {len(body) - _MOST_LINES} more"]
-    lines = [("Format", str(FORMAT)), *_count_lines(counts), *incomplete_lines(incomplete)]
-    lines += [("Changed", mark) for mark in marks]
-    paragraphs = [_commit_subject(policy, own, marks, first=first)]
+    paragraphs = [_commit_subject(policy, _own_changes(changes), marks, first=first)]
     if reason:
         paragraphs.append("\n".join(f"{_INDENT}{visible(line)}".rstrip() for line in reason.splitlines()))
     if body:
         paragraphs.append("\n".join(body))
     return "\n\n".join(paragraphs) + "\n\n" + format_trailers(lines)
+
+
+def _own_changes(changes: Iterable[ChangedFile]) -> list[ChangedFile]:
+    """The changes of objects that people own."""
+    return [change for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
 
 
 def _change_line(change: ChangedFile) -> str:

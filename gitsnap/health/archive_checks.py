@@ -147,7 +147,7 @@ def _rollback(samples: Sequence[Sample]) -> Check:
     past = unfinished(samples)
     if past is None:
         return Check("rollback", State.OK, "no rollback is unfinished")
-    message = f"a rollback to {past.record.target}, begun after {past.before.tag}, was not finished"
+    message = f"a rollback to {past.record.goal}, begun after {past.before.tag}, was not finished"
     hint = f"`gitsnap undo --of {past.before.tag}` reverts it; the same rollback again finishes it."
     return Check("rollback", State.WRONG, message, hint)
 

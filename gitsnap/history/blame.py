@@ -26,9 +26,10 @@ class Version:
     fields: Fields | None
     """None for a version in which the object does not exist."""
     time: datetime | None = None
-    """The time of the sample that recorded the version, UTC. None if somebody else made the commit."""
+    """The time of the change or sample that recorded the version, UTC. None if somebody else made the commit."""
     sample: Sample | None = None
-    """The first sample with the version. None if retention removed it, or if somebody else made the commit."""
+    """The first sample with the version. None if retention removed it, if follow mode recorded the version before a
+    sample, or if somebody else made the commit."""
     manager: str = ""
     """The field manager that wrote the object last, ``""`` if unknown."""
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +108,8 @@ def version_of(
 ) -> Version:
     """The version of an object that a commit has. Raises ArchiveError if the version cannot be read."""
     found = first_samples.get(commit.id)
+    if commit.change is not None:  # a sample may have the commit too, but it is later than the change
+        found = None
     time = found.time if found is not None else commit.time
     content = _read(archive, file.after, file.path, sensitive)
     return Version(content.fields, time, found, file.manager, content.texts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gitsnap.core.changes import Author
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.objects import changed_fields
@@ -20,6 +21,7 @@ from gitsnap.core.text import join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
 from gitsnap.diff.rows import ObjectActions
 from gitsnap.format import decode_object, kind_folder, path_of
+from gitsnap.history.authors import Authors
 from gitsnap.sveltos.kind_names import KindNames, is_name_of, kinds_of_tree, known_namespaced, possible_singulars
 
 NO_OBJECT = "one side of the file is not a Kubernetes object"
@@ -34,8 +36,7 @@ MAX_SUGGESTIONS = 5
 class LogEntry:
     """One change of one object."""
 
-    sample: Sample | None
-    """The first sample with the change. None if retention removed it, or if somebody else made the commit."""
+    origin: CommitOrigin
     action: str
     """An Action: ``no longer referenced`` or ``no longer covered`` in place of ``deleted`` if the object may exist."""
     key: ObjectKey
@@ -43,8 +44,23 @@ class LogEntry:
     """At most three changed fields. For an object that appeared or disappeared: which objects refer to it."""
     manager: str
     """The field manager that wrote the object last, ``""`` if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOrigin:
+    """When a commit was recorded, and for whom."""
+
+    sample: Sample | None = None
+    """The first sample with the commit. None if retention removed the sample, if somebody else made the commit, and for
+    the commit of a change, which follow mode made before the sample."""
     time: datetime | None = None
-    """Time of the sample that recorded the change, in UTC. None if somebody else made the commit."""
+    """The moment of the change, or of the sample, in UTC. None if somebody else made the commit."""
+    commit: CommitId | None = None
+    """The commit of a change that follow mode recorded. None for other commits."""
+    author: Author | None = None
+    """Who made that change."""
+    late: bool = False
+    """Whether follow mode found that change afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +136,19 @@ class CommitHistory(Protocol):
         """Return the tree of such a commit."""
 
 
+class AuthoredHistory(CommitHistory, Protocol):
+    """An archive whose changes have authors."""
+
+    def author_notes(self) -> Mapping[CommitId, str]:
+        """Return the notes with the names of authors that became known later: commit -> text."""
+
+
 ActionFinder = Callable[[Tree, Tree, Sequence[Change]], ObjectActions]
 """gitsnap.diff.object_actions.object_actions_between, which the caller imports if it is needed."""
 
 
 def read_entries(
-    archive: CommitHistory,
+    archive: AuthoredHistory,
     patterns: Sequence[ObjectPattern],
     find_actions: ActionFinder,
     *,
@@ -136,15 +159,15 @@ def read_entries(
 
     Without patterns, the changes of all objects.
 
-    ``since`` and ``until`` limit the time of the sample. If retention removed the sample, the time in the commit
-    counts. A commit that somebody else made has no such time and is left out if there is a limit. Such a commit may
-    replace an object by any other file: then one side of the change is not an object.
+    ``since`` and ``until`` limit the time of the change that follow mode recorded, or of the sample. If retention
+    removed the sample, the time in the commit counts. A commit that somebody else made has no such time and is left out
+    if there is a limit. Such a commit may replace an object by any other file: then one side of the change is not an
+    object. Raises ArchiveError.
     """
-    first_samples = archive.first_samples()
+    first_samples, authors = archive.first_samples(), Authors(archive.author_notes)
     for commit in archive.log(_pathspecs(patterns)):
-        sample = first_samples.get(commit.id)
-        time = sample.time if sample else commit.time
-        if not is_within(time, since, until):
+        origin = _origin(commit, first_samples, authors)
+        if not is_within(origin.time, since, until):
             continue
         changes = list(_changes(archive, commit, patterns))
         actions = _actions(archive, commit, [change for _, change in changes], find_actions)
@@ -152,14 +175,21 @@ def read_entries(
             if change.before and change.after:
                 fields = join_names(changed_fields(change.before, change.after), most=MAX_NAMED)
                 if not change.field_summary:
-                    yield LogEntry(sample, file.action, change.key, f"{fields} ({BY_THE_SERVER})", "", time)
+                    yield LogEntry(origin, file.action, change.key, f"{fields} ({BY_THE_SERVER})", "")
                 else:
-                    yield LogEntry(sample, file.action, change.key, fields, file.manager, time)
+                    yield LogEntry(origin, file.action, change.key, fields, file.manager)
             elif file.before and file.after:
-                yield LogEntry(sample, file.action, change.key, NO_OBJECT, file.manager, time)
+                yield LogEntry(origin, file.action, change.key, NO_OBJECT, file.manager)
             elif change.key in actions:
                 action, referrers = actions[change.key]
-                yield LogEntry(sample, action, change.key, referrers, file.manager, time)
+                yield LogEntry(origin, action, change.key, referrers, file.manager)
+
+
+def _origin(commit: LoggedCommit, first_samples: Mapping[CommitId, Sample], authors: Authors) -> CommitOrigin:
+    if (change := commit.change) is not None:  # a sample may have the commit too, but it is later than the change
+        return CommitOrigin(None, change.time, change.commit, authors.of(change), change.late)
+    sample = first_samples.get(commit.id)
+    return CommitOrigin(sample, sample.time if sample else commit.time)
 
 
 def objects_ever(archive: CommitHistory, pattern: ObjectPattern) -> set[ObjectKey]:

@@ -1,12 +1,13 @@
-"""The change log of managed clusters: what each sample changed in them."""
+"""The change log of managed clusters: what each sample and each change between samples changed in them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import pairwise
 
-from gitsnap.core.model import Sample
 from gitsnap.core.ports import Tree
+from gitsnap.core.states import State
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.rows import Comparison
 from gitsnap.history.changelog import is_within
@@ -14,18 +15,19 @@ from gitsnap.sveltos.filters import Filters
 
 
 def cluster_changes(
-    samples: Sequence[Sample],
-    read_tree: Callable[[Sample], Tree],
+    states: Iterable[State],
+    read_tree: Callable[[State], Tree],
     filters: Filters,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Iterator[tuple[Sample, Comparison]]:
-    """Yield the samples with changes that pass the filters, newest first, each compared with the sample before it.
+) -> Iterator[tuple[State, Comparison]]:
+    """Yield the samples and the changes with differences that pass the filters, newest first.
 
-    ``samples`` are oldest first. ``since`` and ``until`` limit the time of the newer sample.
+    Each is compared with the state before it. ``states`` are newest first. ``since`` and ``until`` limit the time of
+    the newer state.
     """
-    for before, after in zip(reversed(samples[:-1]), reversed(samples[1:]), strict=True):
+    for after, before in pairwise(states):
         if before.commit == after.commit or not is_within(after.time, since, until):
             continue
         comparison = compare(read_tree(before), read_tree(after), filters=filters, texts=False)

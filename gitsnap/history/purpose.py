@@ -12,7 +12,7 @@ def purpose(sample: Sample) -> str:
     if record is None or sample.metadata.trigger not in (Trigger.BEFORE_ROLLBACK, Trigger.AFTER_ROLLBACK):
         return ""
     when = "before" if sample.metadata.trigger is Trigger.BEFORE_ROLLBACK else "after"
-    action = f"the undo of {record.undoes}" if record.undoes else f"the rollback to {record.target}"
+    action = f"the undo of {record.undoes}" if record.undoes else f"the rollback to {record.goal}"
     users = " as ".join(filter(None, (record.user, record.cluster_user)))
     by = f" by {users}" if users else ""
     result = f": {record.result}" if record.result and record.result != "done" else ""

@@ -115,6 +115,20 @@ def search_sample(
     raise NotFoundError(f"there is no sample {name}", hint=newest_names(samples))
 
 
+def moment_named(name: str, now: datetime | None, *, end: bool = True) -> datetime | None:
+    """Return the time whose newest sample a name stands for, None for the name of one sample. See ``search_sample``.
+
+    Raises UsageError for a date that does not exist.
+    """
+    if name.startswith("@"):
+        moment: Moment | None = parse_moment(name, now)
+    else:
+        moment = None if _LATEST.match(name) or _COMMIT.match(name) else _parse_name(name, now)
+        if moment is not None and not moment.is_relative:
+            return None
+    return (moment.last if end else moment.first) if moment is not None else None
+
+
 def is_relative(name: str, *, now: datetime) -> bool:
     """Whether a name may stand for another sample later: ``latest~2``, ``@2h``, ``@`` and a date that has not ended."""
     if _LATEST.match(name):

@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey, Sample
+from gitsnap.core.states import State
 from gitsnap.render.plan_changes import ChangeView
 from gitsnap.rollback.plan import Effect, Plan, Step, Unselected, plan_hash, step_diff
 
@@ -21,20 +22,20 @@ def plan_document(
     *,
     report: Report | None = None,
     message: str = "",
-    sample: Sample | None = None,
+    state: State | None = None,
     changes: ChangeView | None = None,
 ) -> dict[str, object]:
     """The JSON document of a plan, with the report if the plan was applied.
 
-    ``message``: the reason for the rollback, which its samples record. ``sample`` adds the date and the trigger of the
-    sample. ``changes`` adds the lines that change, if all lines are requested.
+    ``message``: the reason for the rollback, which its samples record. ``state``, the sample or the
+    change, adds its date and its trigger. ``changes`` adds the lines that change, if all lines are requested.
     """
     document: dict[str, object] = {
         "kind": "RollbackPlan",
         "cluster": {"context": plan.cluster.context, "server": plan.cluster.server, "uid": plan.cluster.uid},
         "sample": plan.sample,
         "message": message,
-        **(_taken(sample) if sample is not None else {}),
+        **(_taken(state) if state is not None else {}),
         "hash": plan_hash(plan),
         "steps": [
             {
@@ -121,10 +122,10 @@ def _unselected(unselected: Unselected) -> dict[str, object]:
     }
 
 
-def _taken(sample: Sample) -> dict[str, str]:
+def _taken(state: State) -> dict[str, str]:
     return {
-        "sampleTime": sample.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "sampleTrigger": str(sample.metadata.trigger),
+        "sampleTime": state.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "sampleTrigger": str(state.metadata.trigger) if isinstance(state, Sample) else "change",
     }
 
 

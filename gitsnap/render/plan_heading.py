@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ClusterInfo, Trigger
+from gitsnap.core.states import ChangeState
 from gitsnap.core.text import age
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ def heading_lines(cluster: ClusterInfo, origin: SampleOrigin, *, now: datetime, 
     """
     sample = origin.sample
     time = sample.time.astimezone(UTC)
+    if isinstance(sample, ChangeState):
+        made = f"{time:%Y-%m-%d %H:%M:%S} UTC, {age(now - time)}, by {sample.author}"
+        place = f"after sample {sample.after.tag}" if sample.after else "before the first sample"
+        return [cluster_line(cluster), f"change:  {sample.moment}", f"         {made}", f"         {place}"]
     lines = [
         cluster_line(cluster),
         f"sample:  {sample.tag}",
@@ -51,7 +56,7 @@ def origin_sentences(origin: SampleOrigin, *, now: datetime, user: str, undo: bo
     by = f" by {record.user}" if record.user and record.user != user else ""
     time, today = rollback.before.time.astimezone(UTC), now.astimezone(UTC).date()
     moment = f"{time:%H:%M}" if time.date() == today else f"{time:%Y-%m-%d %H:%M}"
-    goal = "" if record.undoes else f" to {record.target}"
+    goal = "" if record.undoes else f" to {record.goal}"
     end = "" if rollback.finished else ", which was not finished"
     state = "before" if origin.before else "after"
     sentences = [f"This sample is the state {state} {whose} of {moment} UTC{by}{goal}{end}."]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import chain
 
 from gitsnap.cluster.definitions import list_definitions
-from gitsnap.core.model import Sample
 from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
+from gitsnap.core.states import State, cluster_of
 from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.live_objects import read_live
 from gitsnap.rollback.plan import Options, Plan, Selection, make_plan
@@ -21,12 +21,12 @@ def prepare(
     cluster: Cluster,
     tree: Tree,
     *,
-    sample: Sample,
+    sample: State,
     selection: Selection,
     options: Options,
     keeper: SecretsKeeper | None,
 ) -> Plan:
-    """The plan of a rollback to a sample, before the dry run.
+    """The plan of a rollback to a sample or a change, before the dry run.
 
     ``tree`` is the tree of the sample. ``keeper`` has the keys of the archive; without it, Secrets whose values are not
     stored as plain text are refused. Raises NotFoundError or UsageError if the selection does not match the sample, and
@@ -44,6 +44,6 @@ def prepare(
         avoidable=find_avoidable(plan, objects, archived, live, selection),
         unselected=find_unselected(cluster, objects, live, selected, selection),
     )
-    if sample.metadata.cluster != plan.cluster.uid:
-        notes = (f"the sample is from another cluster: {sample.metadata.cluster}", *notes)
+    if (origin := cluster_of(sample)) != plan.cluster.uid:
+        notes = (f"the sample is from another cluster: {origin}", *notes)
     return add_withdrawals(cluster, replace(plan, notes=notes))

@@ -6,11 +6,12 @@ record stopped half-way or was killed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.model import Sample, Trigger
+from gitsnap.core.states import State, cluster_of
 from gitsnap.format import Result, RollbackRecord, parse_record
 from gitsnap.rollback.plan import Action, Plan, plan_hash
 
@@ -128,9 +129,9 @@ def unfinished(samples: Sequence[Sample]) -> PastRollback | None:
 
 @dataclass(frozen=True, slots=True)
 class SampleOrigin:
-    """A sample and the rollback that it was taken for."""
+    """A sample and the rollback that it was taken for. A change was made for none."""
 
-    sample: Sample
+    sample: State
     rollback: PastRollback | None = None
     """The rollback that the sample was taken before or after; None for any other sample."""
     undo_returns: bool = False
@@ -142,8 +143,10 @@ class SampleOrigin:
         return self.rollback is not None and self.rollback.before == self.sample
 
 
-def origin_of(sample: Sample, samples: Sequence[Sample]) -> SampleOrigin:
+def origin_of(sample: State, samples: Sequence[Sample]) -> SampleOrigin:
     """The rollback that a sample was taken for. ``samples``: the samples of the same cluster, oldest first."""
+    if not isinstance(sample, Sample):
+        return SampleOrigin(sample)
     past = past_rollbacks(samples)
     record = parse_record(sample.metadata.extra)
     before = record.before if record is not None else ""
@@ -152,12 +155,16 @@ def origin_of(sample: Sample, samples: Sequence[Sample]) -> SampleOrigin:
     return SampleOrigin(sample, rollback, undo_returns=bool(changed) and changed[-1].before == sample)
 
 
-def sample_with_created(samples: Sequence[Sample], past: PastRollback) -> Sample | None:
-    """A sample with the objects that a rollback created: its target, else the sample after the rollback, else None."""
-    cluster = past.record.origin or past.before.metadata.cluster
-    for sample in samples:
-        if sample.tag == past.record.target and sample.metadata.cluster == cluster:
-            return sample
+def sample_with_created(
+    samples: Sequence[Sample], past: PastRollback, find_state: Callable[[str], State | None]
+) -> State | None:
+    """The state with the objects that a rollback created: its target, else the sample after the rollback, else None.
+
+    ``find_state`` returns the sample with a tag or the change with a commit id, None if there is none.
+    """
+    target = find_state(past.record.target)
+    if target is not None and cluster_of(target) == (past.record.origin or past.before.metadata.cluster):
+        return target
     for sample in samples:
         record = parse_record(sample.metadata.extra)
         if record is not None and record.before == past.before.tag and record.result == Result.DONE:

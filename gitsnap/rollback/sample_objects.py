@@ -10,8 +10,9 @@ from functools import cached_property, partial
 
 from gitsnap import format as archive_format
 from gitsnap.core.errors import ArchiveError, InputError
-from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample
+from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import SecretsKeeper, Tree
+from gitsnap.core.states import State
 from gitsnap.format.archived import document_at
 from gitsnap.rollback.plan import LiveState, SampleState, Unrestorable
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS
@@ -147,7 +148,7 @@ class SampleObjects:
 
 def read_sample(
     objects: SampleObjects,
-    sample: Sample,
+    sample: State,
     selected: frozenset[ObjectKey],
     live: LiveState,
     unchanged: frozenset[ObjectKey],
@@ -166,7 +167,7 @@ def read_sample(
         unrestorable=unrestorable,
         selected=selected,
         incomplete=objects.tree.incomplete,
-        time=sample.metadata.time,
+        time=sample.time,
         scope=frozenset(info.kinds),
         sensitive_fields=info.secrets.sensitive_fields,
     )

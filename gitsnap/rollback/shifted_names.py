@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gitsnap.core.model import Sample
+from gitsnap.core.states import State, is_commit_id
 from gitsnap.rollback.records import PastRollback, past_rollbacks
 
-FindSample = Callable[[Sequence[Sample], datetime], Sample | None]
-"""Finds the sample that a name stands for, given the samples and the time (UTC); None if there is none."""
+FindSample = Callable[[Sequence[Sample], datetime], State | None]
+"""Finds the sample or the change that a name stands for, given the samples and the time (UTC); None for none."""
+
+FindChange = Callable[[str], State | None]
+"""Finds the change with a commit id; None if there is none."""
 
 _LONGEST_QUESTION = timedelta(minutes=15)
 """The longest time between the lookup of a name and the first sample of the rollback: the user reads the plan."""
@@ -26,12 +30,14 @@ class ShiftedName:
     """A relative name that stands for the state before a rollback."""
 
     past: PastRollback
-    former: Sample | None
-    """The sample that the name stood for before the rollback; None if there was none."""
+    former: State | None
+    """The sample or the change that the name stood for before the rollback; None if there was none."""
 
 
-def find_shift(samples: Sequence[Sample], chosen: Sample, find: FindSample) -> ShiftedName | None:
-    """Return how a rollback shifted the name of the sample ``chosen``; None if the name is safe to use.
+def find_shift(
+    samples: Sequence[Sample], chosen: State, find: FindSample, find_change: FindChange = lambda _commit: None
+) -> ShiftedName | None:
+    """Return how a rollback shifted the name of the sample or change ``chosen``; None if the name is safe to use.
 
     A name is shifted if it stands for the sample before a rollback. It is also shifted if it stood for the target of a
     rollback, and now stands for another sample that is not newer than the rollback. ``samples`` are oldest first.
@@ -43,15 +49,20 @@ def find_shift(samples: Sequence[Sample], chosen: Sample, find: FindSample) -> S
         earlier, began = samples[:position], past.before.time
         latest, earliest = find(earlier, began), find(earlier, began - _LONGEST_QUESTION)
         if chosen.order >= past.before.order or (
-            chosen.tag != past.record.target and _is_between(past.record.target, earlier, earliest, latest)
+            chosen.tag != past.record.target and _is_between(_target(past, earlier, find_change), earliest, latest)
         ):
             return ShiftedName(past, latest)
     return None
 
 
-def _is_between(tag: str, samples: Sequence[Sample], first: Sample | None, last: Sample | None) -> bool:
-    """Whether a sample is one of those from ``first`` to ``last``; without ``first``, from the oldest."""
-    if last is None:
+def _target(past: PastRollback, samples: Sequence[Sample], find_change: FindChange) -> State | None:
+    """The target of a past rollback; None if it is not among the samples, and is no change."""
+    name = past.record.target
+    return find_change(name) if is_commit_id(name) else next((sample for sample in samples if sample.tag == name), None)
+
+
+def _is_between(state: State | None, first: State | None, last: State | None) -> bool:
+    """Whether a state is one of those from ``first`` to ``last``; without ``first``, from the oldest."""
+    if state is None or last is None:
         return False
-    orders = [sample.order for sample in samples if sample.tag == tag]
-    return any((first is None or first.order <= order) and order <= last.order for order in orders)
+    return (first is None or first.order <= state.order) and state.order <= last.order

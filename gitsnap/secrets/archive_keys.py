@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from gitsnap.core.errors import AccessDeniedError, KindNotInstalledError, NotFoundError, SecretsError
-from gitsnap.core.model import Area, Kind, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
+from gitsnap.core.model import Area, Kind, ObjectKey, ResourceSelector, SecretsInfo, SecretsMode
 from gitsnap.core.ports import Archive, Cluster, SecretsKeeper, Tree
+from gitsnap.core.states import State
 from gitsnap.format import WRAPPED_KEY_FILE
 from gitsnap.format.recipients import same_keys, split_all
 from gitsnap.policy.snapshot import SNAPSHOT, Policy
@@ -36,7 +37,7 @@ class _Record:
 
 
 def for_reading(
-    archive: Archive, sample: Sample | None, *, identities: Sequence[Path] = (), cluster: Cluster | None = None
+    archive: Archive, sample: State | None, *, identities: Sequence[Path] = (), cluster: Cluster | None = None
 ) -> age.Keeper | None:
     """The keys to read an archive; None for an archive without a sample or in a mode without keys.
 

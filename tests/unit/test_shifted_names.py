@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitsnap.core.changes import UNKNOWN_AUTHOR, Change, Revision
 from gitsnap.core.errors import NotFoundError
-from gitsnap.core.model import Kind, ObjectKey, Sample, Trigger
+from gitsnap.core.model import CommitId, Kind, ObjectKey, Sample, Trigger
+from gitsnap.core.states import ChangeState
 from gitsnap.format import Result, RollbackRecord, record_lines
 from gitsnap.history.samples import find_sample, is_relative
 from gitsnap.rollback import ShiftedName, find_shift
@@ -172,3 +174,21 @@ def test_the_question_may_take_minutes() -> None:
 def test_relative_names(name: str, *, relative: bool) -> None:
     """A name is relative if it may stand for another sample later."""
     assert is_relative(name, now=NOON) is relative
+
+
+def test_a_name_that_stood_for_a_change_is_shifted_too() -> None:
+    """A rollback to a change records its commit. The name stands for a sample from before the rollback now."""
+    archive = _Archive(2)
+    commit = CommitId("c" * 40)
+    change = Change(commit, None, UNKNOWN_AUTHOR, NOON, (Revision("1"),), late=False, objects=(), message="m")
+    state = ChangeState(change, UNKNOWN_AUTHOR, archive.samples[0], (2, archive.samples[0].time, " "))
+    before = archive.take(Trigger.BEFORE_ROLLBACK, RollbackRecord(target=commit, objects=_WRITTEN))
+    archive.take(Trigger.AFTER_ROLLBACK, RollbackRecord(target=commit, before=before.tag, result=Result.DONE))
+
+    def find_change(name: str) -> ChangeState | None:
+        return state if name == commit else None
+
+    shift = find_shift(archive.samples, archive.samples[0], lambda _earlier, _time: state, find_change)
+    assert shift is not None
+    assert shift.former == state
+    assert find_shift(archive.samples, state, lambda _earlier, _time: state, find_change) is None

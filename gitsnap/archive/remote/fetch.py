@@ -15,6 +15,7 @@ from gitsnap.archive import GitArchive, chosen_branch, create_archive_at, open_a
 from gitsnap.archive.leftovers import remove_git_leftovers
 from gitsnap.archive.lock import exclusive_lock
 from gitsnap.archive.refs import PENDING_PUSH, TAGS, read_refs
+from gitsnap.archive.remote.author_notes import NOTES_TO_FETCH
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.push_samples import copy_pending, restore_pending
 from gitsnap.core.errors import ArchiveError, RemoteError, RemoteUnreachableError, StorageError
@@ -140,7 +141,7 @@ def _update_copy(copy: Path, remote: Remote, branch: str, *, temporary: Path) ->
 
 
 def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:
-    """Fetch the branch and its tags. Afterwards they are exactly those of the remote."""
+    """Fetch the branch, its tags and the notes about authors. Afterwards they are exactly those of the remote."""
     remote.run(
         git_folder,
         "fetch",
@@ -152,6 +153,7 @@ def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:
         remote.url,
         f"+refs/heads/{branch}:refs/heads/{branch}",
         f"+refs/tags/{branch}/*:refs/tags/{branch}/*",
+        NOTES_TO_FETCH,
     )
 
 

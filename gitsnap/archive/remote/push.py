@@ -1,6 +1,7 @@
-"""Pushes an archive: its branch, and the tags that the remote lacks, each by name and never forced.
+"""Pushes an archive: its branch, the tags that the remote lacks, and names of authors; by name and never forced.
 
-After a push the refs of the remote are read back. Only ``prune`` removes tags from a remote.
+The branch brings the changes after the newest sample, which have no tag. After a push the refs of the remote are read
+back. Only ``prune`` removes tags from a remote.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitsnap.archive.refs import TAGS
+from gitsnap.archive.remote.author_notes import push_author_notes
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.ref_updates import Update, read_back, send
 from gitsnap.archive.tag_names import is_detached, name_order
@@ -45,6 +47,10 @@ class Pushed:
     """Number of samples that were removed from the remote, because retention had removed them from the archive."""
     problem: str = ""
     """Why no samples were removed although ``prune`` was set. The push itself has succeeded."""
+    changes: int = 0
+    """Number of changes by follow mode that were pushed."""
+    notes_problem: str = ""
+    """Why names of authors that became known later were not pushed. The push itself has succeeded."""
 
 
 def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) -> Pushed:
@@ -74,8 +80,32 @@ def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) ->
         read_back(git_folder, branch, remote, missing)
     _record_pushed(git_folder, local)
     tags = sum(map(_is_tag, missing))
+    name = f"refs/heads/{branch}"
+    changes = count_changes(git_folder, head, remote_refs.get(name)) if name in missing else 0
+    notes_problem = _push_notes(git_folder, remote)
     removed, problem = _remove(git_folder, branch, remote, local, remote_refs) if prune else (0, "")
-    return Pushed(head, tags, f"refs/heads/{branch}" in missing, removed, problem)
+    return Pushed(head, tags, name in missing, removed, problem, changes, notes_problem)
+
+
+def _push_notes(git_folder: Path, remote: Remote) -> str:
+    """Push the names of authors that became known later. Returns a problem, which does not undo the push.
+
+    Raises RemoteChangedError: the push is tried again.
+    """
+    try:
+        push_author_notes(git_folder, remote)
+    except RemoteChangedError:
+        raise
+    except GitsnapError as error:
+        return error.message
+    return ""
+
+
+def count_changes(git_folder: Path, head: str, base: str | None) -> int:
+    """Number of changes by follow mode between two commits. ``base`` is None for the beginning of the history."""
+    commits = [head] if base is None else [head, f"^{base}"]
+    done = run_git(git_folder, "rev-list", "--count", "--first-parent", "--grep=^Gitsnap-Author-Source: ", *commits)
+    return int(done.stdout) if done.returncode == 0 else 0
 
 
 def count_unpushed(git_folder: Path, branch: str) -> int:

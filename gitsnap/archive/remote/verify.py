@@ -12,8 +12,9 @@ from pathlib import Path
 from gitsnap.archive.completeness import FETCH_HISTORY, FETCH_TAGS, is_clone_at
 from gitsnap.archive.findings import Finding
 from gitsnap.archive.remote.connection import Remote
-from gitsnap.archive.remote.push import known_tags, local_refs, pushed_tags
+from gitsnap.archive.remote.push import count_changes, known_tags, local_refs, pushed_tags
 from gitsnap.core.model import Sample
+from gitsnap.core.text import plural
 from gitsnap.git.process import run_git, scratch_repository
 
 _MOST_NAMED = 5
@@ -40,7 +41,10 @@ def _compare_branch(
     local: Mapping[str, str],
     remote_refs: Mapping[str, str],
 ) -> Iterator[Finding]:
-    """Whether one branch is an ancestor of the other, and whether the remote still has the commits that were pushed."""
+    """Whether one branch is an ancestor of the other, and whether the remote still has the commits that were pushed.
+
+    Changes that are not pushed yet are a note.
+    """
     name = f"refs/heads/{branch}"
     ours, theirs = local.get(name), remote_refs.get(name)
     if theirs is None:
@@ -56,6 +60,9 @@ def _compare_branch(
     if not _is_ancestor(git_folder, theirs, ours):
         yield Finding(True, branch, _describe_divergence(git_folder, remote, ours, theirs))
         return
+    if missing := count_changes(git_folder, ours, theirs):
+        verb = "is" if missing == 1 else "are"
+        yield Finding(False, branch, f"{plural(missing, 'change')} {verb} not at {remote.shown} yet")
     pushed = pushed_tags(git_folder)
     newest = next((sample for sample in reversed(samples) if sample.tag_id in pushed), None)
     if newest is not None and not _is_ancestor(git_folder, newest.commit, theirs):

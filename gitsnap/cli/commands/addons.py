@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
-from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.history import deployed_addons, filter_check
 from gitsnap.render import render_table
@@ -87,13 +87,13 @@ _Deployed = tuple[str, list[deployed_addons.AddOn], list[deployed_addons.FailedD
 
 def _read_sample(archive: ArchiveOptions, name: str, filters: Filters) -> _Deployed:
     opened = archive.open()
-    sample = choose_sample(opened.samples(), name)
-    tree = opened.tree(sample)
-    terminal.warn(filter_check.check_filters(filters, [tree], where=sample.tag))
+    state = choose_state(opened, name)
+    tree = opened.tree(state)
+    terminal.warn(filter_check.check_filters(filters, [tree], where=state.tag))
     summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
     configurations = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION)
     failed = deployed_addons.failed_deployments(summaries, filters)
-    description = f"{describe_sample(sample)} of {opened.source}"
+    description = f"{describe_sample(state)} of {opened.source}"
     return description, deployed_addons.list_addons(configurations, filters, failed), failed
 
 

@@ -17,19 +17,21 @@ from gitsnap.cli import arguments, completion, options, terminal
 from gitsnap.cli.arguments import LIVE
 from gitsnap.cli.diff_documents import row_documents, skipped_document
 from gitsnap.cli.diff_tables import comparison_tables
-from gitsnap.cli.documents import sample_document
+from gitsnap.cli.documents import change_document, sample_document
 from gitsnap.cli.expectations import Expect, check_options, compare_expecting, expectation_documents, say_expected
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
-from gitsnap.cli.sample_choice import choose_sample
-from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, UsageError
+from gitsnap.cli.sample_choice import choose_state
+from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample, SecretsMode, TreeInfo
+from gitsnap.core.states import ChangeState, State
 from gitsnap.core.text import plural
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.history import filter_check
 from gitsnap.history import samples as history
+from gitsnap.history.changes import Changes
 from gitsnap.history.hidden_fields import hidden_fields
 from gitsnap.render import paint_diff, visible
 from gitsnap.sveltos.filters import Filters
@@ -88,7 +90,7 @@ def diff(
     identity: options.Identity = None,
     form: options.NameOutput = terminal.Output.TABLE,
 ) -> None:
-    """Show what changed between two samples.
+    """Show what changed between two samples, or between two changes.
 
     The result has the changes in each managed cluster and the changes in the management cluster.
 
@@ -118,7 +120,7 @@ def diff(
     if decrypt:
         comparison = _with_values_compared(comparison)
     say_heading(f"comparing {before.description} with {after.description}")
-    if other is opened and before.sample == after.sample:
+    if other is opened and before.sample is not None and before.name == after.name:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
     output = _Output(raw_diff=raw_diff, values=values, form=form, sveltos_cli=sveltos_cli, expected=expected)
     _print(comparison, before, after, output)
@@ -146,24 +148,30 @@ class _Side:
     """The side in the heading: sample, trigger and archive, or the cluster."""
     archive: GitArchive
     """The archive of the sample, or the archive that the cluster is compared with."""
-    sample: Sample | None = None
-    """None for the live cluster."""
+    sample: State | None = None
+    """The sample or the change. None for the live cluster."""
     live_keeper: SecretsKeeper | None = None
     """The keys of the tree of a live cluster."""
 
     @property
     def label(self) -> str:
-        """The side in the headings of a raw diff: a tag, or ``live``."""
+        """The side in the headings of a raw diff: a tag, the commit of a change, or ``live``."""
+        if isinstance(self.sample, ChangeState):
+            return self.sample.moment
         return self.sample.tag if self.sample else LIVE
 
     @property
     def name(self) -> str:
         """The side in messages."""
+        if isinstance(self.sample, ChangeState):
+            return f"the change {self.sample.moment}"
         return self.sample.tag if self.sample else "the management cluster now"
 
     @property
     def document(self) -> object:
         """The side in JSON."""
+        if isinstance(self.sample, ChangeState):
+            return change_document(self.sample)
         return sample_document(self.sample) if self.sample else LIVE
 
     def with_keys(self, identities: list[Path]) -> KeyedTree:
@@ -192,17 +200,29 @@ def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, t
 
     The default of ``from_sample`` is the sample before the other one; for two archives, the newest sample.
     """
-    samples = opened.samples()
-    after = choose_sample(samples if other is opened else other.samples(), to_sample)
+    after = choose_state(other, to_sample)
     if from_sample or other is not opened:
-        before = choose_sample(samples, from_sample or "latest", end=False)
+        before = choose_state(opened, from_sample or "latest", end=False)
     else:
-        before = history.sample_before(samples, after)
+        before = _state_before(opened, after)
     location = "" if other is opened else f" of {other.source}"
     return (
         _Side(opened.tree(before), f"{describe_sample(before)} of {opened.source}", opened, before),
         _Side(other.tree(after), f"{describe_sample(after)}{location}", other, after),
     )
+
+
+def _state_before(archive: GitArchive, state: State) -> State:
+    """Return the sample before a sample, or what a change was made to. Raises NotFoundError if there is none."""
+    if isinstance(state, Sample):
+        return history.sample_before(archive.samples(), state)
+    before = Changes(archive).state_before(state)
+    if before is None:
+        raise NotFoundError(
+            f"there is no sample and no change before the {state}",
+            hint="`gitsnap list --changes` lists the samples and the changes. `gitsnap diff FROM TO` compares two.",
+        )
+    return before
 
 
 def _open_sides(
@@ -224,7 +244,7 @@ def _compared_with_live(
     if other is not opened:
         raise UsageError("live compares with a cluster: give --archive once")
     name = to_sample if from_live else from_sample or "latest"
-    sample = choose_sample(opened.samples(), name, end=from_live)
+    sample = choose_state(opened, name, end=from_live)
     live = _live_side(opened, sample, choice)
     side = _Side(opened.tree(sample), f"{describe_sample(sample)} of {opened.source}", opened, sample)
     return (live, side) if from_live else (side, live)
@@ -299,7 +319,7 @@ def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[
     yield from values.values()
 
 
-def _live_side(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> _Side:
+def _live_side(archive: GitArchive, sample: State, choice: _LiveOptions) -> _Side:
     """Read the configuration of the live cluster.
 
     The scope and the secrets mode are those of the sample that the cluster is compared with. Raises WrongClusterError.
@@ -324,7 +344,7 @@ def _live_side(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> _Si
     return _Side(tree, f"{describe_cluster(info)} now", archive, live_keeper=keeper)
 
 
-def _live_info(archive: GitArchive, sample: Sample, choice: _LiveOptions) -> TreeInfo:
+def _live_info(archive: GitArchive, sample: State, choice: _LiveOptions) -> TreeInfo:
     """Return the settings of the live tree: those of the sample, and the fields that have become sensitive since."""
     info = archive.tree(sample).info
     if not choice.shows_lines or choice.decrypt:

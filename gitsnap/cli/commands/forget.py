@@ -94,7 +94,7 @@ def _lost_undos(samples: Sequence[Sample], chosen: Sequence[Sample]) -> list[str
     from gitsnap.rollback import past_rollbacks
 
     return [
-        f"without {rollback.before.tag}, `gitsnap undo` cannot undo the rollback to {rollback.record.target}"
+        f"without {rollback.before.tag}, `gitsnap undo` cannot undo the rollback to {rollback.record.goal}"
         for rollback in past_rollbacks(samples)
         if rollback.before in chosen and rollback.changed_something
     ]

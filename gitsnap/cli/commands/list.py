@@ -1,26 +1,29 @@
-"""``gitsnap list``: the samples of one archive or of all archives in the storage.
+"""``gitsnap list``: the samples, and the changes, of one archive or of all archives in the storage.
 
 This module must not open a cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.documents import changes_text, sample_document
+from gitsnap.cli.documents import change_document, changes_text, sample_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Consistency, IncompleteKind, Sample, SampleMetadata
+from gitsnap.core.states import SHORT_ID, ChangeState, State, author_text, incomplete_of
 from gitsnap.core.text import plural
 from gitsnap.format.sample_message import first_line
+from gitsnap.history.changes import Changes
 from gitsnap.history.moments import Period
 from gitsnap.render import render_table
 
@@ -40,6 +43,9 @@ _WIDE_COLUMNS = (
 )
 """The additional columns of --wide. The second value says whether a column without values is left out."""
 
+_CHANGE_COLUMNS = frozenset({"changes", "commit", "trigger", "by"})
+"""The additional columns of --changes, without --wide."""
+
 _Wide = Annotated[
     bool,
     typer.Option(
@@ -58,6 +64,12 @@ _Last = Annotated[
         help="Only the newest N samples of each archive. Default: all samples.",
     ),
 ]
+_Changes = Annotated[
+    bool,
+    typer.Option(
+        "--changes", help="Also list the changes between samples that follow mode recorded. --last counts both."
+    ),
+]
 _Reverse = Annotated[bool, typer.Option("--reverse", help="List the newest sample first.")]
 
 
@@ -67,6 +79,7 @@ def list_(
     last: _Last = 0,
     since: options.Since = "",
     until: options.Until = "",
+    changes: _Changes = False,
     reverse: _Reverse = False,
     wide: _Wide = False,
     form: options.WideOrNameOutput = terminal.Output.TABLE,
@@ -75,7 +88,12 @@ def list_(
 
     Without --snapshot, the samples of all archives in the storage are listed.
 
+    With --changes: the changes that follow mode recorded between the samples are listed too. The trigger of a change is
+    `change`, and its commit is its name for `gitsnap show`, `diff` and `rollback`.
+
     Example: gitsnap list --snapshot hourly --last 10 --wide
+
+    Example: gitsnap list --changes --since 2h
 
     Example: gitsnap list --since yesterday --reverse
     """
@@ -85,10 +103,10 @@ def list_(
     listings = [(opened.policy, *opened.listing()) for opened in archives]
     for policy, listed, _ in listings:
         say_period(listed, period, policy if len(listings) > 1 else "")
-    samples = [
-        (policy, sample)
-        for policy, listed, _ in listings
-        for sample in _selected(listed, period, last, reverse=reverse)
+    states = [
+        (opened.policy, state)
+        for opened, (_, listed, _) in zip(archives, listings, strict=True)
+        for state in _selected(opened, listed, period, last, changes=changes, reverse=reverse)
     ]
     kept = {tag for opened in archives for tag in opened.marked()}
     parts = [part for opened in archives for part in _warn_of_missing_parts(opened)]
@@ -96,19 +114,19 @@ def list_(
         for problem in problems:
             terminal.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
     if form is terminal.Output.NAME:
-        terminal.print_names(sample.tag for _, sample in samples)
+        terminal.print_names(state.tag for _, state in states)
     elif not form.is_document:
-        say_heading(f"samples of {_describe_archives(archives, archive.folder)}; dates in UTC")
-        _print_table(samples, kept, wide=wide or form is terminal.Output.WIDE)
+        noun = "samples and changes" if changes else "samples"
+        say_heading(f"{noun} of {_describe_archives(archives, archive.folder)}; dates in UTC")
+        _print_table(states, kept, wide=wide or form is terminal.Output.WIDE, changes=changes)
         if not archives and not damaged:
             _say_empty(archive.folder)
     else:
-        documents = [{**sample_document(sample), "kept": sample.tag in kept} for _, sample in samples]
-        terminal.print_document({"kind": "SampleList", "samples": documents}, form)
+        terminal.print_document(_document([state for _, state in states], kept, changes=changes), form)
     for error in damaged:  # the samples of the other archives were listed
         terminal.say(f"error: {error}")
     hidden = parts or any(problem.damaged for _, _, problems in listings for problem in problems)
-    if damaged or any(part.category == "refs" for part in parts) or (hidden and not samples):
+    if damaged or any(part.category == "refs" for part in parts) or (hidden and not states):
         raise typer.Exit(exit_code_of(ArchiveError))
 
 
@@ -118,22 +136,37 @@ def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
     return f"{plural(len(archives), 'archive')} in {folder.resolve()}"
 
 
-def _selected(samples: Sequence[Sample], period: Period, last: int, *, reverse: bool) -> Sequence[Sample]:
-    """Return the newest ``last`` samples of a period (0: all), oldest first, or newest first if ``reverse`` is set."""
-    within = [sample for sample in samples if sample.time in period] if period else samples
-    newest = within[-last:] if last else within
-    return list(reversed(newest)) if reverse else newest
+def _selected(
+    archive: GitArchive, samples: Sequence[Sample], period: Period, last: int, *, changes: bool, reverse: bool
+) -> Sequence[State]:
+    """Return the samples of a period, with ``changes`` also its changes, oldest first; newest first with ``reverse``.
+
+    ``last``: only so many of the newest; 0 for all.
+    """
+    newest_first: Iterator[State] = Changes(archive).newest_first(samples) if changes else reversed(samples)
+    within = (state for state in newest_first if state.time in period) if period else newest_first
+    selected = list(islice(within, last or None))
+    return selected if reverse else selected[::-1]
 
 
-def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: bool) -> None:
+def _document(states: Sequence[State], kept: set[str], *, changes: bool) -> dict[str, object]:
+    samples = [state for state in states if isinstance(state, Sample)]
+    listed = [{**sample_document(sample), "kept": sample.tag in kept} for sample in samples]
+    document: dict[str, object] = {"kind": "SampleList", "samples": listed}
+    if changes:
+        document["changes"] = [change_document(state) for state in states if isinstance(state, ChangeState)]
+    return document
+
+
+def _print_table(states: list[tuple[str, State]], kept: set[str], *, wide: bool, changes: bool) -> None:
     header = ["snapshot policy", "date"]
-    rows = [[policy, sample.moment] for policy, sample in samples]
-    if wide:
-        cells = [[*_wide_cells(sample), "yes" if sample.tag in kept else ""] for _, sample in samples]
+    rows = [[policy, state.moment if isinstance(state, Sample) else state.date] for policy, state in states]
+    if wide or changes:
+        cells = [[*_wide_cells(state), "yes" if state.tag in kept else ""] for _, state in states]
         columns = [
             number
-            for number, (_, is_optional) in enumerate(_WIDE_COLUMNS)
-            if not is_optional or any(row[number] for row in cells)
+            for number, (name, is_optional) in enumerate(_WIDE_COLUMNS)
+            if (wide or name in _CHANGE_COLUMNS) and (not is_optional or any(row[number] for row in cells))
         ]
         header += [_WIDE_COLUMNS[number][0] for number in columns]
         rows = [[*row, *(values[number] for number in columns)] for row, values in zip(rows, cells, strict=True)]
@@ -153,18 +186,22 @@ def _say_empty(folder: Path) -> None:
         terminal.say(f"`gitsnap import --from {folder}` imports the samples of the old Sveltos Snapshot feature")
 
 
-def _wide_cells(sample: Sample) -> list[str]:
+def _wide_cells(state: State) -> list[str]:
     """Return the cells of ``_WIDE_COLUMNS`` without the last one."""
-    metadata = sample.metadata
-    incomplete = (f"{_describe_incomplete(kind)} {kind.substitute}" for kind in metadata.incomplete)
+    incomplete = (f"{_describe_incomplete(kind)} {kind.substitute}" for kind in incomplete_of(state))
     complete = ", ".join(incomplete) or "yes"
+    if isinstance(state, ChangeState):
+        changed = state.change.subject.partition(": ")[2]
+        by = author_text(state.author, late=state.change.late)
+        return [changed, "", complete, state.moment, "change", by, ""]
+    metadata = state.metadata
     if metadata.consistency is Consistency.PER_KIND:
         complete += ", not at one instant"
     if metadata.unresolved:
         complete += f", {metadata.unresolved} unresolved"
     trigger = f"{metadata.trigger}, imported" if metadata.imported else str(metadata.trigger)
     changed, reason = changes_text(metadata.changes), first_line(metadata.message)
-    return [changed, str(metadata.objects), complete, sample.commit[:12], trigger, _user(metadata), reason]
+    return [changed, str(metadata.objects), complete, state.commit[:SHORT_ID], trigger, _user(metadata), reason]
 
 
 def _user(metadata: SampleMetadata) -> str:

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.documents import author_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
 from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
-from gitsnap.core.model import Sample
+from gitsnap.core.states import SHORT_ID, ChangeState, State, author_text
 from gitsnap.diff.rows import Comparison
 from gitsnap.format.sample_message import first_line
 from gitsnap.history import changelog
 from gitsnap.history import samples as history
+from gitsnap.history.changes import Changes
 from gitsnap.render import render_table
 from gitsnap.sveltos.filters import Filters
 
@@ -35,6 +37,7 @@ _Entry = TypeVar("_Entry")
 
 _HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
 _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
+_CHANGE_COLUMN = "change"
 
 
 _Limit = Annotated[
@@ -62,6 +65,10 @@ def log(
     """Show when objects changed, in which fields, and by whom.
 
     The newest changes come first. Deleted objects are included.
+
+    A change that follow mode recorded between two samples has its own time, its author with the source of the name, and
+    in the column `change` the name for `gitsnap show`, `diff` and `rollback`. All other changes have the time of the
+    sample that first contains them, and the field manager.
 
     With --cluster: show what changed in that managed cluster.
 
@@ -146,24 +153,24 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
     if form is terminal.Output.TABLE:
         rows = [
             [
-                _date(entry) or "(by hand)",
+                _date(entry.origin) or "(by hand)",
                 entry.key.kind.resource_type,
                 entry.key.namespace,
                 entry.key.name,
                 entry.action,
                 entry.fields,
-                entry.manager,
+                _by(entry),
             ]
             for entry in entries
         ]
-        reasons = [entry.sample.metadata.message if entry.sample else "" for entry in entries]
-        header, rows = _with_reasons(_HEADER, rows, reasons)
+        header, rows = _with_column(_HEADER, rows, _CHANGE_COLUMN, [_short(entry.origin.commit) for entry in entries])
+        header, rows = _with_reasons(header, rows, [_reason(entry.origin) for entry in entries])
         terminal.print_result(_table(header, rows) if rows else "no changes found")
         return
     changes = [
         {
-            "date": _date(entry),
-            "sample": entry.sample.tag if entry.sample else None,
+            "date": _date(entry.origin),
+            "sample": entry.origin.sample.tag if entry.origin.sample else None,
             "kind": str(entry.key.kind),
             "resourceType": entry.key.kind.resource_type,
             "namespace": entry.key.namespace,
@@ -171,30 +178,58 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
             "action": entry.action,
             "fields": entry.fields,
             "manager": entry.manager,
-            "sampleMessage": entry.sample.metadata.message if entry.sample else "",
+            "change": entry.origin.commit,
+            "author": author_document(entry.origin.author) if entry.origin.author else None,
+            "late": entry.origin.late,
+            "sampleMessage": _reason(entry.origin),
         }
         for entry in entries
     ]
     terminal.print_document({"kind": "ChangeLog", "changes": changes}, form)
 
 
+def _by(entry: changelog.LogEntry) -> str:
+    """Return the author of a change with the source of the name; for other commits the field manager."""
+    origin = entry.origin
+    if origin.author is None:
+        return entry.manager
+    return author_text(origin.author, late=origin.late)
+
+
+def _short(commit: str | None) -> str:
+    return commit[:SHORT_ID] if commit else ""
+
+
+def _reason(origin: changelog.CommitOrigin) -> str:
+    """Return the message of the sample, ``""`` without a sample."""
+    return origin.sample.metadata.message if origin.sample else ""
+
+
 def _with_reasons(
     header: list[str], rows: list[list[str]], reasons: Sequence[str]
 ) -> tuple[list[str], list[list[str]]]:
     """Add a column with the messages of the samples, if a sample has a message."""
-    if not any(reasons):
+    return _with_column(header, rows, "reason", [first_line(reason) for reason in reasons])
+
+
+def _with_column(
+    header: list[str], rows: list[list[str]], name: str, values: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Add a column, if one of its values is not empty."""
+    if not any(values):
         return header, rows
-    return [*header, "reason"], [[*row, first_line(reason)] for row, reason in zip(rows, reasons, strict=True)]
+    return [*header, name], [[*row, value] for row, value in zip(rows, values, strict=True)]
 
 
-def _date(entry: changelog.LogEntry) -> str | None:
+def _date(origin: changelog.CommitOrigin) -> str | None:
     """Return the date of the sample as ``gitsnap list`` prints it, or None for a commit made by hand.
 
-    If the sample is not in this copy of the archive, the date is the time at which it was taken.
+    The date of a change is its own. If the sample is not in this copy of the archive, the date is the time of the
+    sample.
     """
-    if entry.sample is not None:
-        return entry.sample.moment
-    return entry.time.strftime("%Y-%m-%d:%H:%M:%S") if entry.time is not None else None
+    if origin.sample is not None:
+        return origin.sample.moment
+    return origin.time.strftime("%Y-%m-%d:%H:%M:%S") if origin.time is not None else None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
@@ -215,30 +250,52 @@ def _show_clusters(
     newest = history.find_sample(samples, "latest")
     known = chain(filter_check.clusters_of(archive.tree(newest)), filter_check.clusters_ever(archive, filters.clusters))
     filter_check.check_clusters(filters.clusters, known, where="the history of the archive")
-    history.sample_before(samples, newest)  # raises an error if there is only one sample
-    changes = islice(cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
-    by_row = [
-        (row, sample.metadata.message)
-        for sample, comparison in _collect(changes)
-        for row in _cluster_rows(sample, comparison)
-    ]
-    rows, reasons = [row for row, _ in by_row], [reason for _, reason in by_row]
+    states = Changes(archive).newest_first(samples)
+    if len(samples) == 1 and len(first := list(islice(states, 2))) > 1:
+        states = chain(first, states)
+    else:
+        history.sample_before(samples, newest)  # raises an error if there is only one sample
+    changes = islice(cluster_changes(states, archive.tree, filters, **bounds), limit or None)
+    by_row = [(row, state) for state, comparison in _collect(changes) for row in _cluster_rows(state, comparison)]
+    rows = [row for row, _ in by_row]
     if form is terminal.Output.TABLE:
         named = ", ".join(filters.clusters)
         say_heading(f"changes on {named} in the archive {archive.source}, newest first; dates in UTC")
-        table = _table(*_with_reasons(_CLUSTER_HEADER, rows, reasons)) if rows else "no changes found"
-        terminal.print_result(table)
+        made = [state if isinstance(state, ChangeState) else None for _, state in by_row]
+        header, rows = _with_column(_CLUSTER_HEADER, rows, "by", [_author(state) for state in made])
+        header, rows = _with_column(header, rows, _CHANGE_COLUMN, [state.moment if state else "" for state in made])
+        header, rows = _with_reasons(header, rows, [_message(state) for _, state in by_row])
+        terminal.print_result(_table(header, rows) if rows else "no changes found")
     else:
-        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message", "sampleMessage"]
-        listed = [dict(zip(names, [*row, reason], strict=True)) for row, reason in by_row]
+        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
+        listed = [{**dict(zip(names, row, strict=True)), **_change_fields(state)} for row, state in by_row]
         terminal.print_document({"kind": "ClusterChangeLog", "changes": listed}, form)
     _check_complete(archive, rows)
 
 
-def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
+def _message(state: State) -> str:
+    """Return the message of a sample, ``""`` for a change."""
+    return "" if isinstance(state, ChangeState) else state.metadata.message
+
+
+def _author(state: ChangeState | None) -> str:
+    return author_text(state.author, late=state.change.late) if state else ""
+
+
+def _change_fields(state: State) -> dict[str, object]:
+    """Return the fields of a document that say by which change, or with which message of a sample, a row came."""
+    change = state if isinstance(state, ChangeState) else None
+    return {
+        "change": change.commit if change else None,
+        "author": author_document(change.author) if change else None,
+        "sampleMessage": _message(state),
+    }
+
+
+def _cluster_rows(state: State, comparison: Comparison) -> list[list[str]]:
     return [
         [
-            sample.moment,
+            state.date if isinstance(state, ChangeState) else state.moment,
             row.cluster,
             row.resource_type,
             row.namespace,

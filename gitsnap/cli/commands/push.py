@@ -115,6 +115,8 @@ def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output
     terminal.note_finished(f"pushed {plural(pushed.tags, 'sample')}, commit {pushed.commit[:12]}")
     if pushed.problem:
         terminal.say(f"warning: nothing was removed from the remote: {pushed.problem}")
+    if pushed.notes_problem:
+        terminal.say(f"warning: names of authors that became known later were not pushed: {pushed.notes_problem}")
     if form is not terminal.Output.TABLE:
         terminal.print_document(
             {
@@ -123,13 +125,15 @@ def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output
                 "url": url,
                 "commit": pushed.commit,
                 "samples": pushed.tags,
+                "changes": pushed.changes,
                 "removed": pushed.removed,
             },
             form,
         )
         return
     result = "pushed the branch" if pushed.branch else "up to date"
-    if pushed.tags:
-        result = f"pushed {plural(pushed.tags, 'sample')}"
+    counts = ((pushed.tags, "sample"), (pushed.changes, "change"))
+    if named := " and ".join(plural(count, noun) for count, noun in counts if count):
+        result = f"pushed {named}"
     removed = f", removed {pushed.removed}" if pushed.removed else ""
     terminal.print_result(f"{archive.policy}: {result}{removed}, commit {pushed.commit[:12]}, at {url}")

@@ -17,7 +17,7 @@ from gitsnap.cli.restored_sample import find_sample_to_restore
 from gitsnap.cli.rollback_options import RollbackOptions, RollbackRequest, SelectionOptions
 from gitsnap.cli.rollback_target import CrossClusterOptions, RollbackTarget
 from gitsnap.core.errors import NotFoundError, UsageError
-from gitsnap.core.model import Sample
+from gitsnap.core.states import State, cluster_of
 
 if TYPE_CHECKING:
     from gitsnap.rollback import RecordedRequest
@@ -64,7 +64,7 @@ def rollback(
         chosen = find_planned_sample(file, target)
     else:
         chosen = find_sample_to_restore(
-            target.archive.samples(),
+            target.archive,
             request.sample,
             dry_run=execution.dry_run,
             picks=not execution.yes,
@@ -82,19 +82,19 @@ def rollback(
         save_plan(files.plan_out, plan, request.selection, chosen, target)
 
 
-def _check_clusters(target: RollbackTarget, sample: Sample, permitted: Options, execution: ExecutionOptions) -> None:
+def _check_clusters(target: RollbackTarget, state: State, permitted: Options, execution: ExecutionOptions) -> None:
     """Raise WrongClusterError or UsageError for a sample of another cluster that must not be restored here."""
-    target.check_sample(sample)
-    if sample.metadata.cluster != target.uid and permitted.prune:
+    target.check_sample(state)
+    if cluster_of(state) != target.uid and permitted.prune:
         raise UsageError(
-            f"--prune: {sample.tag} is a sample of another cluster; objects that it lacks may belong to this cluster"
+            f"--prune: {state.tag} is a sample of another cluster; objects that it lacks may belong to this cluster"
         )
     if not execution.dry_run:
         target.check_record()
         target.confirm_record()
 
 
-def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> Plan:
+def _plan(target: RollbackTarget, sample: State, request: RollbackRequest) -> Plan:
     from gitsnap.rollback import prepare
     from gitsnap.secrets import archive_keys
 
@@ -126,15 +126,16 @@ def _check_not_empty(plan: Plan, selection: Selection) -> None:
 
 
 def _recorded_request(
-    target: RollbackTarget, sample: Sample, request: RollbackRequest, *, atomic: bool
+    target: RollbackTarget, state: State, request: RollbackRequest, *, atomic: bool
 ) -> RecordedRequest:
     """Return the request as the samples before and after record it."""
     from gitsnap.rollback import RecordedRequest
 
-    words = _command(sample.tag, request.selection, request.options, atomic=atomic)
+    words = _command(state.tag, request.selection, request.options, atomic=atomic)
     if target.cross_cluster.cluster:
         words += ["--into-cluster", target.uid]
-    origin = sample.metadata.cluster if sample.metadata.cluster != target.uid else ""
+    cluster = cluster_of(state)
+    origin = cluster if cluster != target.uid else ""
     return RecordedRequest(command=shlex.join(words), origin=origin)
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.documents import change_document
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
+from gitsnap.core.states import State
 from gitsnap.core.text import plural
 from gitsnap.format import decode, masking
 from gitsnap.history import samples
@@ -58,7 +60,7 @@ def show(
     named = arguments.parse(words, objects=True)
     sample, objects = named.sample("--sample", sample) or "latest", named.objects
     opened = archive.open()
-    chosen = choose_sample(opened.samples(), sample)
+    chosen = choose_state(opened, sample)
     tree = opened.tree(chosen)
     if references:
         if form is terminal.Output.NAME:
@@ -118,9 +120,9 @@ def _split_references(words: list[str]) -> tuple[list[str], bool]:
     return words, False
 
 
-def _show_overview(tree: Tree, sample: Sample, location: str, namespaces: list[str], form: terminal.Output) -> None:
+def _show_overview(tree: Tree, state: State, location: str, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
-    tag, keys = sample.tag, [obj.key for obj in samples.list_objects(tree, namespaces=namespaces)]
+    keys = [obj.key for obj in samples.list_objects(tree, namespaces=namespaces)]
     if form is terminal.Output.NAME:
         terminal.print_names(key.path for key in keys)
         return
@@ -134,17 +136,18 @@ def _show_overview(tree: Tree, sample: Sample, location: str, namespaces: list[s
             }
             for key in keys
         ]
-        document = {"kind": "ObjectList", "sample": tag, "message": sample.metadata.message, "objects": listed}
+        document = {"kind": "ObjectList", **_named(state), "objects": listed}
         terminal.print_document(document, form)
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
     content = f"{plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}"
-    say_heading(f"{describe_sample(sample)} of {location}: {content}")
+    say_heading(f"{describe_sample(state)} of {location}: {content}")
     terminal.print_result(render_table(["namespace", "kind", "name"], rows, columns=terminal.width()))
-    if taken_for := purpose(sample):
-        terminal.say(f"taken {taken_for}")
-    if sample.metadata.message:
-        terminal.say(f"message: {sample.metadata.message}")
+    if isinstance(state, Sample):
+        if taken_for := purpose(state):
+            terminal.say(f"taken {taken_for}")
+        if state.metadata.message:
+            terminal.say(f"message: {state.metadata.message}")
     for incomplete in tree.incomplete:
         terminal.say(f"incomplete: {incomplete} was {incomplete.substitute} ({incomplete.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
@@ -154,9 +157,16 @@ def _show_overview(tree: Tree, sample: Sample, location: str, namespaces: list[s
         terminal.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
 
 
+def _named(state: State) -> dict[str, object]:
+    """Return the fields of a document that name the sample or the change that is shown."""
+    if isinstance(state, Sample):
+        return {"sample": state.tag, "message": state.metadata.message}
+    return {"sample": state.tag, "message": "", "change": change_document(state)}
+
+
 def _show_references(
     tree: Tree,
-    origin: tuple[Sample, str],
+    origin: tuple[State, str],
     names: Sequence[str],
     namespaces: Sequence[str],
     form: terminal.Output,

@@ -63,9 +63,9 @@ def undo(
     target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key)
     past = rollback.rollback_to_undo(target.samples_of_cluster, _tag(target, of))
     say_unfinished(target)
-    subject = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
+    subject = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.goal}"
     terminal.say(f"undoing {subject}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
-    restored = rollback.sample_with_created(target.archive.samples(), past)
+    restored = rollback.sample_with_created(target.archive.samples(), past, target.find_state)
 
     def make_plan(cluster: Cluster) -> Plan:
         with role_explained():

@@ -59,9 +59,9 @@ def verify(
     Without --snapshot, all archives of the storage are checked: every object, the chain of samples, and whether each
     sample has the content that its tag names. Nothing is repaired.
 
-    Each sample proves the samples before it. The newest sample needs a proof from outside the archive: its signature
-    (--allowed-signers), a remote (--remote), or an id that you noted earlier (--pinned). Without such a proof, a
-    rewritten archive is not detected.
+    Each sample proves the samples and the changes before it. The newest sample needs a proof from outside the archive:
+    its signature (--allowed-signers), a remote (--remote), or an id that you noted earlier (--pinned). Without such a
+    proof, a rewritten archive is not detected.
 
     Exit status 5: something is wrong. Exit status 13: this copy of the archive lacks a part, as a shallow clone does,
     and the part was not checked.
@@ -99,6 +99,8 @@ class _Result:
 
     policy: str
     samples: Sequence[Sample]
+    changes: int
+    """The number of changes that follow mode recorded."""
     findings: Sequence[Finding]
     lacking: Sequence[MissingPart]
     """The parts that this copy of the archive lacks. These parts were not checked."""
@@ -163,7 +165,14 @@ def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[
         lacking = archive.missing_parts()
         if any(finding.unchecked for finding in findings):
             lacking += [part for part in archive.missing_contents() if part not in lacking]
-        return _Result(archive.policy, samples, findings, lacking)
+        return _Result(archive.policy, samples, _count_changes(archive), findings, lacking)
+
+
+def _count_changes(archive: GitArchive) -> int:
+    try:
+        return len(archive.changes(None, None))
+    except ArchiveError:  # the damaged ref of the branch is a finding
+        return 0
 
 
 def _describe_checking(subject: str, count: int) -> str:
@@ -182,6 +191,7 @@ def _document(result: _Result, proofs: _Proofs) -> dict[str, object]:
     return {
         "policy": result.policy,
         "samples": len(result.samples),
+        "changes": result.changes,
         "newest": {"tag": newest.tag, "id": newest.tag_id} if newest else None,
         "proofs": proofs.names,
         "findings": [
@@ -196,7 +206,8 @@ def _print(result: _Result) -> None:
     whole = "nothing wrong in the part that is here" if result.lacking else "nothing wrong"
     verdict = plural(result.wrong, "finding") if result.wrong else whole
     newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
-    terminal.print_result(f"{result.policy}: {plural(len(result.samples), 'sample')}{newest}, {verdict}")
+    counts = plural(len(result.samples), "sample") + (f", {plural(result.changes, 'change')}" if result.changes else "")
+    terminal.print_result(f"{result.policy}: {counts}{newest}, {verdict}")
     for finding in result.findings:
         label = "WRONG" if finding.wrong else "note "
         terminal.print_result(one_line(f"  {label} {finding.subject}: {finding.message}"))

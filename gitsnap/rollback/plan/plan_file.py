@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.core.errors import InputError
-from gitsnap.core.model import JsonObject, Kind, ObjectKey, Sample
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
+from gitsnap.core.states import State
 from gitsnap.core.text import describe
 from gitsnap.rollback.plan.selection import Selection
 from gitsnap.rollback.plan.steps import Action, Options, Plan, Step
@@ -56,9 +57,9 @@ class PlanFile:
     cluster: str
     """The uid of the cluster."""
     sample: str
-    """The tag of the sample."""
+    """The tag of the sample, or the commit id of the change."""
     sample_id: str
-    """The git object id of the tag."""
+    """The git object id of the tag; of a change the commit id."""
     selection: Selection
     options: Options
     steps: Mapping[ObjectKey, tuple[Any, ...]]
@@ -68,7 +69,7 @@ class PlanFile:
     """For each object that is written: the effects of its steps."""
 
 
-def plan_file(plan: Plan, selection: Selection, sample: Sample) -> JsonObject:
+def plan_file(plan: Plan, selection: Selection, sample: State) -> JsonObject:
     """The plan file of a plan, as a JSON document. ``read_plan_file`` is the inverse."""
     return {
         "kind": _KIND,
@@ -182,7 +183,7 @@ def _check_types(default: Selection | Options, values: Mapping[str, Any], where:
             raise TypeError(f"{where}.{name} is not of type {expected.__name__}")
 
 
-def changes_since_approval(approved: Plan, sample: Sample, plan: Plan) -> list[str]:
+def changes_since_approval(approved: Plan, sample: State, plan: Plan) -> list[str]:
     """How a new plan differs from a plan that a user approved, as ``differences``."""
     return differences(read_plan_file(plan_file(approved, Selection(), sample), "the approved plan"), plan)
 

@@ -1,0 +1,53 @@
+"""Findings about changes: which changes are not valid, and which of them no sample proves yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pygit2
+
+from gitsnap.archive.changes import AuthorNotes, changes_between
+from gitsnap.archive.commit_objects import RecordedCommit
+from gitsnap.archive.findings import Finding
+from gitsnap.archive.reader import GitTree
+from gitsnap.archive.refs import branch_heads
+from gitsnap.archive.trees import Folders
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import CommitId, Sample
+from gitsnap.core.states import SHORT_ID
+from gitsnap.core.text import plural
+
+
+def check_change(repository: pygit2.Repository, folders: Folders, commit: RecordedCommit) -> Iterator[Finding]:
+    """Whether the lines of a change are valid, and whether its tree is one of the same policy."""
+    name = commit.id[:SHORT_ID]
+    try:
+        change = commit.change
+        policy = GitTree(repository, CommitId(commit.id), folders=folders).info.policy
+    except ArchiveError as error:
+        yield Finding(True, name, f"is not a valid change: {error.message}")
+        return
+    if change is not None and change.policy != policy:
+        message = f"is a change of the policy {change.policy}, and gitsnap.yaml in its tree names {policy}"
+        yield Finding(True, name, message)
+
+
+def unproved_changes(repository: pygit2.Repository, branch: str, last: Sample | None) -> Iterator[Finding]:
+    """The number of changes after the newest sample ``last``, and of names that come from notes. Nothing proves both.
+
+    A sample proves the changes before it: they are the ancestors of its commit, whose id its tag names.
+    """
+    try:
+        heads = branch_heads(repository, branch).values()
+        unsealed = len(changes_between(repository, heads, last.commit)) if last else 0
+        notes = len(AuthorNotes(repository))
+    except ArchiveError as error:
+        yield Finding(True, branch, error.message)
+        return
+    if unsealed:
+        verb, pronoun = ("is", "it") if unsealed == 1 else ("are", "them")
+        message = f"{plural(unsealed, 'change')} {verb} newer than the newest sample; the next sample proves {pronoun}"
+        yield Finding(False, branch, message)
+    if notes:
+        message = f"{plural(notes, 'change')} {'has' if notes == 1 else 'have'} the name of the author from a note"
+        yield Finding(False, branch, f"{message}; no sample proves notes")

@@ -1,0 +1,94 @@
+"""Reads the changes of an archive: the commits that follow mode wrote between two samples (docs/FORMAT.md, "Changes").
+
+The position of a change is its position on the branch, along first parents. A clock that was set back moves no change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive.commit_objects import read_commit, walk_first_parents
+from gitsnap.archive.object_reader import read_blob
+from gitsnap.archive.refs import read_ref
+from gitsnap.archive.trees import Folders
+from gitsnap.core.changes import Change
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import BlobId, CommitId
+from gitsnap.format.change_message import AUTHOR_NOTES
+from gitsnap.git.process import run_git
+
+_FULL_ID = re.compile(r"[0-9a-f]{40}")
+
+
+def changes_between(repository: pygit2.Repository, heads: Iterable[str], after: CommitId | None) -> list[Change]:
+    """The changes of a history since a commit, oldest first.
+
+    Args:
+        repository: The repository of the archive.
+        heads: The newest commits: that of a sample, or the heads of the branch. A change can be a head. If several
+            heads have ``after`` among their ancestors, as in a clone, the longest history counts.
+        after: The commit of the sample before, which is not included. None for the whole history.
+
+    Returns:
+        The changes. A change that cannot be read is left out; ``verify`` reports it.
+    """
+    histories = [_history(repository, head, after) for head in heads]
+    return max(histories, key=len, default=[])
+
+
+def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -> list[Change]:
+    changes = []
+    for commit in walk_first_parents(repository, head):
+        if commit.id == after:
+            break
+        with suppress(ArchiveError):
+            if (change := commit.change) is not None:
+                changes.append(change)
+    else:
+        if after is not None:
+            return []  # another history: the commit of the sample is not on it
+    return changes[::-1]
+
+
+def find_changes(repository: pygit2.Repository, prefix: str) -> list[Change]:
+    """The changes whose commit ids begin with some digits, by id; also those that the branch does not have."""
+    names = [prefix]
+    if not _FULL_ID.fullmatch(prefix):
+        names = sorted(run_git(Path(repository.path), "rev-parse", f"--disambiguate={prefix}").stdout.split())
+    changes = []
+    for name in names:
+        with suppress(ArchiveError):  # another object, or none
+            if (change := read_commit(repository, name).change) is not None:
+                changes.append(change)
+    return changes
+
+
+class AuthorNotes(Mapping[CommitId, str]):
+    """The notes with the names of authors that became known later: commit -> text (git-notes(1))."""
+
+    def __init__(self, repository: pygit2.Repository) -> None:
+        """Read the list of the notes. Raises ArchiveError where the notes are damaged."""
+        self._repository = repository
+        self._blobs: dict[CommitId, BlobId] = {}
+        head = read_ref(repository, AUTHOR_NOTES)
+        if head is not None:
+            files = Folders(repository).files(read_commit(repository, head).tree)
+            # git spreads many notes over folders: the digits of the id are those of the path without slashes.
+            self._blobs = {CommitId(path.replace("/", "")): blob for path, blob in files.items()}
+
+    def __getitem__(self, commit: CommitId) -> str:
+        return read_blob(self._repository, self._blobs[commit]).decode("utf-8", "replace")
+
+    def __contains__(self, commit: object) -> bool:
+        return commit in self._blobs
+
+    def __iter__(self) -> Iterator[CommitId]:
+        return iter(self._blobs)
+
+    def __len__(self) -> int:
+        return len(self._blobs)

@@ -1,0 +1,70 @@
+"""Pushes and fetches the notes with names of authors that became known later (docs/FORMAT.md, "Changes").
+
+Several archives may share one remote, and so one ref for notes. A push therefore merges the notes of the remote with
+those of the archive. It never forces, and never changes the notes of the archive.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitsnap.archive.refs import list_refs
+from gitsnap.archive.remote.connection import Remote
+from gitsnap.archive.remote.ref_updates import Update, send
+from gitsnap.core.errors import RemoteError
+from gitsnap.format.change_message import AUTHOR_NOTES
+from gitsnap.git.process import run_git, scratch_repository
+
+NOTES_TO_FETCH = f"+{AUTHOR_NOTES}*:{AUTHOR_NOTES}*"
+"""A refspec for `git fetch`. Unlike a whole name, a pattern is no error where the remote has no notes."""
+
+_THEIRS = "refs/notes/theirs"
+_PERSON = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+           for key, value in (("NAME", "gitsnap"), ("EMAIL", "gitsnap@localhost"))}  # fmt: skip
+
+
+def push_author_notes(git_folder: Path, remote: Remote) -> bool:
+    """Push the notes of an archive. Returns whether the remote lacked some of them.
+
+    Raises RemoteChangedError where another push changed the notes meanwhile, and RemoteError and its other subclasses.
+    """
+    ours = dict(list_refs(git_folder, "refs/notes/")).get(AUTHOR_NOTES)
+    if ours is None:
+        return False
+    listed = remote.run(git_folder, "ls-remote", "--refs", remote.url, AUTHOR_NOTES)
+    theirs = listed.partition("\t")[0].strip()
+    if theirs == ours:
+        return False
+    if not theirs or _is_ancestor(git_folder, theirs, ours):
+        send(git_folder, remote, [Update(AUTHOR_NOTES, ours)])
+        return True
+    with scratch_repository(git_folder, {AUTHOR_NOTES: ours}) as scratch:
+        fetched = f"{AUTHOR_NOTES}:{_THEIRS}"
+        remote.run(scratch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, fetched)
+        merged = _merge(scratch, remote)
+        if _tree(scratch, merged) == _tree(scratch, _THEIRS):
+            return False
+        send(scratch, remote, [Update(AUTHOR_NOTES, merged)])
+    return True
+
+
+def _merge(scratch: Path, remote: Remote) -> str:
+    """The id of a commit with the notes of both sides. Where both have a note on a commit, that of the archive."""
+    done = run_git(scratch, "notes", f"--ref={AUTHOR_NOTES}", "merge", "--quiet", "--strategy=ours", _THEIRS,
+                   environment=_PERSON)  # fmt: skip
+    if done.returncode != 0:
+        raise RemoteError(
+            f"{remote.shown}: its notes {AUTHOR_NOTES} cannot be merged with those of the archive: "
+            f"{done.stderr.strip()[-200:]}",
+            hint=f"Fetch them into a clone, and compare them: `git log -p {AUTHOR_NOTES}`.",
+        )
+    return run_git(scratch, "rev-parse", AUTHOR_NOTES).stdout.strip()
+
+
+def _tree(git_folder: Path, commit: str) -> str:
+    return run_git(git_folder, "rev-parse", f"{commit}^{{tree}}").stdout.strip()
+
+
+def _is_ancestor(git_folder: Path, first: str, second: str) -> bool:
+    """Whether a commit is an ancestor of another. False where the first is missing."""
+    return run_git(git_folder, "merge-base", "--is-ancestor", first, second).returncode == 0

@@ -1,0 +1,87 @@
+"""The values of changes: commits between two samples that follow mode writes (docs/FORMAT.md, "Changes")."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitsnap.core.model import CommitId, IncompleteKind, ObjectKey
+
+
+class AuthorSource(enum.StrEnum):
+    """Where the name of an author comes from, by descending trust."""
+
+    AUDIT = "audit"
+    """An audit event of the API server."""
+    STAMP = "stamp"
+    """The annotation that an admission policy sets from ``request.userInfo``."""
+    MANAGER = "manager"
+    """The field manager of the newest entry of ``managedFields``: the name of a program."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Author:
+    """Who made a change."""
+
+    name: str
+    """``""`` exactly if the source is ``unknown``."""
+    source: AuthorSource
+
+    def __str__(self) -> str:
+        """``alice (audit)``, ``kubectl-edit (manager)`` or ``unknown``."""
+        return str(self.source) if self.source is AuthorSource.UNKNOWN else f"{self.name} ({self.source})"
+
+
+UNKNOWN_AUTHOR = Author("", AuthorSource.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Revision:
+    """The highest resource version that a change contains."""
+
+    version: str
+    resource: str = ""
+    """``deployments.apps``, if the API group of the resource has its own versions; ``""`` for all other resources."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChangedObject:
+    """An object of a change. Uid and resource version are the join key for audit events."""
+
+    key: ObjectKey
+    uid: str = ""
+    """``""`` if unknown."""
+    resource_version: str = ""
+    """The version that the change wrote; of a deletion the version of the deletion. ``""`` if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A commit that follow mode wrote: what one author changed at one moment."""
+
+    commit: CommitId
+    parent: CommitId | None
+    author: Author
+    """As the commit names the author. Notes in ``refs/notes/gitsnap-authors`` may have a better name."""
+    time: datetime
+    """The moment of the change, UTC, in whole seconds."""
+    revisions: tuple[Revision, ...]
+    """At least one."""
+    late: bool
+    """Whether follow mode found the change afterwards, by a list. Its moment is then that of the list."""
+    objects: tuple[ChangedObject, ...]
+    """Sorted. Empty for a change of more than 500 objects."""
+    message: str
+    """The whole message of the commit."""
+    policy: str = ""
+    cluster: str = ""
+    """Uid of the kube-system namespace of the cluster."""
+    incomplete: tuple[IncompleteKind, ...] = ()
+    """The kinds and objects that follow mode could not read, sorted."""
+
+    @property
+    def subject(self) -> str:
+        """The first line of the message: ``hourly: 1 ConfigMap modified``."""
+        return self.message.partition("\n")[0]

@@ -1,0 +1,28 @@
+"""The authors of changes. A name that became known after a change was written is a note, which counts first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gitsnap.core.changes import Author, Change
+from gitsnap.core.model import CommitId
+from gitsnap.format.change_message import parse_author_note
+
+
+class Authors:
+    """Who made each change, with where the name is known from."""
+
+    def __init__(self, read_notes: Callable[[], Mapping[CommitId, str]]) -> None:
+        """``read_notes``: reads commit -> text of the notes when an author is first needed. May raise ArchiveError."""
+        self._read_notes = read_notes
+        self._notes: Mapping[CommitId, str] | None = None
+
+    def of(self, change: Change) -> Author:
+        """The author that the note of a change names, otherwise the author of its commit.
+
+        Raises ArchiveError where the notes are damaged.
+        """
+        if self._notes is None:
+            self._notes = self._read_notes()
+        note = parse_author_note(self._notes[change.commit]) if change.commit in self._notes else None
+        return note or change.author

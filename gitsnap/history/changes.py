@@ -1,0 +1,185 @@
+"""Finds changes between samples by time or commit id. Their order is that of the branch, not that of the clock.
+
+This module must not print, and must not know git: it sees samples, and the changes after each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from gitsnap.core.changes import Change
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import CommitId, Sample
+from gitsnap.core.states import ChangeState, State
+from gitsnap.core.text import join_names
+from gitsnap.history.authors import Authors
+from gitsnap.history.samples import moment_named, search_sample
+
+_COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
+_MOST_NAMED = 5
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+class ChangeArchive(Protocol):
+    """The archive whose changes are read."""
+
+    def samples(self) -> Sequence[Sample]:
+        """All samples, oldest first."""
+
+    def changes(self, after: Sample | None, until: Sample | None) -> list[Change]:
+        """The changes on the branch between two samples, oldest first. None: no limit."""
+
+    def changes_named(self, prefix: str) -> list[Change]:
+        """The changes whose commit ids begin with some digits; also those that the branch does not have."""
+
+    def sample_before(self, change: Change) -> Sample | None:
+        """The newest sample on the branch that a change builds on."""
+
+    def author_notes(self) -> Mapping[CommitId, str]:
+        """The notes with the names of authors that became known later: commit -> text."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundState:
+    """A sample or a change, and the moment that it was found by."""
+
+    state: State
+    moment: datetime | None = None
+    """The state is the newest one at this moment. None if it was found by its name."""
+
+
+class Changes:
+    """The changes of an archive, each with its place among the samples."""
+
+    def __init__(self, archive: ChangeArchive, *, until: Sample | None = None) -> None:
+        """``until``: the sample with which the history ends. None for the head of the branch."""
+        self._archive = archive
+        self._until = until
+        self._authors = Authors(archive.author_notes)
+
+    def before(self, sample: Sample) -> Changes:
+        """The changes before a sample."""
+        return Changes(self._archive, until=sample)
+
+    def between(self, after: Sample | None, until: Sample | None) -> list[ChangeState]:
+        """The changes between two successive samples on the branch, oldest first. None: before the first, or the end.
+
+        Raises ArchiveError.
+        """
+        until = until or self._until
+        most = until.time if until else _LAST
+        least = min(after.time, most) if after else _FIRST  # the clock may have been set back
+        states = []
+        for position, change in enumerate(self._archive.changes(after, until)):
+            # The time decides only against detached samples, which have the number of the next sample on the branch.
+            least = max(least, min(change.time, most))
+            order = ((after.sequence if after else 0) + 1, least, f" {position:09}")
+            states.append(ChangeState(change, self._authors.of(change), after, order))
+        return states
+
+    def newest_first(self, samples: Sequence[Sample]) -> Iterator[State]:
+        """All samples and changes, newest first. A change is read when it is needed. ``samples`` are oldest first."""
+        later: list[Sample] = []
+        until: Sample | None = None
+        for sample in reversed(samples):
+            if sample.metadata.detached_from is not None:
+                later.append(sample)
+                continue
+            yield from _reversed([*later, *self.between(sample, until)])
+            yield sample
+            later, until = [], sample
+        yield from _reversed([*later, *(self.between(None, until) if until else ())])
+
+    def newest_until(self, samples: Sequence[Sample], sample: Sample | None, time: datetime) -> ChangeState | None:
+        """The newest change at a time that is newer than a sample. None if there is none.
+
+        ``sample``: the newest of ``samples`` at the time; None if all are later.
+        """
+        if sample is None:
+            first = _next_on_branch(samples, 0)
+            return _newest(self.between(None, first), time) if first else None
+        position = bisect_left(samples, sample.order, key=lambda other: other.order)
+        preceding = (samples[number] for number in range(position, -1, -1))
+        on_branch = next((other for other in preceding if not _is_detached(other)), None)
+        newest = _newest(self.between(on_branch, _next_on_branch(samples, position + 1)), time)
+        return newest if newest is not None and newest.order > sample.order else None
+
+    def named(self, samples: Sequence[Sample], prefix: str) -> list[ChangeState]:
+        """The changes on the branch whose commit ids begin with some digits."""
+        states = []
+        for change in self._archive.changes_named(prefix):
+            after = self._archive.sample_before(change)
+            start = bisect_right(samples, after.order, key=lambda other: other.order) if after else 0
+            following = self.between(after, _next_on_branch(samples, start))
+            states += [state for state in following if state.commit == change.commit]
+        return states
+
+    def state_before(self, state: ChangeState) -> State | None:
+        """The change or the sample before a change. None if there is none."""
+        samples = self._archive.samples()
+        start = bisect_right(samples, state.after.order, key=lambda other: other.order) if state.after else 0
+        earlier = [
+            other for other in self.between(state.after, _next_on_branch(samples, start)) if other.order < state.order
+        ]
+        return earlier[-1] if earlier else state.after
+
+
+def _reversed(states: Sequence[State]) -> list[State]:
+    return sorted(states, key=lambda state: state.order, reverse=True)
+
+
+def _is_detached(sample: Sample) -> bool:
+    return sample.metadata.detached_from is not None
+
+
+def _next_on_branch(samples: Sequence[Sample], position: int) -> Sample | None:
+    following = (samples[number] for number in range(position, len(samples)))
+    return next((sample for sample in following if not _is_detached(sample)), None)
+
+
+def _newest(changes: Sequence[ChangeState], time: datetime) -> ChangeState | None:
+    return next((state for state in reversed(changes) if state.time <= time), None)
+
+
+def search_state(
+    samples: Sequence[Sample], name: str, changes: Changes, *, now: datetime | None = None, end: bool = True
+) -> FoundState:
+    """Find the sample or the change with a name. ``samples`` are oldest first.
+
+    The names are those of ``samples.search_sample``. A moment, such as ``@2h``, names the newest sample or change at
+    that time or before it. The id of the commit of a change, or its first digits, name the change. ``latest`` and
+    ``latest~2`` count samples only.
+
+    Raises NotFoundError also for digits with which several commits begin; and the errors of ``search_sample``.
+    """
+    if samples and _COMMIT.match(name) and (named := changes.named(samples, name)):
+        return FoundState(_only(name, named, samples))
+    try:
+        found = search_sample(samples, name, now=now, end=end)
+    except NotFoundError:
+        time = moment_named(name, now, end=end) if samples else None
+        earlier = changes.newest_until(samples, None, time) if time is not None else None
+        if earlier is None:
+            raise
+        return FoundState(earlier, time)
+    if found.moment is None:
+        return FoundState(found.sample)
+    return FoundState(changes.newest_until(samples, found.sample, found.moment) or found.sample, found.moment)
+
+
+def _only(name: str, named: Sequence[ChangeState], samples: Sequence[Sample]) -> ChangeState:
+    commits = {state.commit for state in named} | {
+        sample.commit for sample in samples if sample.commit.startswith(name)
+    }
+    if len(commits) > 1:
+        raise NotFoundError(
+            f"{len(commits)} commits begin with {name}: {join_names(sorted(commits), most=_MOST_NAMED)}",
+            hint="Write more digits.",
+        )
+    return named[0]

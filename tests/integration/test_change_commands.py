@@ -1,0 +1,323 @@
+"""Commands at changes, the commits of follow mode between samples: each works as at a sample."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import gitsnap
+from tests.support.followed_archives import Story, story
+
+_EVERYTHING = ("--storage", "s")
+_LIVE = (*_EVERYTHING, "--from-dir", "cluster")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Story:
+    """An archive with two samples and three changes."""
+    return story(tmp_path / "story")
+
+
+def _json(made: Story, *words: str, code: int = 0) -> dict[str, Any]:
+    done = gitsnap(made.folder, *words, "-o", "json", code=code)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def _rows(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+
+# Lists ----------------------------------------------------------------------------------------------------------------
+
+
+def test_list_shows_samples_and_changes_only_with_the_option(made: Story) -> None:
+    """Samples by default. With --changes all, in the order of the branch, each change with its author."""
+    samples = gitsnap(made.folder, "list", *_EVERYTHING, code=0)
+    both = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, code=0)
+
+    assert [row[1] for row in _rows(samples.stdout)] == ["2026-01-01:12:00:00", "2026-01-01:12:20:00"]
+    assert "warning" not in samples.stderr
+    assert [row[1:] for row in _rows(both.stdout)] == [
+        ["2026-01-01:12:00:00", "+2", _commit(made, made.first), "schedule", ""],
+        ["2026-01-01:12:05:00", "1 ClusterProfile modified", made.alice[:12], "change", "alice@example.com (audit)"],
+        [
+            "2026-01-01:12:10:00",
+            "1 ClusterProfile modified",
+            made.late[:12],
+            "change",
+            "kubectl-edit (manager), seen late",
+        ],
+        ["2026-01-01:12:20:00", "none", made.late[:12], "schedule", ""],
+        ["2026-01-01:12:25:00", "1 ClusterProfile modified", made.bob[:12], "change", "bob (stamp)"],
+    ]
+    assert "samples and changes of the archive" in both.stderr
+
+
+def _commit(made: Story, tag: str) -> str:
+    return next(sample.commit[:12] for sample in made.followed.archive.samples() if sample.tag == tag)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ["first", "alice", "late", "second", "bob"]),
+        (("--last", "2"), ["second", "bob"]),
+        (("--last", "2", "--reverse"), ["bob", "second"]),
+        (("--since", "2026-01-01T12:05:00Z", "--until", "2026-01-01T12:20:00Z"), ["alice", "late", "second"]),
+    ],
+)
+def test_list_limits_samples_and_changes_together(made: Story, options: tuple[str, ...], expected: list[str]) -> None:
+    """A tag names a sample in a script, and a commit id names a change."""
+    done = gitsnap(made.folder, "list", "--changes", *options, *_EVERYTHING, "-o", "name", code=0)
+
+    assert done.stdout.split() == [getattr(made, name) for name in expected]
+
+
+def test_list_as_a_document_has_the_changes_on_their_own(made: Story) -> None:
+    """Scripts that read samples are not given changes among them."""
+    document = _json(made, "list", "--changes", *_EVERYTHING)
+
+    assert [sample["tag"] for sample in document["samples"]] == [made.first, made.second]
+    assert [(change["change"], change["after"], change["late"]) for change in document["changes"]] == [
+        (made.alice, made.first, False),
+        (made.late, made.first, True),
+        (made.bob, made.second, False),
+    ]
+    assert "changes" not in _json(made, "list", *_EVERYTHING)
+
+
+def test_the_log_has_the_moment_and_the_author_of_each_change(made: Story) -> None:
+    """Also of the change that a sample has as its commit. Other commits have their sample and the field manager."""
+    entries = _json(made, "log", *_EVERYTHING)["changes"]
+
+    assert [
+        (entry["date"], entry["name"], entry["change"], entry["sample"], (entry["author"] or {}).get("source"))
+        for entry in entries
+    ] == [
+        ("2026-01-01:12:25:00", "guestbook", made.bob, None, "stamp"),
+        ("2026-01-01:12:10:00", "other", made.late, None, "manager"),
+        ("2026-01-01:12:05:00", "guestbook", made.alice, None, "audit"),
+        ("2026-01-01:12:00:00", "guestbook", None, made.first, None),
+        ("2026-01-01:12:00:00", "other", None, made.first, None),
+    ]
+    table = gitsnap(made.folder, "log", "ClusterProfile/other", *_EVERYTHING, code=0)
+    assert _rows(table.stdout)[0][-2:] == ["kubectl-edit (manager), seen late", made.late[:12]]
+
+
+def test_the_log_of_a_period_counts_the_moment_of_a_change(made: Story) -> None:
+    """The sample that has the change as its commit is later than the period."""
+    period = ("--since", "2026-01-01T12:08:00Z", "--until", "2026-01-01T12:15:00Z")
+    entries = _json(made, "log", *period, *_EVERYTHING)["changes"]
+
+    assert [entry["change"] for entry in entries] == [made.late]
+
+
+# One state ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("minute", "tier", "named"),
+    [
+        ("12:04", 1, "hourly/2026-01-01T12-00-00Z"),
+        ("12:05", 2, "change "),
+        ("12:09", 2, "change "),
+        ("12:10", 2, "change "),
+        ("12:20", 2, "hourly/2026-01-01T12-20-00Z"),
+        ("12:24", 2, "hourly/2026-01-01T12-20-00Z"),
+        ("12:25", 9, "change "),
+        ("12:59", 9, "change "),
+    ],
+)
+def test_a_moment_is_the_newest_sample_or_change_until_then(made: Story, minute: str, tier: int, named: str) -> None:
+    """The configuration at 12:09 is that of the change of 12:05, not that of the sample of 12:00."""
+    moment = f"@2026-01-01T{minute}:00Z"
+    shown = gitsnap(made.folder, "show", moment, "ClusterProfile/guestbook", *_EVERYTHING, code=0)
+    listed = gitsnap(made.folder, "show", moment, *_EVERYTHING, code=0)
+
+    assert f"tier: {tier}" in shown.stdout
+    heading = [line for line in listed.stderr.splitlines() if "of s/hourly" in line]
+    assert heading[0].startswith(named)
+
+
+def test_a_change_is_named_by_the_first_digits_of_its_commit(made: Story) -> None:
+    """As `list --changes`, `log` and `git log` print it."""
+    shown = gitsnap(made.folder, "show", made.alice[:7], "ClusterProfile/guestbook", *_EVERYTHING, code=0)
+    document = _json(made, "show", made.alice, *_EVERYTHING)
+
+    assert "tier: 2" in shown.stdout
+    assert document["change"]["author"] == {"name": "alice@example.com", "source": "audit"}
+    unknown = gitsnap(made.folder, "show", "0" * 12, *_EVERYTHING)
+    assert unknown.returncode == 4
+    assert "there is no sample 000000000000" in unknown.stderr
+
+
+def test_two_moments_between_the_same_samples_are_compared(made: Story) -> None:
+    """And a change alone is compared with the state before it."""
+    between = _json(made, "diff", "@2026-01-01T12:04:00Z", "@2026-01-01T12:07:00Z", *_EVERYTHING)
+    alone = gitsnap(made.folder, "diff", "--to-sample", made.late[:9], *_EVERYTHING, code=0)
+
+    assert (between["from"]["tag"], between["to"]["change"]) == (made.first, made.alice)
+    assert [row[2] for row in _rows(alone.stdout)] == ["other"]
+    assert f"comparing change {made.alice[:12]} (2026-01-01 12:05:00 UTC, alice@example.com (audit))" in alone.stderr
+
+
+def test_drift_compares_the_cluster_with_a_change(made: Story) -> None:
+    """The newest change is the configuration of the cluster; the change before is not."""
+    gitsnap(made.folder, "drift", made.bob[:12], *_LIVE, "--exit-code", code=0)
+    drifted = gitsnap(made.folder, "drift", made.alice[:12], *_LIVE, "--exit-code", code=1)
+
+    assert [row[2] for row in _rows(drifted.stdout)] == ["guestbook", "other"]
+
+
+# Rollbacks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_to_a_change_is_planned_recorded_and_undone(made: Story) -> None:
+    """The samples before and after name the commit of the change as the target."""
+    plan = gitsnap(made.folder, "rollback", "@2026-01-01T12:07:00Z", *_LIVE, "--dry-run", code=0)
+    done = gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0)
+
+    assert f"change:  {made.alice[:12]}" in plan.stdout
+    assert "by alice@example.com (audit)" in plan.stdout
+    assert "after sample hourly/2026-01-01T12-00-00Z" in plan.stdout
+    assert "rollback: 2 applied" in done.stdout
+    assert "tier: 2" in (made.folder / "cluster" / "guestbook.yaml").read_text()
+    samples = _json(made, "list", *_EVERYTHING)["samples"]
+    assert [sample["rollback"]["to"] for sample in samples if sample["rollback"]] == [made.alice, made.alice]
+    shown = gitsnap(made.folder, "show", "latest", *_EVERYTHING, code=0)
+    assert f"the rollback to change {made.alice[:12]}" in shown.stderr
+
+    undone = gitsnap(made.folder, "undo", *_LIVE, "--yes", code=0)
+    assert f"undoing the rollback to change {made.alice[:12]}" in undone.stderr
+    gitsnap(made.folder, "drift", made.bob[:12], *_LIVE, "--exit-code", code=0)
+    gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
+
+
+def test_a_plan_file_of_a_change_is_applied(made: Story) -> None:
+    """The commit id pins the content."""
+    gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--dry-run", "--plan-out", "plan.json", code=0)
+    done = gitsnap(made.folder, "rollback", "--plan", "plan.json", *_LIVE, "--yes", code=0)
+
+    assert "rollback: 2 applied" in done.stdout
+
+
+def test_a_relative_name_that_a_rollback_shifted_is_refused(made: Story) -> None:
+    """`@` and a time that has not ended would be the sample after the rollback, and not the change any more."""
+    gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0)
+    done = gitsnap(made.folder, "rollback", "latest~1", *_LIVE, "--yes")
+
+    assert done.returncode not in (0, 2)
+    assert "the sample taken before the rollback" in done.stderr
+
+
+def test_a_change_of_another_cluster_is_not_rolled_back_to(made: Story, tmp_path: Path) -> None:
+    """The same guard as for samples."""
+    (tmp_path / "elsewhere").mkdir()
+    other = tmp_path / "elsewhere" / "ns.yaml"
+    other.write_text("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kube-system\n  uid: another\n")
+    done = gitsnap(made.folder, "rollback", made.alice[:12], *_EVERYTHING, "--from-dir", str(other.parent), "--yes")
+
+    assert done.returncode not in (0, 2)
+    assert f"{made.alice[:12]} is a change of the cluster directory" in done.stderr
+
+
+# What is kept ---------------------------------------------------------------------------------------------------------
+
+
+def test_verify_knows_changes(made: Story) -> None:
+    """They are not foreign commits. A change after the newest sample is intact, and not proved by a sample yet."""
+    done = gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
+
+    assert "hourly: 2 samples, 3 changes, newest" in done.stdout
+    assert "nothing wrong" in done.stdout
+    assert "note  hourly: 1 change is newer than the newest sample; the next sample proves it" in done.stdout
+    assert "gitsnap did not make" not in done.stdout
+    made.followed.sample(30)
+    assert "note " not in gitsnap(made.folder, "verify", *_EVERYTHING, code=0).stdout
+
+
+def test_pruning_samples_loses_no_change(made: Story) -> None:
+    """Neither those before a kept sample nor those after the newest."""
+    newest = made.followed.sample(30)
+    last = made.followed.change(35, "other", 7)
+    gitsnap(made.folder, "prune", *_EVERYTHING, "--snapshot", "hourly", "--keep-last", "1", "--yes", code=0)
+
+    done = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=0)
+    assert done.stdout.split() == [made.alice, made.late, made.bob, newest, last]
+    shown = gitsnap(made.folder, "show", "@2026-01-01T12:06:00Z", "ClusterProfile/guestbook", *_EVERYTHING, code=0)
+    assert "tier: 2" in shown.stdout
+    verified = gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
+    assert "nothing wrong" in verified.stdout
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "rewritten"])
+def test_a_lost_branch_is_restored_with_the_changes_after_the_newest_sample(made: Story, damage: str) -> None:
+    """No tag leads to these changes."""
+    ref = made.followed.git_folder / "refs" / "heads" / "hourly"
+    if damage == "missing":
+        ref.unlink()
+    elif damage == "damaged":
+        ref.write_text("x\n")
+    else:
+        tree = _git(made, "mktree", stdin="")
+        ref.write_text(_git(made, "commit-tree", "-m", "another history", tree) + "\n")
+    made.followed.sample(30)
+
+    history = _git(made, "log", "--format=%H", "hourly").split()
+    assert {made.alice, made.late, made.bob} <= set(history)
+
+
+def test_a_change_that_was_copied_by_hand_is_a_commit_by_somebody_else(made: Story) -> None:
+    """`git commit --amend` and `git rebase` keep the message. The copy does not count as a change."""
+    _git(made, "commit", "--amend", "--no-edit", "--author=Mallory <m@example.com>")
+    done = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=0)
+    verified = gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
+
+    assert done.stdout.split() == [made.first, made.alice, made.late, made.second]
+    assert "a commit that gitsnap did not make" in verified.stdout
+
+
+def test_a_change_with_invalid_lines_is_wrong(made: Story) -> None:
+    """Readers leave it out; verify says so."""
+    message = _git(made, "show", "-s", "--format=%B", "HEAD").replace("Gitsnap-Time: 2026", "Gitsnap-Time: x2026")
+    tree = _git(made, "rev-parse", "HEAD^{tree}")
+    commit = _git(made, "commit-tree", "-p", "HEAD", tree, stdin=message)
+    _git(made, "update-ref", "refs/heads/hourly", commit)
+
+    done = gitsnap(made.folder, "verify", *_EVERYTHING, code=5)
+    assert f"WRONG {commit[:12]}: is not a valid change" in done.stdout
+
+
+def test_a_change_after_a_killed_capture_hides_nothing(made: Story) -> None:
+    """The capture was killed between branch and tag. The next sample takes its number; no tag counts as lost."""
+    checked_out = made.followed.git_folder / "gitsnap-worktree"
+    shown = checked_out.read_text()
+    tag = made.followed.sample(30, other=8)
+    _git(made, "update-ref", "-d", f"refs/tags/{tag}")
+    checked_out.write_text(shown)
+    change = made.followed.change(32, "other", 9)
+
+    listed = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=0)
+    assert listed.stdout.split() == [made.first, made.alice, made.late, made.second, made.bob, change]
+    assert "missing" not in listed.stderr
+    newest = made.followed.sample(40)
+    assert [sample.sequence for sample in made.followed.archive.samples()] == [1, 2, 3]
+    assert newest.endswith("12-40-00Z")
+    assert "nothing wrong" in gitsnap(made.folder, "verify", *_EVERYTHING, code=0).stdout
+
+
+def _git(made: Story, *words: str, stdin: str | None = None) -> str:
+    """Run git in the working tree of the archive; commits are by gitsnap, except with ``commit``."""
+    name, email = ("Mallory", "m@example.com") if words[0] == "commit" else ("gitsnap", "gitsnap@localhost")
+    people = ["-c", f"user.name={name}", "-c", f"user.email={email}"]
+    done = subprocess.run(
+        ["git", *people, "-C", str(made.folder / "s" / "hourly"), *words],
+        input=stdin, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
