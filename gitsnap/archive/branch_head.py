@@ -1,99 +1,74 @@
-"""The head of an archive's branch: the commit that the next commit builds on. Repairs a branch that was rewritten."""
+"""The newest commit of the branch, as a writer needs it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cached_property
 
 import pygit2
 
-from gitsnap.archive import worktree
+from gitsnap.archive.capture_cache import CachedCommit
 from gitsnap.archive.commit_objects import read_commit
-from gitsnap.archive.object_reader import check_not_truncated
-from gitsnap.archive.refs import create_ref, read_ref
-from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Sample
+from gitsnap.archive.reader import GitTree
+from gitsnap.archive.trees import Folders
+from gitsnap.core.changes import Change
+from gitsnap.core.model import IncompleteKind, Sample
+from gitsnap.core.ports import CaptureCache
 
 
-def check_packed_refs(repository: pygit2.Repository, branch: str, *, damaged_line: int) -> None:
-    """Raise ArchiveError if refs cannot be read: the next sample might not follow the newest sample.
+class BranchHead:
+    """The newest commit, read on first use. Its members raise ArchiveError where an object is missing or damaged."""
 
-    ``damaged_line``: the first line of ``packed-refs`` that is damaged, 0 for none.
-    """
-    if damaged_line:
-        file = Path(repository.path) / "packed-refs"
-        raise ArchiveError(
-            f"{file} is damaged at line {damaged_line}, so that no sample can be added or removed",
-            hint="Remove the damaged line and all lines after it, then fetch the refs from a clone or remote: "
-            f"`git fetch URL 'refs/tags/{branch}/*:refs/tags/{branch}/*'`.",
+    def __init__(
+        self,
+        repository: pygit2.Repository,
+        commit: str | None,
+        sample: Sample | None,
+        cached: CachedCommit,
+        *,
+        folders: Folders,
+    ) -> None:
+        """``commit``: the newest commit. ``sample``: the newest sample on the branch. None for none."""
+        self._repository = repository
+        self._commit = commit
+        self._sample = sample
+        self._cached = cached
+        self._folders = folders
+
+    @cached_property
+    def tree(self) -> GitTree | None:
+        """The tree of the commit; None in a new archive."""
+        if not self._commit:
+            return None
+        return GitTree(self._repository, self._commit, incomplete=self._incomplete, folders=self._folders)
+
+    @property
+    def _incomplete(self) -> tuple[IncompleteKind, ...]:
+        if self.change is not None:
+            return self.change.incomplete
+        return self._sample.metadata.incomplete if self._sample is not None and self._is_of_sample else ()
+
+    @property
+    def _is_of_sample(self) -> bool:
+        return self._sample is not None and self._sample.commit == self._commit
+
+    @cached_property
+    def change(self) -> Change | None:
+        """The change that the commit records; None for any other commit."""
+        return read_commit(self._repository, self._commit).change if self._commit else None
+
+    @property
+    def cache(self) -> CaptureCache | None:
+        """The capture cache of the newest sample. None without a cache, and if others than follow mode made commits."""
+        if self._sample is None or self._sample.commit != self._cached.commit:
+            return None
+        return self._cached.cache if self._is_of_sample or self.change is not None else None
+
+    @cached_property
+    def revision(self) -> int:
+        """The highest resource version that the commit contains, 0 if unknown."""
+        versions = (
+            [revision.version for revision in self.change.revisions if not revision.resource] if self.change else []
         )
-
-
-def find_base(repository: pygit2.Repository, branch: str, last: Sample | None) -> str | None:
-    """The commit to build on; None in a new archive. ``last``: the newest sample.
-
-    This is the head of the branch, if it has the commit of the newest sample among its ancestors. Otherwise the
-    branch was rewritten: it is set back to the newest sample and the changes after it, and a ref below
-    ``refs/gitsnap/foreign/`` keeps the other head. Raises ArchiveError.
-    """
-    name = f"refs/heads/{branch}"
-    file = Path(repository.path) / name
-    _check_head(repository, branch)
-    try:
-        head = read_ref(repository, name)
-    except ArchiveError:
-        if last is None:
-            raise
-        head = None
-        file.unlink(missing_ok=True)  # libgit2 cannot move a damaged ref
-    if head is None and last is None:
-        return _restored_head(repository, name)
-    if last is None or head == last.commit:
-        return head
-    if head is not None and head not in repository:
-        head = None  # the commit is missing: nothing to keep, and no entry in the reflog
-        file.unlink(missing_ok=True)
-    if head is None or not _contains(repository, head, last.commit):
-        if head is not None:
-            create_ref(repository, f"refs/gitsnap/foreign/{head}", head, force=True)
-        head = _newest_change(repository, last) or last.commit
-        create_ref(repository, name, head, force=True)
-    return head
-
-
-def _newest_change(repository: pygit2.Repository, last: Sample) -> str | None:
-    """The change that the working tree shows, if it was made after a sample; no tag leads to such a change."""
-    commit = worktree.checked_out_commit(repository)
-    if commit is None or commit not in repository or not _contains(repository, commit, last.commit):
-        return None
-    return commit if read_commit(repository, commit).is_change else None
-
-
-def _restored_head(repository: pygit2.Repository, name: str) -> str | None:
-    """Restore the branch from the commit of the working tree, if all refs are gone; None in a new archive."""
-    commit = worktree.checked_out_commit(repository)
-    if commit is None or commit not in repository:
-        return None
-    create_ref(repository, name, commit)
-    return commit
-
-
-def _check_head(repository: pygit2.Repository, branch: str) -> None:
-    """Raise ArchiveError for a damaged HEAD, with which libgit2 cannot write to the repository."""
-    try:
-        repository.lookup_reference("HEAD")
-    except (KeyError, ValueError, pygit2.GitError):
-        file = Path(repository.path) / "HEAD"
-        raise ArchiveError(
-            f"{file} is damaged, so that no sample can be added",
-            hint=f"No sample is harmed: write the line `ref: refs/heads/{branch}` into it.",
-        ) from None
-
-
-def _contains(repository: pygit2.Repository, head: str, commit: str) -> bool:
-    """Whether a commit is an ancestor of ``head``. Raises ArchiveError for a damaged history."""
-    for name in (head, commit):
-        check_not_truncated(repository, name)
-    try:
-        return bool(repository.descendant_of(head, commit))
-    except (KeyError, pygit2.GitError) as error:
-        raise ArchiveError(f"the history of the archive is damaged: {error}", hint="Run `git fsck` in it.") from error
+        highest = max((int(text) for text in versions if text.isdecimal()), default=0)
+        cache = self.cache if self._is_of_sample else None
+        return max(highest, cache.revision if cache is not None else 0)

@@ -58,7 +58,8 @@ def write_change_commits(
         )
         tree, parent = updated, add(COMMIT, content)
         subject = content.partition(b"\n\n")[2].partition(b"\n")[0].decode()
-        recorded.append(RecordedChange(CommitId(parent), draft.author, subject, changed_objects(changes)))
+        commit = CommitId(parent)
+        recorded.append(RecordedChange(commit, draft.author, draft.time, draft.late, subject, changed_objects(changes)))
     return ChangeCommits(tuple(recorded), tree)
 
 

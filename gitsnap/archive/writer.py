@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import pygit2
 
 from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_names, worktree
-from gitsnap.archive.branch_head import check_packed_refs, find_base
+from gitsnap.archive.branch_base import check_packed_refs, find_base
+from gitsnap.archive.branch_head import BranchHead
 from gitsnap.archive.change_commits import write_change_commits
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.lost_tags import LostTag, find_newest_lost
@@ -65,22 +66,39 @@ class GitWriter:
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._cached = capture_cache.load(Path(repository.path))
         self._digests = self._cached.digests
+        self._head = self._read_head()
+
+    def _read_head(self) -> BranchHead:
+        return BranchHead(self._repository, self._base, newest(self._samples), self._cached, folders=self._folders)
 
     def _find_lost(self) -> LostTag | None:
         """The removed tag that the next sample follows; None for none."""
         return find_newest_lost(self._repository, self._branch, self._samples, newest(self._samples), self._base)
 
-    @cached_property
+    @property
     def head(self) -> GitTree | None:
         """The tree of the commit that the next commit builds on; None in a new archive."""
-        return GitTree(self._repository, self._base, folders=self._folders) if self._base else None
+        return self._head.tree
+
+    @property
+    def head_commit(self) -> CommitId | None:
+        """The commit that the next commit builds on; None in a new archive."""
+        return CommitId(self._base) if self._base else None
+
+    @property
+    def ends_in_change(self) -> bool:
+        """Whether the newest commit of the branch is a change (ports.ArchiveWriter)."""
+        return self._head.change is not None
+
+    @property
+    def head_revision(self) -> int:
+        """The highest resource version that the newest commit contains (ports.ArchiveWriter)."""
+        return self._head.revision
 
     @property
     def cache(self) -> CaptureCache | None:
-        """The capture cache of the newest sample; None where the branch has another commit, or there is no cache."""
-        last = newest(self._samples)
-        is_valid = last is not None and last.commit == self._base == self._cached.commit
-        return self._cached.cache if is_valid else None
+        """The capture cache of the newest sample. None without a cache, and if others than follow mode made commits."""
+        return self._head.cache
 
     def store(self, content: bytes) -> BlobId:
         """Store content, and return its id. The content is durable only after ``record``. Raises StorageError."""
@@ -171,7 +189,7 @@ class GitWriter:
             self._move_refs(last)
             self._update_worktree(last, self._folders.files(commits.tree))
             self._base = last
-            self.__dict__.pop("head", None)  # the cached tree of the commit before
+            self._head = self._read_head()
         return commits.changes
 
     # Existing samples -------------------------------------------------------------------------------------------------

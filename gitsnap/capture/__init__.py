@@ -6,11 +6,12 @@ This package must not parse command lines, print, or read the clock: the time of
 from gitsnap.capture.collector import READING_SECONDS, Progress
 from gitsnap.capture.empty_sample import check_folder
 from gitsnap.capture.live_tree import live_tree
-from gitsnap.capture.sample import CaptureResult, Request, capture, check_cluster, tree_info
+from gitsnap.capture.sample import CaptureResult, ChangeRecorder, Request, capture, check_cluster, tree_info
 
 __all__ = [
     "READING_SECONDS",
     "CaptureResult",
+    "ChangeRecorder",
     "Progress",
     "Request",
     "capture",

@@ -20,7 +20,7 @@ from gitsnap.sveltos.normalize import last_manager, normalize
 _UNEXPECTED = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
 """Errors that follow from a field of the wrong type, or from a defect of gitsnap."""
 
-_OBJECT_ERRORS = (InputError, RecursionError, *_UNEXPECTED)
+OBJECT_ERRORS = (InputError, RecursionError, *_UNEXPECTED)
 """Errors about one object. Others, such as a full disk, end the capture."""
 
 
@@ -53,7 +53,7 @@ class Archiver:
         """
         try:
             archived = self._archive(obj, whole=whole)
-        except _OBJECT_ERRORS as error:
+        except OBJECT_ERRORS as error:
             batch.fail(obj.key, self._failure(obj, error))
             return True
         if archived is not None:
@@ -64,7 +64,7 @@ class Archiver:
         """The facts about an object that is not archived now; None if the object is malformed."""
         try:
             return self._context.facts_of(obj)
-        except _OBJECT_ERRORS as error:
+        except OBJECT_ERRORS as error:
             self._failure(obj, error)
             return None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 from gitsnap.capture.collector import READING_SECONDS, Collected, Progress, collect
 from gitsnap.capture.context import counts_as_unresolved
@@ -15,7 +16,9 @@ from gitsnap.core.errors import IncompleteError, InputError, SecretsError, Wrong
 from gitsnap.core.model import (
     FIELD_MANAGER,
     Area,
+    BlobId,
     ClusterInfo,
+    CommitId,
     Kind,
     ObjectKey,
     ResourceSelector,
@@ -45,6 +48,9 @@ from gitsnap.sveltos.generated import DESCRIPTIONS, INCLUDABLE, Origin
 from gitsnap.sveltos.normalize import RULES
 from gitsnap.sveltos.references import Unresolved, UnresolvedReason
 
+Files = Mapping[Area, Mapping[str, BlobId]]
+"""Path below each area -> id of the content."""
+
 _MOST_NAMED = 3
 """The largest number of left-out objects that a remark names."""
 
@@ -66,6 +72,8 @@ class CaptureResult:
     """Differences in how Secrets are kept since the previous sample, one phrase each."""
     problems: Mapping[ObjectKey, str] = field(default_factory=dict)
     """Messages about single objects that could not be archived, sorted."""
+    missed: int | None = None
+    """How many objects follow mode missed since the sample before; None if this process does not follow the cluster."""
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -205,24 +213,40 @@ class Request:
     """Further keys of the tag, with encoded values."""
 
 
+class ChangeRecorder(Protocol):
+    """Follow mode of this process. A sample counts what its changes missed."""
+
+    def settle(self, writer: ArchiveWriter, files: Files, revision: int) -> int:
+        """Record all changes up to the resource version of a sample, before the sample is recorded.
+
+        ``files``: the files of the sample. Returns the number of objects whose configuration differs from the changes.
+        """
+
+    def continue_from(self, commit: CommitId, files: Files) -> None:
+        """Continue after the sample was recorded. ``commit``: the commit of the sample."""
+
+
 def capture(
     cluster: Cluster,
     archive: Archive,
     request: Request,
     *,
     writer: ArchiveWriter | None = None,
+    follow: ChangeRecorder | None = None,
     progress: Progress = lambda _kind, _count: None,
 ) -> CaptureResult:
     """Take one sample.
 
     ``writer``: the writer of the archive, if the caller holds its lock. A caller that reads the secrets mode,
     recipients or keys from the archive must hold the lock: another capture may record the first sample in between.
+    ``follow``: follow mode of this process, if it follows the cluster for this archive.
     Raises WrongClusterError unless ``request.adopt``, IncompleteError if a complete sample is required and cannot be
     taken, EmptyError if there is no object to record (``check_not_empty``), SecretsError if Secrets cannot be kept,
     ClusterError if the cluster cannot be read, and StorageError or ConflictError if the archive cannot be written. No
     sample is recorded then.
     """
     cluster_info = cluster.info()
+    missed: int | None = None
     with archive.writer() if writer is None else nullcontext(writer) as locked:
         if not request.adopt:
             check_cluster(archive, cluster_info)
@@ -235,7 +259,7 @@ def capture(
                 cluster,
                 info,
                 keeper=request.keeper,
-                previous=previous,
+                previous=locked.head if locked.ends_in_change else previous,
                 store=locked.store,
                 unchanged=unchanged,
                 also=request.also,
@@ -246,7 +270,12 @@ def capture(
             if locked.head is not None:
                 locked.head.files(Area.CONFIGURATION)  # a damaged archive is reported as damaged
             check_not_empty(collected, cluster_info, archive.samples())
+        if follow is not None:
+            missed = follow.settle(locked, collected.files, unchanged.result().revision)
+            request = replace(request, extra=(*request.extra, _followed(missed)))
         recorded = locked.record(_draft(request, cluster_info, collected, unchanged))
+        if follow is not None:
+            follow.continue_from(recorded.sample.commit, collected.files)
     return CaptureResult(
         recorded,
         collected.unresolved,
@@ -255,7 +284,13 @@ def capture(
         collected.not_matched,
         changes(previous.info.secrets, info.secrets) if previous is not None else (),
         collected.problems,
+        missed,
     )
+
+
+def _followed(missed: int) -> tuple[str, str]:
+    """The line of the tag that holds follow mode to account (docs/FORMAT.md, "Changes")."""
+    return "Followed", f"missed {missed}" if missed else "complete"
 
 
 def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchanged: Unchanged) -> SampleDraft:

@@ -31,6 +31,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "capture": Command("capture:capture", "Take one sample: read the configuration and record it."),
+    "follow": Command("follow:follow", "Record each change as a commit with its author, until Ctrl-C."),
     "status": Command("status:status", "Show whether samples are taken, can be read and are pushed."),
     "list": Command("list:list_", "List samples, oldest first. Dates are in UTC."),
     "show": Command("show:show", "Show what a sample holds, or single objects as YAML."),
@@ -60,7 +61,7 @@ COMMANDS = {
 """Every command."""
 
 SECTIONS = {
-    "Everyday commands": ("capture", "list", "show", "log", "diff", "drift", "rollback", "undo"),
+    "Everyday commands": ("capture", "follow", "list", "show", "log", "diff", "drift", "rollback", "undo"),
     "History and add-ons": ("report", "blame", "search", "bisect", "addons"),
     "Archive maintenance": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
 }

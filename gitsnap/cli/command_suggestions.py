@@ -54,7 +54,8 @@ _COMMANDS = {
     "`gitsnap --help` lists the commands, `gitsnap --install-completion` installs the completion of the shell.": (
         "commands completion usage man"
     ),
-    "`gitsnap controller` runs the controller.": "serve server daemon start watch follow operator manager schedule",
+    "`gitsnap controller` runs the controller.": "serve server daemon start operator manager schedule",
+    "`gitsnap follow` records each change, `gitsnap controller` runs the controller.": "watch tail monitor",
     "`gitsnap import` imports samples of the old Sveltos Snapshot feature.": "import-legacy migrate convert",
 }
 _MEANT = {word: hint for hint, words in _COMMANDS.items() for word in words.split()}

@@ -125,6 +125,8 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--record",
             "--adopt",
             "--continues",
+            "--quiet-seconds",
+            "--max-seconds",
             "--time-zone",
             "--cluster-uid",
             "--listen",

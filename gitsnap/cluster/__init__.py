@@ -11,7 +11,7 @@ from pathlib import Path
 from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.core.ports import Cluster, ControlPlane
 
-__all__ = ["KnownKinds", "connect", "open_directory"]
+__all__ = ["KnownKinds", "connect", "open_directory", "state_of_files"]
 
 
 def connect(*, known_kinds: KnownKinds, kubeconfig: str | None = None, context: str | None = None) -> ControlPlane:
@@ -35,3 +35,10 @@ def open_directory(folder: Path, *, known_kinds: KnownKinds, read_only: bool = F
     from gitsnap.cluster.directory.cluster import DirectoryCluster  # noqa: PLC0415 - loads the YAML reader
 
     return DirectoryCluster(folder, known_kinds=known_kinds, read_only=read_only, uid=uid)
+
+
+def state_of_files(folder: Path) -> object:
+    """A value that differs after each change of a YAML file in a folder. Raises InputError, AccessDeniedError."""
+    from gitsnap.cluster.directory.files import find_files, stamp  # noqa: PLC0415 - loads the YAML reader
+
+    return [(path, stamp(path)) for path in find_files(folder)]

@@ -71,6 +71,8 @@ class RunState:
     """Pushes that failed in a row."""
     push_at: datetime | None = None
     """When to push; None where the remote has everything, or while a push runs."""
+    needs_sample: bool = False
+    """Whether follow mode needs a sample before it can record changes."""
     _known: bool = field(default=False, repr=False)
     """Whether ``update_policy`` was called before."""
 
@@ -94,7 +96,7 @@ class RunState:
 
     def note_success(self) -> None:
         """Record a run that took a sample."""
-        self.failures, self.not_before = 0, None
+        self.failures, self.not_before, self.needs_sample = 0, None, False
 
     def note_failure(self, now: datetime, *, backoff: Backoff, jitter: Callable[[], float], request: str = "") -> None:
         """Record a run that failed. Pauses grow, but the next scheduled time is always tried.
@@ -142,6 +144,8 @@ def decide(policy: Policy, state: RunState, now: datetime, *, request: str) -> D
         wanted = Trigger.MANUAL
     elif scheduled is not None and scheduled.run is not None:
         wanted = Trigger.SCHEDULE
+    elif state.needs_sample:
+        wanted = Trigger.MANUAL
     pausing = state.not_before is not None and now < state.not_before
     is_new_request = requested and request != state.tried_request
     held = wanted is not None and pausing and not is_new_request

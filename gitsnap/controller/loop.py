@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 
 from gitsnap.controller.clock import Instant
 from gitsnap.controller.due import decide
+from gitsnap.controller.followers import Followers
 from gitsnap.controller.http import Endpoints
 from gitsnap.controller.lease import LeaseGuard
 from gitsnap.controller.metrics import Metrics
@@ -135,7 +136,10 @@ class Controller:
         self._workers = Workers(
             sampler,
             samplers=settings.workers,
-            send=lambda name, note: self._inbox.put(lambda now: self._note(name, note, now)),
+            send=self._send,
+        )
+        self._followers = Followers(
+            sampler, lambda name, note: self._inbox.put(lambda now: self._note(name, note, now))
         )
         self._stopping = False
         self._last_step = time.monotonic()
@@ -165,6 +169,9 @@ class Controller:
     def wake(self) -> None:
         """Make the loop take a step now."""
         self._inbox.put(lambda _now: None)
+
+    def _send(self, name: str, note: Note) -> None:
+        self._inbox.put(lambda now: self._note(name, note, now))
 
     def on_list(self, documents: Sequence[JsonObject]) -> None:
         """Receive all Snapshots that exist, from the watch."""
@@ -226,7 +233,13 @@ class Controller:
             for served in list(self._served.values()):
                 look_again = self._start_due_work(served, now.time)
                 next_step = min(next_step, look_again or next_step)
+        self._follow(held=held)
         return (next_step - now.time).total_seconds()
+
+    def _follow(self, *, held: bool) -> None:
+        """Start and end the follow modes of the served policies. Without the Lease none runs."""
+        ready = {name: served.followed for name, served in self._served.items()} if held else {}
+        self._followers.update({name: policy for name, policy in ready.items() if policy is not None})
 
     def finish(self) -> bool:
         """Wait for running work within the grace period, write the last reports, release the Lease, free the port.
@@ -240,6 +253,7 @@ class Controller:
         while self.busy and time.monotonic() < deadline:
             self.wait(0.2)
             self._handle_messages(self._now())
+        self._followers.close(_FLUSH_SECONDS)
         self._reporter.flush(_FLUSH_SECONDS)
         self._lease.release(_FLUSH_SECONDS)
         self._endpoints.close()
@@ -267,7 +281,8 @@ class Controller:
         decision = decide(served.policy, served.runs, now, request=served.request)
         served.note_decision(decision, now)
         if decision.trigger is not None:
-            self._workers.start_sample(served, served.policy, decision.trigger, decision.request)
+            follow = self._followers.runner(served.name)
+            self._workers.start_sample(served, served.policy, decision.trigger, decision.request, follow=follow)
             return None
         if decision.push and not served.pushing:
             self._workers.start_push(served, served.policy)

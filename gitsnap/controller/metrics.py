@@ -5,12 +5,14 @@ Names and units follow Prometheus's "Metric and label naming": base units, secon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 from gitsnap.controller.run import RunReport
 from gitsnap.core.model import SampleMetadata
+from gitsnap.core.ports import RecordedChange
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -50,9 +52,21 @@ class Metrics:
         self._errors = self._counter(
             "errors", "Captures, pushes and retentions that failed, by class of the error.", "error"
         )
+        self._following = self._gauge(
+            "following", "1 while changes are followed, otherwise 0; absent without spec.follow."
+        )
+        self._follow_changes = self._counter(
+            "follow_changes", "Changes that follow mode recorded, by the source of the author's name.", "source"
+        )
+        self._follow_missed = Counter(
+            "gitsnap_follow_missed_objects",
+            "Objects whose change follow mode missed, as a sample found.",
+            ["policy"],
+            registry=self._registry,
+        )
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
-            self._unresolved, self._samples, self._bytes, self._ready, self._lag,
+            self._unresolved, self._samples, self._bytes, self._ready, self._lag, self._following,
         )  # fmt: skip
 
     def _gauge(self, name: str, text: str) -> Gauge:
@@ -96,6 +110,23 @@ class Metrics:
         """Count a failure; ``error`` is the name of the error's class."""
         self._errors.labels(policy, error).inc()
 
+    def set_following(self, policy: str, *, following: bool) -> None:
+        """Set whether changes are followed."""
+        self._following.labels(policy).set(1 if following else 0)
+
+    def remove_following(self, policy: str) -> None:
+        """Remove the gauge of a policy that is not to be followed."""
+        self._following.remove_by_labels({"policy": policy})
+
+    def count_follow_changes(self, policy: str, changes: Sequence[RecordedChange]) -> None:
+        """Count changes that follow mode recorded."""
+        for change in changes:
+            self._follow_changes.labels(policy, str(change.author.source)).inc()
+
+    def count_missed(self, policy: str, objects: int) -> None:
+        """Count the objects that follow mode missed."""
+        self._follow_missed.labels(policy).inc(objects)
+
     def remove_push_lag(self, policy: str) -> None:
         """Remove the push lag of a policy without a remote."""
         self._lag.remove_by_labels({"policy": policy})
@@ -114,7 +145,15 @@ class Metrics:
 
     def forget(self, policy: str) -> None:
         """Remove the series of a Snapshot that was deleted."""
-        for metric in (*self._by_policy, self._captures, self._changes, self._removed, self._errors):
+        for metric in (
+            *self._by_policy,
+            self._captures,
+            self._changes,
+            self._removed,
+            self._errors,
+            self._follow_changes,
+            self._follow_missed,
+        ):
             metric.remove_by_labels({"policy": policy})
 
     def text(self) -> bytes:

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from gitsnap.controller import follow_reports
 from gitsnap.controller import status as reports
 from gitsnap.controller.due import Decision, RunState
 from gitsnap.controller.metrics import Metrics
@@ -97,6 +98,14 @@ class ServedPolicy:
         return bool(self.document["metadata"].get("deletionTimestamp"))
 
     @property
+    def followed(self) -> policies.Policy | None:
+        """The policy to follow; None if the Snapshot is not followed now."""
+        policy = self.policy
+        if policy is None or policy.follow is None or policy.suspend or self.reading or self.deleting:
+            return None
+        return policy
+
+    @property
     def request(self) -> str:
         """Value of the annotation that requests a sample, ``""`` without one."""
         annotations = self.document["metadata"].get("annotations") or {}
@@ -137,7 +146,7 @@ class ServedPolicy:
         update = ConditionUpdate(Condition.READY, False, notice.reason, error.message)
         self._report_conditions(now, update, failure=error.message)
         if notice.event:
-            self._event(now, notice.event, error.message, warning=True)
+            self.event(now, notice.event, error.message, warning=True)
         self._report_next(None)
         _log.warning("%s", error.message, extra={"policy": self.name})
 
@@ -170,7 +179,7 @@ class ServedPolicy:
         notice = consequence_of(error).run
         update = ConditionUpdate(Condition.READY, False, notice.reason, str(error))
         self._report_conditions(now, update, failure=str(error))
-        self._event(now, notice.event, str(error), warning=True)
+        self.event(now, notice.event, str(error), warning=True)
 
     def note_decision(self, decision: Decision, now: datetime) -> None:
         """Report the next scheduled time, and a scheduled time that was given up."""
@@ -178,7 +187,7 @@ class ServedPolicy:
             self.runs.served = max(self.runs.served, decision.missed)
             time = reports.format_time(decision.missed)
             note = f"the sample of {time} was missed, and its starting deadline has passed"
-            self._event(now, "Missed", note, warning=True)
+            self.event(now, "Missed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
         self._report_next(decision.next)
 
@@ -230,8 +239,9 @@ class ServedPolicy:
             lastHandledCaptureAt=self.runs.handled_request or None,
         )
         self.services.metrics.count_run(self.name, run)
-        self._event(now, "Captured", summary)
+        self.event(now, "Captured", summary)
         self._log_run(run, now)
+        follow_reports.note_missed(self, run, now)
         self._report_retention(run, now)
         if run.lag is not None:
             self.services.metrics.set_push_lag(self.name, run.lag)
@@ -241,7 +251,7 @@ class ServedPolicy:
         known = reports.find_condition(self.status, Condition.COMPLETE)
         is_suspect = complete.reason in (Reason.NO_OBJECTS, Reason.KINDS_NOT_SERVED)
         if is_suspect and not same_json(known.get("reason"), str(complete.reason)):
-            self._event(now, str(complete.reason), complete.message, warning=True)
+            self.event(now, str(complete.reason), complete.message, warning=True)
             _log.warning("%s", complete.message, extra={"policy": self.name})
 
     def _log_run(self, run: RunReport, now: datetime) -> None:
@@ -249,7 +259,7 @@ class ServedPolicy:
         extra = {"policy": self.name, "sample": sample.tag}
         if run.result.secrets_changes:
             note = f"{sample.tag}: Secrets are kept differently: {'; '.join(run.result.secrets_changes)}"
-            self._event(now, "SecretsChanged", note, warning=True)
+            self.event(now, "SecretsChanged", note, warning=True)
             _log.warning("%s", note, extra=extra)
         _log.info("%s", run.result.summary, extra=extra)
         for key, problem in islice(run.result.problems.items(), _MOST_LOGGED):
@@ -268,10 +278,10 @@ class ServedPolicy:
         if run.retention_error is not None:
             note = f"retention removed nothing: {run.retention_error}"
             self.services.metrics.count_failure(self.name, type(run.retention_error).__name__)
-            self._event(now, "RetentionFailed", note, warning=True)
+            self.event(now, "RetentionFailed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
         if run.clock_problem and not self.retention_held:  # reported once, not after each sample
-            self._event(now, "RetentionHeld", run.clock_problem, warning=True)
+            self.event(now, "RetentionHeld", run.clock_problem, warning=True)
             _log.warning("%s", run.clock_problem, extra={"policy": self.name})
         self.retention_held = bool(run.clock_problem)
 
@@ -294,7 +304,7 @@ class ServedPolicy:
             lastHandledCaptureAt=self.runs.handled_request or None,
         )
         self.services.metrics.count_failure(self.name, type(error).__name__)
-        self._event(now, follows.run.event, str(error), warning=True)
+        self.event(now, follows.run.event, str(error), warning=True)
         _log.warning("no sample was taken: %s", error, extra={"policy": self.name})
 
     def note_push(self, report: PushReport | None, now: datetime) -> None:
@@ -320,7 +330,7 @@ class ServedPolicy:
         self._report_conditions(now, update, keep_failure=True, lastPushedCommit=pushed.commit)
         if pushed.tags:
             note = f"pushed {plural(pushed.tags, 'sample')}, commit {commit}"
-            self._event(now, "Pushed", note)
+            self.event(now, "Pushed", note)
             _log.info("%s", note, extra={"policy": self.name})
         if pushed.notes_problem:
             _log.warning("names of authors were not pushed: %s", pushed.notes_problem, extra={"policy": self.name})
@@ -337,7 +347,7 @@ class ServedPolicy:
         self._report_conditions(now, update, keep_failure=True)
         self.services.metrics.count_failure(self.name, type(error).__name__)
         if not same_json(before.get("reason"), follows.push.reason):  # one Event for each reason, not for each attempt
-            self._event(now, follows.push.event, message, warning=True)
+            self.event(now, follows.push.event, message, warning=True)
         _log.warning("%s", message, extra={"policy": self.name})
 
     def give_up(self, problem: str, now: datetime) -> None:
@@ -378,7 +388,8 @@ class ServedPolicy:
             fields["failureMessage"] = reports.shorten(failure) if failure is not None else None
         self.report(conditions=conditions, **fields)
 
-    def _event(self, now: datetime, reason: str, note: str, *, warning: bool = False) -> None:
+    def event(self, now: datetime, reason: str, note: str, *, warning: bool = False) -> None:
+        """Write an Event about the Snapshot."""
         uid = str(self.document["metadata"].get("uid") or "")
         self.services.reporter.write_event(KubeEvent(self.name, uid, reason, note, now, warning=warning))
 

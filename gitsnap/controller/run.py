@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +13,15 @@ from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Pushed
 from gitsnap.capture import prune
+from gitsnap.capture.follow import Follower, FollowSettings, Runner
 from gitsnap.controller.permissions import Permissions
 from gitsnap.core.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
 from gitsnap.core.model import Sample, SecretsMode, Trigger
-from gitsnap.core.ports import Cluster, ControlPlane
+from gitsnap.core.ports import Cluster, ControlPlane, RecordedChange
 from gitsnap.git.signing import SshSigner
 from gitsnap.policy import retention
 from gitsnap.policy.retention import Decision, Rules
-from gitsnap.policy.snapshot import Policy, Push
+from gitsnap.policy.snapshot import Follow, Policy, Push
 from gitsnap.secrets import archive_keys
 from gitsnap.secrets.key_texts import KeyTexts
 
@@ -117,12 +118,20 @@ class Sampler:
         scheduled = next((sample for sample in reversed(samples) if sample.metadata.trigger is Trigger.SCHEDULE), None)
         return ArchiveState(samples[-1], scheduled, len(samples), archive.repository_bytes())
 
-    def take(self, policy: Policy, trigger: Trigger, *, message: str = "", cancelled: Callable[[], bool]) -> RunReport:
+    def take(
+        self,
+        policy: Policy,
+        trigger: Trigger,
+        *,
+        message: str = "",
+        follow: Runner | None = None,
+        cancelled: Callable[[], bool],
+    ) -> RunReport:
         """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay samples.
 
-        ``message``: the reason for the sample. Each run opens a new connection, which has renewed credentials and sees
-        newly installed kinds. Raises AbortedError soon after ``cancelled`` returns True, before anything is recorded,
-        and any other GitsnapError.
+        ``message``: the reason for the sample. ``follow``: the follow mode of the policy, if it runs. Each run opens a
+        new connection, which has renewed credentials and sees newly installed kinds. Raises AbortedError soon after
+        ``cancelled`` returns True, before anything is recorded, and any other GitsnapError.
         """
         started = time.monotonic()
         self.check(policy)  # again: somebody may have put a link into the volume since the Snapshot was read
@@ -149,7 +158,8 @@ class Sampler:
                 message=message,
                 reading_seconds=reading_seconds(policy, self._now()),
             )
-            result = capture.capture(cluster, archive, request, writer=writer, progress=progress)
+            recorder = follow if follow is not None and follow.info == request.info else None
+            result = capture.capture(cluster, archive, request, writer=writer, follow=recorder, progress=progress)
         removed, retention_error = _prune(archive, policy, self._now())
         return RunReport(
             result=result,
@@ -164,6 +174,39 @@ class Sampler:
             repository_bytes=archive.repository_bytes(),
             seconds=time.monotonic() - started,
         )
+
+    def follow(
+        self,
+        policy: Policy,
+        *,
+        on_changes: Callable[[Sequence[RecordedChange]], None],
+        on_problem: Callable[[str], None],
+    ) -> Runner | None:
+        """Follow mode for a policy with ``spec.follow``, with a new connection. None if a sample must be taken first.
+
+        ``on_changes``, ``on_problem``: see ``Runner``. Raises any GitsnapError.
+        """
+        self.check(policy)
+        timing = policy.follow or Follow()
+        cluster = self._connect()
+        try:
+            archive = open_archive(self._folder(policy), policy.name)
+        except NotFoundError:
+            return None
+        keys = _keys_of_secret(cluster, policy)
+        with archive.writer() as writer:
+            capture.check_cluster(archive, cluster.info())
+            effective, keeper = archive_keys.for_unattended_capture(archive, policy, keys=keys)
+            settings = FollowSettings(
+                capture.tree_info(effective, branch=archive.branch, keeper=keeper),
+                keeper,
+                quiet_seconds=timing.quiet_seconds,
+                most_seconds=timing.max_seconds,
+            )
+            follower = Follower(cluster, archive, settings, now=self._now)
+            if follower.why_sample_is_needed(writer):
+                return None
+        return Runner(cluster, archive, follower, on_changes=on_changes, on_problem=on_problem)
 
     def push(self, policy: Policy) -> PushReport | None:
         """Push the samples that the remote lacks; None without an archive or without a remote.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
+from gitsnap.capture.follow import Runner
 from gitsnap.controller.due import message_of_request
 from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run import ArchiveState, PushReport, RunReport, Sampler
@@ -43,14 +44,16 @@ class Workers:
         self.abandon_at = float("inf")
         """Monotonic time at which running samples are abandoned."""
 
-    def start_sample(self, served: ServedPolicy, policy: Policy, trigger: Trigger, request: str) -> None:
-        """Take a sample; ``request`` is the request that it serves, if any."""
+    def start_sample(
+        self, served: ServedPolicy, policy: Policy, trigger: Trigger, request: str, *, follow: Runner | None = None
+    ) -> None:
+        """Take a sample; ``request`` is the request that it serves, if any. ``follow``: the policy's follow mode."""
         served.running = True
 
         def job() -> RunReport:
             self._send(policy.name, lambda known, now: known.note_started(now))
             message = message_of_request(request)
-            return self._sampler.take(policy, trigger, message=message, cancelled=self._cancelled)
+            return self._sampler.take(policy, trigger, message=message, follow=follow, cancelled=self._cancelled)
 
         def note(known: ServedPolicy, outcome: RunReport | GitsnapError, now: datetime) -> None:
             if isinstance(outcome, RunReport):

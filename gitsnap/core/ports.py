@@ -134,9 +134,19 @@ class WatchEvent:
 class Watchable(Protocol):
     """A cluster whose objects can be watched."""
 
-    def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
-        """The events of a kind after a resource version, until the server ends the watch after about ``seconds``.
+    def watch(
+        self,
+        resource: ResourceType,
+        *,
+        resource_version: str,
+        seconds: int,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Iterator[WatchEvent]:
+        """The events of a list after a resource version, until the server ends the watch after about ``seconds``.
 
+        An object that leaves the list, because the selectors no longer match, is reported as ``DELETED``.
         Raises GoneError if the server no longer has the version. The caller then lists the kind and watches again.
         """
 
@@ -304,6 +314,8 @@ class RecordedChange:
 
     commit: CommitId
     author: Author
+    time: datetime
+    late: bool
     subject: str
     changed: tuple[ChangedFile, ...]
     """The files below ``configuration/`` that differ from the commit before, sorted by path."""
@@ -319,6 +331,18 @@ class ArchiveWriter(Protocol):
     @property
     def cache(self) -> CaptureCache | None:
         """The cache of the capture of the newest sample, None if there is none."""
+
+    @property
+    def head_commit(self) -> CommitId | None:
+        """The newest commit of the branch, None for an archive without commits."""
+
+    @property
+    def ends_in_change(self) -> bool:
+        """Whether the newest commit of the branch is a change, so that its tree is newer than that of any sample."""
+
+    @property
+    def head_revision(self) -> int:
+        """The highest resource version that the newest commit contains, 0 if unknown."""
 
     def store(self, content: bytes) -> BlobId:
         """Store a content, which may exist already; returns its id. Only ``record`` makes it durable."""

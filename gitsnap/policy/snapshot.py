@@ -67,6 +67,16 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Follow mode: each change becomes a commit between the samples."""
+
+    quiet_seconds: int = 2
+    """A change is recorded after this time without another change."""
+    max_seconds: int = 10
+    """The longest time that a change waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A snapshot policy. The fields are those of the spec of a Snapshot."""
 
@@ -96,6 +106,8 @@ class Policy:
     push: Push | None = None
     signing_secret: str = ""
     require_complete: bool = False
+    follow: Follow | None = None
+    """None: changes are recorded by samples only."""
 
 
 def default(name: str) -> Policy:
@@ -141,7 +153,7 @@ class _Reader:
         spec = self._map(document, "spec", "spec")
         known = (
             "schedule", "storage", "startingDeadlineSeconds", "successfulSnapshotLimit", "timeZone", "suspend",
-            "resources", "secrets", "retention", "push", "signing", "requireComplete",
+            "resources", "secrets", "retention", "push", "signing", "requireComplete", "follow",
         )  # fmt: skip
         self._only(spec, "spec", known)
         secrets = self._map(spec, "secrets", "spec.secrets")
@@ -166,6 +178,19 @@ class _Reader:
             push=self._push(spec),
             signing_secret=self._signing(spec),
             require_complete=self._flag(spec, "requireComplete", "spec"),
+            follow=self._follow(spec),
+        )
+
+    def _follow(self, spec: JsonObject) -> Follow | None:
+        if spec.get("follow") is None:
+            return None
+        entry = self._map(spec, "follow", "spec.follow")
+        self._only(entry, "spec.follow", ("quietSeconds", "maxSeconds"))
+        quiet = self._count(entry, "quietSeconds", "spec.follow")
+        longest = self._count(entry, "maxSeconds", "spec.follow")
+        default = Follow()
+        return Follow(
+            default.quiet_seconds if quiet is None else quiet, default.max_seconds if longest is None else longest
         )
 
     def _schedule(self, spec: JsonObject) -> Schedule | None:

@@ -84,6 +84,28 @@ def test_the_role_for_a_rollback_is_what_a_rollback_writes() -> None:
     } == expected
 
 
+def test_the_controller_lists_and_watches_what_it_captures_and_changes_none_of_it() -> None:
+    """Follow mode added the verb `watch`, and no other. The rights on its own resources are as before."""
+    verbs: dict[tuple[str, str], set[str]] = {}
+    for document in _documents("base"):
+        if document["kind"] == "ClusterRole":
+            for rule in document["rules"]:
+                for group in rule["apiGroups"]:
+                    for plural in rule["resources"]:
+                        verbs.setdefault((group, plural), set()).update(rule["verbs"])
+    own = {
+        ("utils.projectsveltos.io", "snapshots"): {"get", "list", "watch", "patch"},
+        ("utils.projectsveltos.io", "snapshots/status"): {"patch"},
+        ("", "namespaces"): {"get"},
+        ("", "secrets"): {"get", "list", "watch"},
+    }
+
+    assert {resource: verbs.pop(resource) for resource in own} == own
+    captured = {(kind.group, row.plural) for kind, row in BY_KIND.items()} & verbs.keys()
+    assert ("config.projectsveltos.io", "clusterprofiles") in captured
+    assert all(verbs[resource] == {"list", "watch"} for resource in verbs), verbs
+
+
 def test_the_network_of_the_pod_is_closed_but_for_what_it_needs() -> None:
     """Ingress: probes and metrics. Egress: DNS, the API server, and git servers by https and ssh.
 

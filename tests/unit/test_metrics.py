@@ -11,8 +11,9 @@ import yaml
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.run import RunReport
+from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
-from gitsnap.core.ports import RecordedSample
+from gitsnap.core.ports import RecordedChange, RecordedSample
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,6 +47,12 @@ def _all_series() -> Metrics:
     metrics.set_push_lag("hourly", 4)
     metrics.count_removed("hourly", 2)
     metrics.count_failure("hourly", "StorageError")
+    metrics.set_following("hourly", following=True)
+    metrics.count_missed("hourly", 1)
+    author = Author("kubectl", AuthorSource.MANAGER)
+    metrics.count_follow_changes(
+        "hourly", [RecordedChange(CommitId("c"), author, _MOMENT, late=False, subject="", changed=())]
+    )
     return metrics
 
 

@@ -53,6 +53,7 @@ _EXACT: dict[str, frozenset[str]] = {
             "format/yaml/canonical.py: key in result",
             "format/tree_info.py: set(document.get('requires') or ())",
             "cluster/api/client.py: version != preferred",
+            "cluster/api/kubeconfig.py: entry_name not in known",
             "sveltos/restore.py: name not in present",
         }
     ),
@@ -65,6 +66,14 @@ _EXACT: dict[str, frozenset[str]] = {
             "history/fields.py: name not in old",
             "cluster/api/kubeconfig.py: name == field",
             "render/plan_changes.py: self._document in ('', former)",
+        }
+    ),
+    "ids of contents, states of files, and the encoded form of an object": frozenset(
+        {
+            "archive/change_commits.py: updated == tree",
+            "capture/follow/collected_tree.py: {blob for by_path in self._files.values() for blob in by_path.values()}",
+            "capture/follow/folder.py: current != seen",
+            "capture/follow/follower.py: old == new",
         }
     ),
     "the one equality itself": frozenset(

@@ -111,6 +111,7 @@ def test_an_example_with_every_field() -> None:
         push=Push("ssh://git@git.example.com/platform/sveltos-record.git", "prod-eu", "gitsnap/nightly-remote"),
         signing_secret=SIGNING,
         require_complete=True,
+        follow=policy.Follow(3, 15),
     )
 
 
@@ -258,7 +259,7 @@ REF = {"namespace": "gitsnap", "name": "keys"}
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"shedule": "@hourly"}, "spec.shedule: is unknown; known fields: push, requireComplete, resources"),
+        ({"shedule": "@hourly"}, "spec.shedule: is unknown; known fields: follow, push, requireComplete"),
         ({"schedule": ""}, "spec.schedule: '' is not a schedule"),
         ({"schedule": 5}, "spec.schedule: must be a string, not a number"),
         ({"schedule": "61 * * * *"}, "spec.schedule: '61 * * * *': the field minute is not valid"),
@@ -280,6 +281,9 @@ REF = {"namespace": "gitsnap", "name": "keys"}
             "spec.retention.keepLast: means the same as spec.successfulSnapshotLimit",
         ),
         ({"suspend": "yes"}, "spec.suspend: must be true or false, not a string"),
+        ({"follow": 5}, "spec.follow: must be"),
+        ({"follow": {"quietSeconds": -1}}, "spec.follow.quietSeconds: must be a whole number from 0 to"),
+        ({"follow": {"who": "x"}}, "spec.follow.who: is unknown; known fields: maxSeconds, quietSeconds"),
         ({"requireComplete": 1}, "spec.requireComplete: must be true or false, not a number"),
         ({"resources": {}}, "spec.resources: must be a list, not an object"),
         ({"resources": ["Pod"]}, "spec.resources[0]: must be an object with kind, group, namespaces"),

@@ -214,18 +214,29 @@ class KubernetesCluster:
         )
         return api_object(answer, self._transport.request(action))
 
-    def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
-        """See ports.ControlPlane. The server ends the watch after ``seconds``."""
+    def watch(
+        self,
+        resource: ResourceType,
+        *,
+        resource_version: str,
+        seconds: int,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Iterator[WatchEvent]:
+        """See ports.Watchable. The server ends the watch after ``seconds``."""
         request = self._transport.request(f"watch {resource.plural}")
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
+            **({"labelSelector": label_selector} if label_selector else {}),
+            **({"fieldSelector": field_selector} if field_selector else {}),
         }
         answer = self._transport.open(
             "GET",
-            list_path(resource, ""),
+            list_path(resource, namespace),
             request,
             query=query,
             headers={"Accept": JSON},

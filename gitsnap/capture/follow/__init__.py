@@ -1,0 +1,28 @@
+"""Follow mode: every change of the configuration becomes a commit with its author (docs/FOLLOW.md).
+
+This package must not parse command lines or print.
+"""
+
+from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, Write
+from gitsnap.capture.follow.folder import FolderRunner
+from gitsnap.capture.follow.follower import (
+    DEFAULT_MOST_SECONDS,
+    DEFAULT_QUIET_SECONDS,
+    Follower,
+    FollowSettings,
+)
+from gitsnap.capture.follow.runner import Runner
+from gitsnap.capture.follow.watches import WatchedCluster
+
+__all__ = [
+    "DEFAULT_MOST_SECONDS",
+    "DEFAULT_QUIET_SECONDS",
+    "AuthorFinder",
+    "FolderRunner",
+    "FollowSettings",
+    "Follower",
+    "ManagerAuthors",
+    "Runner",
+    "WatchedCluster",
+    "Write",
+]

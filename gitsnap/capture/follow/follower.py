@@ -1,0 +1,377 @@
+"""Turns the events of watches into changes of an archive. Starts no threads and reads no clock.
+
+The follower holds a copy of the lists that a capture reads (``mirror``). For each change, its events are applied to the
+copy, and the collector of a capture runs on the copy. So a change has exactly the files that a capture would record.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gitsnap.capture.archiver import OBJECT_ERRORS
+from gitsnap.capture.collector import READING_SECONDS, Collected, collect
+from gitsnap.capture.context import CaptureContext
+from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, Write, newest_time, time_of_write
+from gitsnap.capture.follow.collected_tree import CollectedTree
+from gitsnap.capture.follow.mirror import Mirror, Query, version_number
+from gitsnap.capture.follow.pending import AuthoredChanges, PendingChanges, SeenChange
+from gitsnap.capture.sample import Files, check_cluster
+from gitsnap.capture.unchanged import Unchanged
+from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import Area, BlobId, CommitId, IncompleteKind, JsonObject, ObjectKey, TreeInfo
+from gitsnap.core.objects import KubeObject
+from gitsnap.core.ports import (
+    Archive,
+    ArchiveWriter,
+    CaptureCache,
+    ChangeDraft,
+    Cluster,
+    RecordedChange,
+    SecretsKeeper,
+    WatchEvent,
+)
+from gitsnap.format import encode, path_of, shown_key
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.generated import Inclusions
+from gitsnap.sveltos.normalize import normalize
+
+ChangedFiles = Mapping[Area, Mapping[str, BlobId | None]]
+
+DEFAULT_QUIET_SECONDS = 2.0
+DEFAULT_MOST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowSettings:
+    """What a follower records, and when."""
+
+    info: TreeInfo
+    keeper: SecretsKeeper | None
+    quiet_seconds: float = DEFAULT_QUIET_SECONDS
+    """A change is committed after this time without another change."""
+    most_seconds: float = DEFAULT_MOST_SECONDS
+    """The longest time that a change waits, however many changes follow."""
+
+
+class Follower:
+    """Follows one cluster for one archive. Calls must not overlap."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        archive: Archive,
+        settings: FollowSettings,
+        *,
+        now: Callable[[], datetime],
+        authors: AuthorFinder | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``now``: the wall clock. ``pause`` waits for a number of seconds."""
+        self._cluster = cluster
+        self._archive = archive
+        self._settings = settings
+        self._authors = authors or ManagerAuthors()
+        self._now = now
+        self._pause = pause
+        self._pending = PendingChanges(settings.quiet_seconds, settings.most_seconds)
+        added = settings.info.resources
+        self._inclusions = Inclusions(frozenset(), tuple(entry for entry in added if entry.kind in kinds.USER_KINDS))
+        self._listed_kinds = kinds.LISTED_KINDS | {entry.kind for entry in added}
+        self._mirror = Mirror(cluster)
+        self._recorded: Files = {area: {} for area in Area}
+        """The files of the newest commit."""
+        self._tree = CollectedTree(settings.info)
+        """The files of the copied lists."""
+        self._targets: frozenset[ObjectKey] = frozenset()
+        """The targets of references that could not be resolved."""
+        self._cache: CaptureCache | None = None
+        self._incomplete = False
+        self._head: CommitId | None = None
+        self._revision = 0
+        self._last_time: datetime | None = None
+        self.lists: Mapping[Query, str] = {}
+        """The lists to watch, each with the resource version from which on."""
+        self.generation = 0
+        """The number of times that the lists were read. The watches of an earlier generation must end."""
+        self.must_synchronize = True
+        """Whether the copy of the lists may differ from the cluster: ``synchronize`` must be called."""
+
+    @property
+    def info(self) -> TreeInfo:
+        """The settings of the trees that are recorded."""
+        return self._settings.info
+
+    @property
+    def due(self) -> float | None:
+        """The moment at which ``commit`` must be called, on the monotonic clock of the events; None for no change."""
+        return self._pending.due
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that are not committed yet."""
+        return len(self._pending)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a kind or an object could not be read when the lists were collected last."""
+        return self._incomplete
+
+    def documents(self, query: Query) -> Iterator[JsonObject]:
+        """The objects of a copied list."""
+        return self._mirror.documents(query)
+
+    def delay(self, moment: float) -> None:
+        """Do not let changes be due before ``moment``."""
+        self._pending.delay(moment)
+
+    # Samples ----------------------------------------------------------------------------------------------------------
+
+    def continue_from(self, commit: CommitId, files: Files) -> None:
+        """Continue after a sample that was recorded with ``files``. ``commit``: the commit of the sample."""
+        self.must_synchronize |= bool(_differences(self._recorded, files)[Area.CONFIGURATION])
+        self._recorded, self._head = files, commit
+
+    # Reading the lists ------------------------------------------------------------------------------------------------
+
+    def why_sample_is_needed(self, writer: ArchiveWriter) -> str:
+        """Why a sample must be taken before changes can be recorded; ``""`` if none is needed."""
+        head = writer.head
+        if head is None or not self._archive.samples():
+            return "the archive has no sample"
+        if head.info != self._settings.info:
+            return "the archive's last commit has other settings (kinds, resources, secrets mode or rules)"
+        return ""
+
+    def synchronize(
+        self, writer: ArchiveWriter, *, current: bool = False, late: bool = True
+    ) -> Sequence[RecordedChange]:
+        """Read all lists, and record what differs from the newest commit as a change that was seen late.
+
+        The lists are read at the resource version of the newest commit, if the server still has it. Then the watches
+        deliver all later changes, and nothing is late. All watches must start again from the versions in ``lists``: the
+        events that waited are dropped.
+
+        ``current``: read the current lists. ``late``: whether such a change was not seen in time. Raises
+        WrongClusterError, ArchiveError and the errors of ``collect``.
+        """
+        if reason := self.why_sample_is_needed(writer):
+            raise ArchiveError(f"no change can be recorded: {reason}", hint="Take a sample with gitsnap capture.")
+        self.must_synchronize = True
+        self._pending.clear()
+        self.generation += 1
+        check_cluster(self._archive, self._cluster.info())
+        head = writer.head
+        assert head is not None  # noqa: S101 - there is a sample
+        self._mirror = Mirror(self._cluster, start=0 if current else writer.head_revision)
+        self._recorded = {area: dict(head.files(area)) for area in Area}
+        self._tree.start(head, self._recorded)
+        self._cache = None
+        collected = self._collect()
+        self._revision = version_number(self._mirror.version)  # a restored cluster counts from a lower version
+        changed = _differences(self._recorded, collected.files)
+        recorded: Sequence[RecordedChange] = ()
+        if _is_change(changed):
+            draft = ChangeDraft(
+                changed,
+                UNKNOWN_AUTHOR,
+                self._time_of_commit(self._now()),
+                (Revision(str(self._revision)),),
+                late=late,
+                objects=self._late_objects(changed),
+                managers=collected.managers,
+            )
+            recorded = self._record(writer, [draft], collected.files, collected.incomplete)
+        self._tree.forget_contents()
+        self._head = writer.head_commit
+        self.must_synchronize = False
+        return recorded
+
+    def _collect(self) -> Collected:
+        """Collect the files of the copied lists."""
+        info = self._settings.info
+        unchanged = Unchanged(info, cache=self._cache, previous=self._tree, now=int(self._now().timestamp()))
+        self._mirror.begin()
+        with self._mirror.reading_within(READING_SECONDS):
+            collected = collect(
+                self._mirror,
+                info,
+                keeper=self._settings.keeper,
+                previous=self._tree,
+                store=self._tree.store,
+                unchanged=unchanged,
+                progress=lambda _kind, _count: None,
+                pause=self._pause,
+            )
+        self.lists = self._mirror.finish()
+        self._incomplete = bool(collected.incomplete)
+        self._cache = unchanged.result()
+        self._targets = frozenset(reference.target for reference in collected.unresolved)
+        self._tree.replace(collected.files, collected.incomplete)
+        return collected
+
+    # Events -----------------------------------------------------------------------------------------------------------
+
+    def receive(self, query: Query, event: WatchEvent, *, moment: float) -> None:
+        """Take an event of the watch of a list. ``moment``: when the event arrived, on a monotonic clock."""
+        if event.change == "BOOKMARK":
+            return
+        obj = KubeObject.of(event.document)
+        key, version = obj.key, version_number(obj.metadata.get("resourceVersion"))
+        newest = self._pending.newest(query, key)
+        if not self._mirror.is_news(query, key, version) or (newest is not None and version <= newest.version):
+            return
+        deleted = event.change == "DELETED"
+        if newest is not None:
+            before = None if newest.deleted else KubeObject.of(newest.document)
+        else:
+            before = self._mirror.held(query, key)
+        seen = SeenChange(query, key, event.document, deleted, version, moment, self._now())
+        if self._is_configured(before, None if deleted else obj):
+            gone = deleted or obj.is_terminating
+            since = newest_time(before) if before is not None else ""
+            write = Write(gone, str(obj.metadata.get("uid") or ""), str(version), since)
+            time_of_change = min(seen.time, time_of_write(obj, write) or seen.time)
+            author = self._authors.find_author(obj, write)
+            self._pending.add(replace(seen, time=time_of_change, author=author))
+        elif newest is not None:
+            self._pending.add(replace(seen, author=newest.author, time=newest.time, is_change=False))
+        else:
+            self._mirror.apply(query, key, event.document, deleted=deleted)
+
+    def _is_configured(self, before: KubeObject | None, after: KubeObject | None) -> bool:
+        """Whether an event can change the configuration. ``before``, ``after``: the object, None where it is absent."""
+        obj = after or before
+        old, new = self._contribution(before), self._contribution(after)
+        if obj is None or old == new:
+            return False
+        if obj.kind in self._listed_kinds or obj.kind in (kinds.NAMESPACE, kinds.DEPLOYMENT):
+            return True
+        try:
+            return obj.key in self._targets or path_of(obj.key) in self._tree.files(Area.CONFIGURATION)
+        except ValueError:  # no path can hold the name
+            return True
+
+    def _contribution(self, obj: KubeObject | None) -> object:
+        """What an object adds to a sample, apart from the inventory: its configuration, and facts for other objects."""
+        if obj is None or obj.is_terminating:
+            return None
+        try:
+            origin = self._inclusions.origin_if_left_out(obj)
+            facts = CaptureContext().facts_of(obj)
+            own = obj.kind not in kinds.INVENTORY_KINDS and origin is None
+            return origin, facts, obj.raw.get("type"), encode(normalize(obj.raw)) if own else b""
+        except OBJECT_ERRORS:  # the collector reports the object
+            return json.dumps(obj.raw, sort_keys=True)
+
+    # Commits ----------------------------------------------------------------------------------------------------------
+
+    def commit(self, writer: ArchiveWriter, moment: float, *, up_to: int | None = None) -> Sequence[RecordedChange]:
+        """Record the changes that wait, one commit for each author. Returns the changes that were recorded.
+
+        ``up_to``: the highest resource version to record; None for all. ``moment``: now, on the clock of the events.
+        If another process added commits, the lists are read again instead. After an error the lists must be read
+        again too (``must_synchronize``), so that no event is lost.
+        """
+        if self.must_synchronize or writer.head_commit != self._head:
+            return self.synchronize(writer)
+        groups = self._pending.take(moment, up_to=up_to)
+        if not groups:
+            return ()
+        self.must_synchronize = True
+        drafts: list[ChangeDraft] = []
+        before = self._recorded
+        for group in groups:
+            for seen in group.changes:
+                self._mirror.apply(seen.query, seen.key, seen.document, deleted=seen.deleted)
+            self._revision = max(self._revision, *(seen.version for seen in group.changes))
+            collected = self._collect()
+            changed = _differences(before, collected.files)
+            if _is_change(changed):
+                drafts.append(self._draft(group, changed, collected))
+                before = collected.files
+        recorded = self._record(writer, drafts, before, collected.incomplete) if drafts else ()
+        self._tree.forget_contents()
+        self._head = writer.head_commit
+        self.must_synchronize = False
+        return recorded
+
+    def _draft(self, group: AuthoredChanges, changed: ChangedFiles, collected: Collected) -> ChangeDraft:
+        paths = changed[Area.CONFIGURATION].keys()
+        newest = {seen.key: seen for seen in group.changes if _path(seen.key) in paths and seen.is_change}
+        objects = tuple(
+            ChangedObject(key, str((seen.document.get("metadata") or {}).get("uid") or ""), str(seen.version))
+            for key, seen in newest.items()
+        )
+        return ChangeDraft(
+            changed,
+            group.author,
+            self._time_of_commit(max(seen.time for seen in group.changes)),
+            (Revision(str(self._revision)),),
+            objects=objects,
+            managers=collected.managers,
+        )
+
+    def _record(
+        self, writer: ArchiveWriter, drafts: Sequence[ChangeDraft], files: Files, incomplete: Sequence[IncompleteKind]
+    ) -> Sequence[RecordedChange]:
+        """``files``: the files after the last change."""
+        self._tree.store_in(writer, drafts)
+        cluster = self._cluster.info().uid
+        recorded = writer.record_changes(drafts, cluster=cluster, time=self._now(), incomplete=incomplete)
+        self._recorded = files
+        return recorded
+
+    def _time_of_commit(self, moment: datetime) -> datetime:
+        """The author date of the next change: not before that of the change before."""
+        self._last_time = max(moment, self._last_time or moment)
+        return self._last_time
+
+    def _late_objects(self, changed: ChangedFiles) -> tuple[ChangedObject, ...]:
+        paths = changed[Area.CONFIGURATION]
+        objects: dict[str, ChangedObject] = {}
+        for key, metadata in self._mirror.objects():
+            path = _path(key)
+            if path in paths and path not in objects:
+                uid, version = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
+                objects[path] = ChangedObject(key, uid, version)
+        absent = [shown_key(path) for path in paths if path not in objects]
+        return (*objects.values(), *(ChangedObject(key) for key in absent if key is not None))
+
+
+def count_missed(writer: ArchiveWriter, files: Files) -> int:
+    """The number of objects whose configuration differs between the newest commit and a sample.
+
+    ``files``: the files of the sample.
+    """
+    head = writer.head
+    recorded = {area: head.files(area) if head is not None else {} for area in Area}
+    return len(_differences(recorded, files)[Area.CONFIGURATION])
+
+
+def _differences(before: Files, after: Files) -> ChangedFiles:
+    """The files that differ: path -> id of the new content, None for a file that is removed."""
+    changed: dict[Area, dict[str, BlobId | None]] = {}
+    for area in Area:
+        old, new = before[area], after[area]
+        differing: dict[str, BlobId | None] = {path: blob for path, blob in new.items() if old.get(path) != blob}
+        differing |= dict.fromkeys(old.keys() - new.keys())
+        changed[area] = differing
+    return changed
+
+
+def _is_change(changed: ChangedFiles) -> bool:
+    """Whether the configuration differs. Other areas alone are recorded with the next change or sample."""
+    return bool(changed[Area.CONFIGURATION])
+
+
+def _path(key: ObjectKey) -> str:
+    """The path of an object, ``""`` for a name that no path can hold."""
+    try:
+        return path_of(key)
+    except ValueError:
+        return ""

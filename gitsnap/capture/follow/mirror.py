@@ -1,0 +1,271 @@
+"""A copy of the lists that a capture reads, kept up to date by watches. A capture can read it instead of the server.
+
+A list is read from the server once. From then on its copy answers, so that the collector of a capture runs on the state
+of one moment without a request. The copies tell which watches are needed: one for each list.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple, NoReturn
+
+from gitsnap.core.errors import ClusterError, GoneError
+from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.objects import KubeObject
+from gitsnap.core.ports import Cluster, Page
+
+_PAGE_SIZE = 500
+_LEVEL = 1
+"""The level of deflated objects: speed counts more than bytes."""
+
+
+class Query(NamedTuple):
+    """The parameters of a list."""
+
+    resource: ResourceType
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+
+
+@dataclass(slots=True)
+class _HeldObject:
+    version: int
+    metadata: JsonObject
+    """``metadata`` without ``managedFields``."""
+    content: bytes
+    """The whole object, deflated."""
+
+    def document(self) -> JsonObject:
+        document: JsonObject = json.loads(zlib.decompress(self.content))
+        return document
+
+
+@dataclass(slots=True)
+class _HeldList:
+    version: str
+    """The resource version of the list when it was read."""
+    objects: dict[ObjectKey, _HeldObject] = field(default_factory=dict)
+
+
+def version_number(text: object) -> int:
+    """A resource version as a number, 0 for a text that is none. Numbers of one server can be compared."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+class Mirror:
+    """The lists of one server (ports.Cluster, reading only)."""
+
+    def __init__(self, source: Cluster, *, start: int = 0) -> None:
+        """``start``: the resource version at which to read the lists, if the server still has it; 0 for the current."""
+        self._source = source
+        self._start = str(start or "")
+        self._lists: dict[Query, _HeldList] = {}
+        self._requested: set[Query] = set()
+        self._absent: set[Kind] = set()
+        self.version = ""
+        """The highest resource version that the copies contain."""
+
+    @property
+    def absent_kinds(self) -> frozenset[Kind]:
+        """The kinds that the server did not serve."""
+        return frozenset(self._absent)
+
+    # Lists and watches ------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a collection: from now on the lists are noted that it reads."""
+        self._requested.clear()
+
+    def finish(self) -> dict[Query, str]:
+        """End a collection, and drop the copies of the lists that it did not read.
+
+        Returns the lists to watch, each with the resource version from which on.
+        """
+        self._lists = {query: held for query, held in self._lists.items() if query in self._requested}
+        return {query: held.version for query, held in self._lists.items()}
+
+    def has(self, query: Query) -> bool:
+        """Whether there is a copy of a list."""
+        return query in self._lists
+
+    def is_news(self, query: Query, key: ObjectKey, version: int) -> bool:
+        """Whether an event of a watch is newer than the copy. ``version``: the resource version of the event."""
+        held = self._lists.get(query)
+        return held is not None and version > max(version_number(held.version), self.held_version(query, key))
+
+    def documents(self, query: Query) -> Iterator[JsonObject]:
+        """The objects of a list."""
+        for copy in self._lists[query].objects.values():
+            yield copy.document()
+
+    def objects(self) -> Iterator[tuple[ObjectKey, JsonObject]]:
+        """All objects with their ``metadata``. An object of two lists comes twice."""
+        for held in self._lists.values():
+            for key, copy in held.objects.items():
+                yield key, copy.metadata
+
+    def held(self, query: Query, key: ObjectKey) -> KubeObject | None:
+        """An object of a list as the copy has it."""
+        held = self._lists[query].objects.get(key) if query in self._lists else None
+        return KubeObject.of(held.document()) if held is not None else None
+
+    def held_version(self, query: Query, key: ObjectKey) -> int:
+        """The resource version of an object of a list; 0 if the copy lacks the object."""
+        held = self._lists[query].objects.get(key) if query in self._lists else None
+        return held.version if held is not None else 0
+
+    def apply(self, query: Query, key: ObjectKey, document: JsonObject, *, deleted: bool) -> None:
+        """Apply an event of a watch to the copy of its list. An event that is not newer than the copy is ignored."""
+        version = version_number((document.get("metadata") or {}).get("resourceVersion"))
+        if not self.is_news(query, key, version):
+            return
+        held = self._lists[query]
+        if deleted:
+            held.objects.pop(key, None)
+        else:
+            held.objects[key] = _hold(document)
+        self.contains(str(version))
+
+    def contains(self, version: str) -> None:
+        """Record that the copies contain everything up to a resource version."""
+        if version_number(version) >= version_number(self.version):
+            self.version = version
+
+    # ports.Cluster ----------------------------------------------------------------------------------------------------
+
+    def info(self) -> ClusterInfo:
+        """See ports.Cluster."""
+        return self._source.info()
+
+    def resource_type(self, kind: Kind) -> ResourceType | None:
+        """See ports.Cluster."""
+        resource = self._source.resource_type(kind)
+        if resource is None:
+            self._absent.add(kind)
+        return resource
+
+    def list(
+        self,
+        resource: ResourceType,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+        metadata_only: bool = False,
+    ) -> Iterator[Page]:
+        """See ports.Cluster. Whole objects are read from the server even if metadata is enough."""
+        query = Query(resource, namespace, label_selector, field_selector)
+        source, name = self._list_with(query)
+        self._requested.add(source)
+        if source in self._lists:
+            return self._copied(source, name, metadata_only=metadata_only)
+        return self._read(query, resource_version)
+
+    def _list_with(self, query: Query) -> tuple[Query, str]:
+        """The list to read for a query, and the name of the object to take from it; ``""`` for all objects.
+
+        A list of a single name is taken from the copy of the list of its namespace, or of all namespaces.
+        """
+        field, _, name = query.field_selector.partition("=")
+        if query in self._lists or field != "metadata.name" or query.label_selector:
+            return query, ""
+        for namespace in (query.namespace, ""):
+            wider = Query(query.resource, namespace)
+            if wider in self._lists:
+                return wider, f"{query.namespace}/{name}"
+        return query, ""
+
+    def _read(self, query: Query, version: str) -> Iterator[Page]:
+        """Read a list from the server, and keep a copy if it is read to the end. ``version``: "" for ``start``."""
+        held: _HeldList | None = None
+        pages = self._pages(query, version or self._start)
+        try:
+            first = next(pages)
+        except GoneError:
+            if version or not self._start:
+                raise
+            self._start = ""  # the server no longer has the version, or does not have it yet
+            pages = self._pages(query, "")
+            first = next(pages)
+        for page in chain([first], pages):
+            held = held or _HeldList(page.resource_version)
+            for item in page.items:
+                held.objects[ObjectKey.of(item)] = _hold(item)
+            yield page
+        if held is not None:
+            self._lists[query] = held
+            self.contains(held.version)
+
+    def _pages(self, query: Query, version: str) -> Iterator[Page]:
+        return self._source.list(
+            query.resource,
+            namespace=query.namespace,
+            label_selector=query.label_selector,
+            field_selector=query.field_selector,
+            resource_version=version,
+        )
+
+    def _copied(self, query: Query, name: str, *, metadata_only: bool) -> Iterator[Page]:
+        """The pages of a copy. ``name``: the namespace and name of a single object, ``""`` for all objects."""
+        copies = self._lists[query].objects
+        objects = [copy for key, copy in copies.items() if not name or f"{key.namespace}/{key.name}" == name]
+        resource = query.resource
+        for start in range(0, max(len(objects), 1), _PAGE_SIZE):
+            page = objects[start : start + _PAGE_SIZE]
+            if metadata_only:
+                identity = {"apiVersion": resource.api_version, "kind": resource.kind.name}
+                items = [{**identity, "metadata": held.metadata} for held in page]
+            else:
+                items = [held.document() for held in page]
+            yield Page(items, self.version, whole=not metadata_only)
+
+    def reading_within(self, seconds: float) -> AbstractContextManager[None]:
+        """See ports.Cluster."""
+        return self._source.reading_within(seconds)
+
+    def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
+        """See ports.Cluster."""
+        self._source.redact_errors_for(kinds)
+
+    def get(self, key: ObjectKey) -> JsonObject:
+        """See ports.Cluster."""
+        return self._source.get(key)
+
+    def _refuse(self) -> NoReturn:
+        raise ClusterError("follow mode writes nothing to the cluster")
+
+    def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:  # noqa: ARG002 - ports.Cluster
+        """Refused."""
+        self._refuse()
+
+    def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:  # noqa: ARG002 - ports.Cluster
+        """Refused."""
+        self._refuse()
+
+    def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:  # noqa: ARG002
+        """Refused."""
+        self._refuse()
+
+    def delete(
+        self,
+        key: ObjectKey,  # noqa: ARG002 - ports.Cluster
+        *,
+        uid: str,  # noqa: ARG002
+        resource_version: str = "",  # noqa: ARG002
+        dry_run: bool = False,  # noqa: ARG002
+    ) -> None:
+        """Refused."""
+        self._refuse()
+
+
+def _hold(document: JsonObject) -> _HeldObject:
+    metadata = {name: value for name, value in (document.get("metadata") or {}).items() if name != "managedFields"}
+    content = zlib.compress(json.dumps(document, separators=(",", ":")).encode(errors="surrogatepass"), _LEVEL)
+    return _HeldObject(version_number(metadata.get("resourceVersion")), metadata, content)

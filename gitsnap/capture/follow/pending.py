@@ -1,0 +1,122 @@
+"""The changes that were seen and are not committed yet: when they are due, and which commits they become. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitsnap.capture.follow.mirror import Query
+from gitsnap.core.changes import UNKNOWN_AUTHOR, Author
+from gitsnap.core.model import JsonObject, ObjectKey
+
+SECONDS_PER_COMMIT = 1.0
+"""The shortest time between two commits of one author."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenChange:
+    """One event of a watch."""
+
+    query: Query
+    """The list that the watch follows."""
+    key: ObjectKey
+    document: JsonObject
+    deleted: bool
+    version: int
+    """The resource version of the event."""
+    moment: float
+    """When the event arrived, on a monotonic clock."""
+    time: datetime
+    """The moment of the change, UTC."""
+    author: Author = UNKNOWN_AUTHOR
+    is_change: bool = True
+    """False for an event that changes no configuration, after an event that does. Both have the same author."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthoredChanges:
+    """The changes of one commit, in the order of resource versions."""
+
+    author: Author
+    changes: Sequence[SeenChange]
+
+
+class PendingChanges:
+    """Collects changes until no further change arrived for the quiet time."""
+
+    def __init__(self, quiet_seconds: float, most_seconds: float) -> None:
+        """``most_seconds``: the longest time that a change waits, however many changes follow."""
+        self._quiet_seconds = quiet_seconds
+        self._most_seconds = most_seconds
+        self._seen: list[SeenChange] = []
+        self._newest: dict[tuple[Query, ObjectKey], SeenChange] = {}
+        self._first: float | None = None
+        self._last = 0.0
+        self._not_before = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @property
+    def due(self) -> float | None:
+        """The moment at which the changes are to be committed; None if there are none."""
+        if self._first is None:
+            return None
+        return max(min(self._last + self._quiet_seconds, self._first + self._most_seconds), self._not_before)
+
+    def add(self, seen: SeenChange) -> None:
+        """Add an event."""
+        self._seen.append(seen)
+        self._newest[seen.query, seen.key] = seen
+        if seen.is_change:
+            self._first = seen.moment if self._first is None else self._first
+            self._last = max(self._last, seen.moment)
+
+    def newest(self, query: Query, key: ObjectKey) -> SeenChange | None:
+        """The newest event of an object of a list."""
+        return self._newest.get((query, key))
+
+    def delay(self, moment: float) -> None:
+        """Commit nothing before ``moment``."""
+        self._not_before = max(self._not_before, moment)
+
+    def take(self, moment: float, *, up_to: int | None = None) -> list[AuthoredChanges]:
+        """Remove events, and return them as the commits that they become, in order.
+
+        ``up_to``: the highest resource version to remove; None for all events.
+        """
+        taken = [change for change in self._seen if up_to is None or change.version <= up_to]
+        kept = [change for change in self._seen if up_to is not None and change.version > up_to]
+        self.clear()
+        for change in kept:
+            self.add(change)
+        self._not_before = max(self._not_before, moment + SECONDS_PER_COMMIT)
+        return group_by_author(taken)
+
+    def clear(self) -> None:
+        """Drop all events."""
+        self._seen, self._newest, self._first = [], {}, None
+
+
+def group_by_author(seen: Iterable[SeenChange]) -> list[AuthoredChanges]:
+    """The commits for some events: one for each author, in the order of their highest resource version.
+
+    If several authors changed one object, each gets a commit with the object as that author left it, and an author may
+    get several commits.
+    """
+    commits: list[AuthoredChanges] = []
+    groups: dict[Author, list[SeenChange]] = {}
+    owners: dict[ObjectKey, Author] = {}
+    for change in sorted(seen, key=lambda change: change.version):
+        author = change.author
+        if owners.setdefault(change.key, author) != author:
+            commits += _closed(groups)
+            groups, owners = {}, {change.key: author}
+        groups.setdefault(author, []).append(change)
+    return commits + _closed(groups)
+
+
+def _closed(groups: dict[Author, list[SeenChange]]) -> list[AuthoredChanges]:
+    ordered = sorted(groups.items(), key=lambda group: group[1][-1].version)
+    return [AuthoredChanges(author, changes) for author, changes in ordered]

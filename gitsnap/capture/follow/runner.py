@@ -1,0 +1,237 @@
+"""Runs a follower: receives the events of the watches, and commits changes when they are due."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from gitsnap.capture.follow.follower import Follower, count_missed
+from gitsnap.capture.follow.watches import Report, WatchedCluster, WatchThreads
+from gitsnap.capture.sample import Files
+from gitsnap.core.errors import ClusterError, ConflictError, GitsnapError, GoneError
+from gitsnap.core.model import CommitId, TreeInfo
+from gitsnap.core.ports import Archive, ArchiveWriter, RecordedChange
+
+_LONGEST_WAIT = 0.5
+"""The longest time between two looks at ``stop``, in seconds."""
+
+_LOCK_PAUSE = 1.0
+"""Seconds until the next attempt, while another process holds the lock of the archive."""
+
+_SYNCHRONIZE_PAUSES = (1.0, 60.0)
+"""The first and the longest pause after a failure of the cluster, in seconds."""
+
+_INCOMPLETE_SECONDS = 60.0
+"""The time after which kinds are read again that could not be read."""
+
+_SETTLE_SECONDS = 3.0
+"""How long a sample waits for events of the watches that explain what the sample found."""
+
+_SETTLE_PAUSE = 0.05
+
+
+class Runner:
+    """Follows a cluster until ``stop``. A sample of the same process counts what the changes missed."""
+
+    def __init__(
+        self,
+        cluster: WatchedCluster,
+        archive: Archive,
+        follower: Follower,
+        *,
+        on_changes: Callable[[Sequence[RecordedChange]], None],
+        on_problem: Callable[[str], None] = lambda _problem: None,
+    ) -> None:
+        """``on_changes`` receives recorded changes.
+
+        ``on_problem`` receives why the cluster is not followed; ``""``: it is followed. Both are called from the thread
+        of ``run``, or of the sample.
+        """
+        self._archive = archive
+        self._follower = follower
+        self._on_changes = on_changes
+        self._on_problem = on_problem
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._watches = WatchThreads(cluster, self._reports.put, follower.documents)
+        self._lock = threading.RLock()
+        """Guards the follower. A thread that needs the lock of the archive too takes that one first."""
+        self._stopped = threading.Event()
+        self._gone = False
+        self._error: GitsnapError | None = None
+        """The error of a watch that no later attempt removes."""
+        self._failures = 0
+        self._next_attempt = 0.0
+        self._read_at = 0.0
+        """When the lists were read last, on the monotonic clock."""
+        self.problem = "the cluster was not read yet"
+        """Why the cluster is not followed; ``""`` while it is."""
+
+    @property
+    def info(self) -> TreeInfo:
+        """The settings of the trees that are recorded."""
+        return self._follower.info
+
+    def stop(self) -> None:
+        """Let ``run`` record the changes that wait, and return."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Follow until ``stop``.
+
+        Raises the errors that no later attempt removes: ArchiveError, StorageError, SecretsError, WrongClusterError,
+        AccessDeniedError. While the API server cannot be reached, or another process holds the lock of the archive, the
+        runner tries again.
+        """
+        try:
+            while not self._stopped.is_set():
+                self._step()
+            self._finish()
+        finally:
+            self._watches.close()
+
+    def _step(self) -> None:
+        """Wait for an event or for the time of the next commit, and act on it."""
+        self._wait()
+        with self._lock:
+            self._receive()
+            if self._error is not None:
+                raise self._error
+            now = time.monotonic()
+            due = self._is_due(now)
+        if due and now >= self._next_attempt:
+            self._attempt(now)
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        due = now if self._follower.must_synchronize else self._follower.due
+        longest = _LONGEST_WAIT
+        if due is not None:
+            longest = min(max(due - now, self._next_attempt - now, 0.0), longest)
+        try:
+            report = self._reports.get(timeout=longest) if longest > 0 else self._reports.get_nowait()
+        except queue.Empty:
+            return
+        with self._lock:
+            self._take(report)
+
+    def _receive(self) -> None:
+        while not self._reports.empty():
+            self._take(self._reports.get())
+
+    def _take(self, report: Report) -> None:
+        if report.generation != self._follower.generation:
+            return
+        if report.event is not None:
+            self._follower.receive(report.query, report.event, moment=report.moment)
+        elif isinstance(report.error, GoneError):
+            self._gone = True
+        elif isinstance(report.error, ClusterError):
+            self._fail(report.error)
+        elif report.error is not None:
+            self._error = report.error
+
+    def _is_due(self, now: float) -> bool:
+        follower = self._follower
+        return self._must_read(now) or (follower.due is not None and now >= follower.due)
+
+    def _must_read(self, now: float) -> bool:
+        """Whether the lists must be read."""
+        follower = self._follower
+        outdated = follower.is_incomplete and now - self._read_at > _INCOMPLETE_SECONDS
+        return self._gone or outdated or follower.must_synchronize
+
+    def _attempt(self, now: float) -> None:
+        """Record the changes that wait, and read the lists again where that is needed."""
+        try:
+            with self._archive.writer() as writer, self._lock:
+                self._receive()
+                self._act(writer, now)
+        except ConflictError:  # another process holds the lock, or moved the branch
+            self._next_attempt = now + _LOCK_PAUSE
+        except ClusterError as error:
+            self._fail(error)
+
+    def _act(self, writer: ArchiveWriter, now: float) -> None:
+        follower = self._follower
+        generation = follower.generation
+        if not follower.must_synchronize:
+            self._report(follower.commit(writer, now))
+        is_read = follower.generation != generation  # another process had added commits
+        if self._must_read(now) and (self._gone or not is_read):
+            self._report(follower.synchronize(writer, current=self._gone))
+            self._gone = False
+        self._watch(generation)
+
+    def _watch(self, generation: int) -> None:
+        """Watch the lists that the follower has read. ``generation``: that of the lists before."""
+        if self._follower.generation != generation:
+            self._read_at = time.monotonic()
+            self._failures = 0
+            self._say("")
+        self._watches.watch(self._follower.lists, self._follower.generation)
+
+    def _fail(self, error: ClusterError) -> None:
+        """Note that the cluster cannot be followed. The lists are read again after a pause."""
+        self._failures += 1
+        first, longest = _SYNCHRONIZE_PAUSES
+        self._next_attempt = time.monotonic() + min(first * 2.0 ** min(self._failures - 1, 10), longest)
+        self._follower.must_synchronize = True
+        self._say(str(error))
+
+    def _say(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self._on_problem(problem)
+
+    def _report(self, changes: Sequence[RecordedChange]) -> None:
+        if changes:
+            self._on_changes(changes)
+
+    def _finish(self) -> None:
+        """Record the changes that wait. What cannot be recorded now is read when the archive is followed again."""
+        with self._lock:
+            self._receive()
+            if self._follower.must_synchronize or not self._follower.waiting:
+                return
+        try:
+            with self._archive.writer() as writer, self._lock:
+                self._report(self._follower.commit(writer, time.monotonic()))
+        except (ConflictError, ClusterError):
+            return
+
+    # Samples of the same process (capture.sample.ChangeRecorder) ------------------------------------------------------
+
+    def settle(self, writer: ArchiveWriter, files: Files, revision: int) -> int:
+        """Record all changes up to the resource version of a sample. Returns how many objects the changes missed.
+
+        ``writer``: the writer of the archive, which the sample holds. ``files``: the files of the sample.
+        """
+        end = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            with self._lock:
+                followed = self._commit_for_sample(writer, revision)
+                missed = count_missed(writer, files)
+            if not missed or not followed or time.monotonic() >= end:
+                return missed
+            time.sleep(_SETTLE_PAUSE)
+
+    def _commit_for_sample(self, writer: ArchiveWriter, revision: int) -> bool:
+        """Commit what arrived. Returns whether the cluster is followed: a sample is taken in any case."""
+        self._receive()
+        if self._error is not None:
+            return False
+        generation = self._follower.generation
+        try:
+            self._report(self._follower.commit(writer, time.monotonic(), up_to=revision))
+        except ClusterError as error:
+            self._fail(error)
+            return False
+        self._watch(generation)
+        return True
+
+    def continue_from(self, commit: CommitId, files: Files) -> None:
+        """Continue after the sample was recorded. ``commit``: the commit of the sample."""
+        with self._lock:
+            self._follower.continue_from(commit, files)

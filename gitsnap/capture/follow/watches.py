@@ -1,0 +1,171 @@
+"""Watches lists of a cluster in threads, and delivers their events."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gitsnap.capture.follow.mirror import Query
+from gitsnap.core.errors import ClusterUnreachableError, GitsnapError, InternalError
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.ports import Cluster, Watchable, WatchEvent
+
+WATCH_SECONDS = 240
+"""The server ends a watch after this time."""
+
+MOST_WATCHES = 100
+"""The largest number of watches, each of which is a connection and a thread. Further lists are read again and again."""
+
+POLL_SECONDS = 10.0
+"""The time between two reads of a list that is not watched."""
+
+_SHORTEST_WATCH = 1.0
+"""Seconds. After a shorter watch the next watch starts after a pause of this length, to spare a proxy that ends it."""
+
+_PAUSES = (0.5, 15.0)
+"""The first and the longest pause after a failure, in seconds."""
+
+_system_random = random.SystemRandom()
+
+
+class WatchedCluster(Cluster, Watchable, Protocol):
+    """A cluster that can be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An event of the watch of a list, or the error that ended the watch."""
+
+    generation: int
+    query: Query
+    moment: float
+    """When it arrived, on the monotonic clock."""
+    event: WatchEvent | None = None
+    error: GitsnapError | None = None
+
+
+@dataclass(slots=True)
+class _Watch:
+    generation: int
+    query: Query
+    version: str
+    """The resource version of the last event."""
+    ended: threading.Event = field(default_factory=threading.Event)
+    objects: dict[ObjectKey, tuple[str, WatchEvent]] = field(default_factory=dict)
+    """Of a list that is not watched: each object with its resource version."""
+
+
+class WatchThreads:
+    """The watches of some lists. Each runs in a thread that ends with the process."""
+
+    def __init__(
+        self,
+        cluster: WatchedCluster,
+        deliver: Callable[[Report], None],
+        held: Callable[[Query], Iterable[JsonObject]],
+    ) -> None:
+        """``deliver`` is called from the threads. ``held``: the objects of a list when its watch starts."""
+        self._cluster = cluster
+        self._held = held
+        self._deliver = deliver
+        self._watches: dict[Query, _Watch] = {}
+        self._closed = threading.Event()
+
+    def watch(self, lists: Mapping[Query, str], generation: int) -> None:
+        """Watch these lists and no others.
+
+        ``lists``: each with the resource version from which on. A watch that runs continues if it is of the same
+        ``generation``.
+        """
+        for query, watch in list(self._watches.items()):
+            if query not in lists or watch.generation != generation:
+                watch.ended.set()
+                del self._watches[query]
+        for query in lists.keys() - self._watches.keys():
+            watch = _Watch(generation, query, lists[query])
+            target = self._follow
+            if len(self._watches) >= MOST_WATCHES:
+                target = self._poll
+                watch.objects = {ObjectKey.of(document): _polled(document) for document in self._held(query)}
+            self._watches[query] = watch
+            threading.Thread(target=self._run, args=(target, watch), name="follow", daemon=True).start()
+
+    def close(self) -> None:
+        """End all watches soon."""
+        self._closed.set()
+        self.watch({}, 0)
+
+    def _run(self, target: Callable[[_Watch], None], watch: _Watch) -> None:
+        failures = 0
+        while not watch.ended.is_set():
+            started = time.monotonic()
+            try:
+                target(watch)
+                failures = 0
+                watch.ended.wait(max(_SHORTEST_WATCH - (time.monotonic() - started), 0.0))
+            except ClusterUnreachableError:
+                failures = failures + 1 if time.monotonic() - started < _SHORTEST_WATCH else 1
+                first, longest = _PAUSES
+                pause = min(first * 2.0 ** min(failures - 1, 10), longest)
+                watch.ended.wait(pause * _system_random.uniform(0.75, 1.25))
+            except GitsnapError as error:
+                self._end(watch, error)
+            except Exception as error:  # noqa: BLE001 - without this report the list would not be followed
+                self._end(watch, InternalError(f"the watch of {watch.query.resource.plural}: {type(error).__name__}"))
+
+    def _end(self, watch: _Watch, error: GitsnapError) -> None:
+        if not watch.ended.is_set():
+            watch.ended.set()
+            self._deliver(Report(watch.generation, watch.query, time.monotonic(), error=error))
+
+    def _follow(self, watch: _Watch) -> None:
+        """One watch, until the server ends it."""
+        query = watch.query
+        for event in self._cluster.watch(
+            query.resource,
+            resource_version=watch.version,
+            seconds=WATCH_SECONDS,
+            namespace=query.namespace,
+            label_selector=query.label_selector,
+            field_selector=query.field_selector,
+        ):
+            if watch.ended.is_set():
+                return
+            watch.version = str(event.document["metadata"]["resourceVersion"])
+            self._deliver(Report(watch.generation, query, time.monotonic(), event))
+
+    def _poll(self, watch: _Watch) -> None:
+        """Read a list, and deliver the differences from the read before as events."""
+        events = list(self._differences(watch))
+        for event in events:
+            self._deliver(Report(watch.generation, watch.query, time.monotonic(), event))
+        watch.ended.wait(POLL_SECONDS)
+
+    def _differences(self, watch: _Watch) -> Iterator[WatchEvent]:
+        query = watch.query
+        current: dict[ObjectKey, tuple[str, WatchEvent]] = {}
+        for page in self._cluster.list(
+            query.resource,
+            namespace=query.namespace,
+            label_selector=query.label_selector,
+            field_selector=query.field_selector,
+        ):
+            for item in page.items:
+                current[ObjectKey.of(item)] = _polled(item)
+            watch.version = page.resource_version
+        for key, (version, event) in current.items():
+            if key not in watch.objects or watch.objects[key][0] != version:
+                yield event
+        for key in watch.objects.keys() - current.keys():
+            document = watch.objects[key][1].document
+            metadata = {**document["metadata"], "resourceVersion": watch.version}
+            yield WatchEvent("DELETED", {**document, "metadata": metadata})
+        watch.objects = current
+
+
+def _polled(document: JsonObject) -> tuple[str, WatchEvent]:
+    return str(document["metadata"].get("resourceVersion")), WatchEvent("MODIFIED", document)

@@ -1,0 +1,193 @@
+"""``gitsnap follow``: record each change of the configuration as a commit with its author.
+
+This module must not decide what a change is.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.archive_creation import choose_archive
+from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
+from gitsnap.cli.resolve import ClusterOptions
+from gitsnap.core.changes import AuthorSource
+from gitsnap.core.model import Area, Trigger
+from gitsnap.core.text import plural
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
+    from gitsnap.capture.follow import FolderRunner, Follower, FollowSettings, Runner, WatchedCluster
+    from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange
+
+_Snapshot = Annotated[
+    str,
+    typer.Option(
+        "--snapshot",
+        metavar="POLICY",
+        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else the only archive in "
+        "the storage, else `manual`.",
+        autocompletion=completion.complete_policy,
+    ),
+]
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < math.inf:
+        raise typer.BadParameter(f"{text!r}: a number of seconds is needed, 0 or more")
+    return seconds
+
+
+_Quiet = Annotated[
+    float,
+    typer.Option(
+        "--quiet-seconds",
+        metavar="SECONDS",
+        parser=_parse_seconds,
+        help="Record a change after this time without another change.",
+    ),
+]
+_Longest = Annotated[
+    float,
+    typer.Option(
+        "--max-seconds",
+        metavar="SECONDS",
+        parser=_parse_seconds,
+        help="Record a change after this time at the latest, even if other changes follow.",
+    ),
+]
+
+
+def follow(
+    *,
+    snapshot: _Snapshot = "",
+    storage: options.Storage = None,
+    create: options.Create = False,
+    cluster: ClusterOptions,
+    policy_options: PolicyOptions,
+    identity: options.Identity = None,
+    accept_secrets_change: options.AcceptSecretsChange = False,
+    quiet: _Quiet = 2.0,
+    longest: _Longest = 10.0,
+) -> None:
+    """Record each change as a commit with its author, until Ctrl-C.
+
+    The command watches the objects of a sample. It takes a sample first if the archive has none, or if the policy
+    changed. The author of a change is its field manager (`kubectl-edit`), or unknown. What changed while nothing
+    followed the cluster is recorded with its author if the API server still has the events (about five minutes),
+    otherwise as one change by an unknown author, seen late. With --from-dir, the files of a folder are followed.
+
+    Example: gitsnap follow --snapshot hourly --storage /var/lib/gitsnap
+    """
+    from gitsnap import capture as sampling
+    from gitsnap.capture.follow import Follower, FollowSettings
+    from gitsnap.secrets import archive_keys
+
+    connected = cluster.open()
+    chosen = choose_archive(
+        storage,
+        policy_options.policy_name(snapshot),
+        create=create,
+        default=DEFAULT_POLICY,
+        inputs=(cluster.from_dir, policy_options.file),
+    )
+    policy = policy_options.policy(chosen.policy, connected, require_complete=False)
+    sampling.check_folder(connected.info())  # also reports a cluster that does not answer
+    archive = chosen.open()
+    terminal.warn_missing(archive.policy, archive.missing_parts())
+    with archive.writer() as writer:
+        sampling.check_cluster(archive, connected.info())
+        policy, keeper = archive_keys.for_capture(
+            archive,
+            policy,
+            identities=identity or [],
+            cluster=connected,
+            accept_change=accept_secrets_change,
+            accept_fields=bool(policy_options.sensitive_fields),
+        )
+        info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
+        settings = FollowSettings(info, keeper, quiet_seconds=quiet, most_seconds=longest)
+        follower = Follower(connected, archive, settings, now=_now)
+        if reason := follower.why_sample_is_needed(writer):
+            _take_sample(connected, archive, writer, settings, reason)
+    say_new_identity(keeper)
+    gc.enable()  # main() disables it for processes that run for seconds
+    _run(_runner(connected, cluster, archive, follower, settings))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _take_sample(
+    cluster: Cluster, archive: GitArchive, writer: ArchiveWriter, settings: FollowSettings, reason: str
+) -> None:
+    """Take the sample that the first change follows."""
+    from gitsnap import capture as sampling
+
+    request = sampling.Request(settings.info, settings.keeper, _now(), Trigger.MANUAL)
+    with terminal.ProgressLine() as progress:
+        result = sampling.capture(cluster, archive, request, writer=writer, progress=progress)
+    terminal.say(f"a sample was taken first, because {reason}")
+    terminal.print_result(result.summary)
+
+
+def _runner(
+    connected: Cluster, cluster: ClusterOptions, archive: GitArchive, follower: Follower, settings: FollowSettings
+) -> Runner | FolderRunner:
+    from gitsnap.capture.follow import FolderRunner, Runner
+    from gitsnap.cluster import state_of_files
+
+    followed = f"following {connected.info().description} into {archive.location}; stop with Ctrl-C"
+
+    def say_problem(problem: str) -> None:
+        terminal.say(f"warning: not following: {problem}" if problem else followed)
+
+    if cluster.from_dir is not None:
+        return FolderRunner(
+            cluster.open,
+            partial(state_of_files, cluster.from_dir),
+            archive,
+            settings,
+            now=_now,
+            on_changes=_print_changes,
+            on_problem=say_problem,
+        )
+    watched = cast("WatchedCluster", connected)
+    return Runner(watched, archive, follower, on_changes=_print_changes, on_problem=say_problem)
+
+
+def _run(runner: Runner | FolderRunner) -> None:
+    """Run until a signal."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: runner.stop())
+    runner.run()
+
+
+def _print_changes(changes: Sequence[RecordedChange]) -> None:
+    """Print a line for each change, and the changed objects below."""
+    from gitsnap.format import shown_key
+    from gitsnap.render.changed_objects import changed_lines
+
+    prefix = f"{Area.CONFIGURATION}/"
+    for change in changes:
+        keyed = ((entry.action, shown_key(entry.path.removeprefix(prefix))) for entry in change.changed)
+        changed = [(action, key) for action, key in keyed if key is not None]
+        author = "an unknown author" if change.author.source is AuthorSource.UNKNOWN else change.author
+        late = ", seen late" if change.late else ""
+        count = plural(len(changed), "object")
+        header = f"{change.time:%Y-%m-%d:%H:%M:%S}: {count} changed by {author}{late}, commit {change.commit[:12]}"
+        lines = changed_lines(changed, more=f"git show {change.commit[:12]}")
+        terminal.print_result("\n".join([header, *lines]))

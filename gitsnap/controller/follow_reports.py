@@ -1,0 +1,57 @@
+"""Reports about follow mode: log, Events and metrics of a Snapshot with ``spec.follow``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gitsnap.controller.run import RunReport
+from gitsnap.core.ports import RecordedChange
+from gitsnap.core.text import plural
+
+if TYPE_CHECKING:
+    from gitsnap.controller.policy_state import ServedPolicy
+
+_log = logging.getLogger(__name__)
+
+
+def note_changes(served: ServedPolicy, changes: Sequence[RecordedChange], now: datetime) -> None:
+    """Report changes that follow mode recorded, and request a push."""
+    for change in changes:
+        late = ", seen late" if change.late else ""
+        _log.info("%s by %s%s", change.subject, change.author, late, extra={"policy": served.name})
+    served.services.metrics.count_follow_changes(served.name, changes)
+    served.report(lastCommit=changes[-1].commit)
+    if served.policy is not None and served.policy.push is not None:
+        served.runs.request_push(now, at_once=False)
+
+
+def note_problem(served: ServedPolicy, problem: str, now: datetime) -> None:
+    """Report why changes are not followed; ``""``: they are followed."""
+    served.services.metrics.set_following(served.name, following=not problem)
+    if not problem:
+        _log.info("changes are followed", extra={"policy": served.name})
+        return
+    note = f"changes are not followed: {problem}"
+    served.event(now, "FollowFailed", note, warning=True)
+    _log.warning("%s", note, extra={"policy": served.name})
+
+
+def note_end(served: ServedPolicy, _now: datetime) -> None:
+    """Report that changes are no longer to be followed."""
+    served.services.metrics.remove_following(served.name)
+    _log.info("changes are no longer followed", extra={"policy": served.name})
+
+
+def note_missed(served: ServedPolicy, run: RunReport, now: datetime) -> None:
+    """Report the objects whose changes follow mode missed, as a sample found."""
+    missed = run.result.missed
+    if missed is None:
+        return
+    served.services.metrics.count_missed(served.name, missed)
+    if missed:
+        note = f"{run.result.recorded.sample.tag}: follow mode missed {plural(missed, 'object')}"
+        served.event(now, "FollowMissed", note, warning=True)
+        _log.warning("%s", note, extra={"policy": served.name})

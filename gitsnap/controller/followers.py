@@ -1,0 +1,134 @@
+"""Follow mode of the served Snapshots: one thread for each Snapshot with ``spec.follow``."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from gitsnap.capture.follow import Runner
+from gitsnap.controller import follow_reports
+from gitsnap.controller.policy_state import ServedPolicy
+from gitsnap.controller.run import Sampler
+from gitsnap.controller.workers import Note, report_defect
+from gitsnap.core.errors import GitsnapError
+from gitsnap.core.ports import RecordedChange
+from gitsnap.policy.snapshot import Policy
+
+_PAUSES = (5.0, 300.0)
+"""The first and the longest pause after an error, in seconds."""
+
+_SAMPLE_PAUSE = 2.0
+"""Seconds between two looks for the sample that the first change follows."""
+
+_log = logging.getLogger(__name__)
+
+
+class _FollowedPolicy:
+    """The thread of one policy."""
+
+    def __init__(self, policy: Policy, sampler: Sampler, send: Callable[[Note], None]) -> None:
+        self.policy = policy
+        self.runner: Runner | None = None
+        self.has_ended = False
+        self._sampler = sampler
+        self._send = send
+        self._stopped = threading.Event()
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._forever, name="follow", daemon=True)
+
+    def start(self) -> None:
+        """Follow until ``stop``."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Record the changes that wait, and end soon."""
+        self._stopped.set()
+        if (runner := self.runner) is not None:
+            runner.stop()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end."""
+        self._thread.join(seconds)
+
+    def _forever(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            first, longest = _PAUSES
+            pause = min(first * 2.0 ** min(failures, 10), longest)
+            try:
+                pause = self._follow(pause)
+                failures = 0
+            except GitsnapError as error:
+                self._say(str(error))
+                failures += 1
+            except Exception as error:  # noqa: BLE001 - without this thread no change would be recorded
+                self._say(report_defect(self.policy.name, error))
+                failures += 1
+            finally:
+                self.runner = None
+            self._stopped.wait(pause)
+        self.has_ended = True
+        self._send(follow_reports.note_end)
+
+    def _follow(self, pause: float) -> float:
+        """Follow until ``stop`` or an error. Returns the seconds until the next attempt."""
+        runner = self._sampler.follow(self.policy, on_changes=self._note_changes, on_problem=self._say)
+        if runner is None:
+            self._send(_request_sample)
+            return _SAMPLE_PAUSE
+        self.runner = runner
+        if self._stopped.is_set():
+            runner.stop()
+        runner.run()
+        return pause
+
+    def _note_changes(self, changes: Sequence[RecordedChange]) -> None:
+        self._send(lambda served, now: follow_reports.note_changes(served, changes, now))
+
+    def _say(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._send(lambda served, now: follow_reports.note_problem(served, problem, now))
+
+
+def _request_sample(served: ServedPolicy, _now: datetime) -> None:
+    served.runs.needs_sample = True
+
+
+class Followers:
+    """The follow modes of all served policies. For the thread of the loop."""
+
+    def __init__(self, sampler: Sampler, send: Callable[[str, Note], None]) -> None:
+        """``send`` delivers a note about a named policy to the loop."""
+        self._sampler = sampler
+        self._send = send
+        self._followed: dict[str, _FollowedPolicy] = {}
+        self._ending: dict[str, _FollowedPolicy] = {}
+
+    def update(self, policies: Mapping[str, Policy]) -> None:
+        """Follow these policies and no others. A changed policy is followed anew."""
+        for name, followed in list(self._followed.items()):
+            if policies.get(name) != followed.policy:
+                followed.stop()
+                self._ending[name] = self._followed.pop(name)
+        self._ending = {name: followed for name, followed in self._ending.items() if not followed.has_ended}
+        for name, policy in policies.items():
+            if name not in self._followed and name not in self._ending:  # the end of a thread wakes the loop
+                followed = _FollowedPolicy(policy, self._sampler, partial(self._send, name))
+                self._followed[name] = followed
+                followed.start()
+                _log.info("following the cluster", extra={"policy": name})
+
+    def runner(self, name: str) -> Runner | None:
+        """The follow mode of a policy, if it runs."""
+        followed = self._followed.get(name)
+        return followed.runner if followed is not None else None
+
+    def close(self, seconds: float) -> None:
+        """End all, and wait for them."""
+        self.update({})
+        for followed in self._ending.values():
+            followed.join(seconds)

@@ -1,0 +1,82 @@
+"""Follow mode in the controller: spec.follow, with the rights of the manifests, held to account by samples."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitsnap.core.model import ObjectKey
+from gitsnap.sveltos import kinds
+from tests.support.controllers import Installation, wait_for
+from tests.support.followers import config_map, profile, secret
+from tests.testbed.apiserver import ApiServer
+
+_MAPS = "/api/v1/namespaces/default/configmaps"
+_SECRETS = "/api/v1/namespaces/default/secrets"
+_PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
+_MERGE = "application/merge-patch+json"
+
+
+@pytest.fixture
+def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
+    """An installation, and a profile that refers to a ConfigMap and a Secret."""
+    installation = Installation(api, tmp_path)
+    installation.apply()
+    api.ask("POST", f"{_MAPS}?fieldManager=setup", config_map("a", "0"))
+    api.ask("POST", f"{_SECRETS}?fieldManager=setup", secret("s", "0"))
+    keys = [ObjectKey(kinds.CONFIG_MAP, "default", "a"), ObjectKey(kinds.SECRET, "default", "s")]
+    api.ask("POST", f"{_PROFILES}?fieldManager=setup", profile("p", keys, "x"))
+    yield installation
+    installation.remove()
+    for path in (f"{_MAPS}/a", f"{_SECRETS}/s"):
+        api.request("DELETE", path)
+
+
+def _git(installed: Installation, *words: str) -> str:
+    repository = installed.storage / "follow"
+    done = subprocess.run(["git", "-C", str(repository), *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def test_a_followed_snapshot_records_changes_at_once_and_its_samples_are_complete(installed: Installation) -> None:
+    """The first sample is taken at once. Each write is a commit, of Secrets too, and a sample finds nothing missed."""
+    running = installed.start()
+    installed.snapshot("follow", {"schedule": "@yearly", "follow": {"quietSeconds": 0}, "secrets": {"mode": "redact"}})
+    wait_for(lambda: len(installed.samples("follow")) == 1, "the first sample")
+    wait_for(lambda: running.metric("gitsnap_following", "follow") == 1, "follow mode")
+
+    time.sleep(1.1)  # managedFields have whole seconds
+    installed.api.ask("PATCH", f"{_MAPS}/a?fieldManager=alice", {"data": {"text": "1"}}, content_type=_MERGE)
+    wait_for(lambda: _git(installed, "log", "-1", "--format=%an") == "alice", "the change of alice")
+    patch = {"data": {"text": "YmI="}}
+    installed.api.ask("PATCH", f"{_SECRETS}/s?fieldManager=bob", patch, content_type=_MERGE)
+    wait_for(lambda: _git(installed, "log", "-1", "--format=%an") == "bob", "the change of bob")
+    installed.api.ask("PATCH", f"{_MAPS}/a?fieldManager=carol", {"data": {"text": "2"}}, content_type=_MERGE)
+    installed.request_sample("follow", "2026-01-01T00:00:00Z")
+
+    wait_for(lambda: len(installed.samples("follow")) == 2, "the sample")
+    newest = installed.samples("follow")[-1]
+    assert ("Followed", "complete") in newest.metadata.extra
+    assert _git(installed, "log", "-3", "--format=%an").split() == ["carol", "bob", "alice"]
+    assert _git(installed, "rev-parse", "HEAD") == newest.commit
+    wait_for(lambda: installed.status("follow").get("lastCommit") == newest.commit, "the status")
+    assert running.metric("gitsnap_follow_missed_objects_total", "follow") == 0
+    assert "YmI=" not in _git(installed, "log", "-p")
+    assert running.terminate() == 0
+
+
+def test_a_snapshot_that_is_no_longer_followed_records_no_changes(installed: Installation) -> None:
+    """Removing spec.follow ends follow mode."""
+    running = installed.start()
+    installed.snapshot("follow", {"schedule": "@yearly", "follow": {}, "secrets": {"mode": "redact"}})
+    wait_for(lambda: running.metric("gitsnap_following", "follow") == 1, "follow mode")
+    installed.change("follow", {"spec": {"follow": None}})
+    wait_for(lambda: running.metric("gitsnap_following", "follow") is None, "the end of follow mode")
+    installed.api.ask("PATCH", f"{_MAPS}/a", {"data": {"text": "3"}}, content_type=_MERGE)
+    time.sleep(4)
+    assert len(_git(installed, "log", "--format=%H").split()) == 1
+    assert running.terminate() == 0

@@ -1,0 +1,337 @@
+"""Follow mode on a simulated server: which commits the events of the watches become."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap import archive
+from gitsnap.archive import GitArchive
+from gitsnap.core.errors import AccessDeniedError, ArchiveError
+from gitsnap.core.model import Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import Page
+from gitsnap.sveltos import kinds
+from tests.support.followers import Reader, Witness, config_map, profile, secret, take_sample
+from tests.support.watched_server import WatchedServer
+
+_A, _B, _C = (ObjectKey(kinds.CONFIG_MAP, "default", name) for name in "abc")
+_S = ObjectKey(kinds.SECRET, "default", "s")
+
+
+@pytest.fixture
+def server() -> WatchedServer:
+    """A server with a profile that refers to two ConfigMaps and a Secret."""
+    made = WatchedServer()
+    for document in (config_map("a", "1"), config_map("b", "1"), secret("s", "1"), profile("p", [_A, _B, _S])):
+        made.write(document, "setup")
+    made.advance(60)
+    return made
+
+
+@pytest.fixture
+def hourly(server: WatchedServer, tmp_path: Path) -> GitArchive:
+    """An archive with a sample of the server."""
+    made = archive.create_archive(tmp_path, "hourly")
+    take_sample(server, made)
+    return made
+
+
+@pytest.fixture
+def reader(server: WatchedServer, hourly: GitArchive) -> Reader:
+    """A follower that has read the lists."""
+    made = Reader(server, hourly)
+    assert made.synchronize() == []
+    return made
+
+
+def _git(of: GitArchive, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", of.location, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _is_current(server: WatchedServer, of: GitArchive) -> bool:
+    """Whether the newest commit has what a full capture finds."""
+    return not take_sample(server, of, full=True).recorded.changed
+
+
+def test_a_write_becomes_a_commit_of_its_manager(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
+    """With the moment of the write as author date, and the version that was written."""
+    server.write(config_map("a", "2"), "kubectl-edit")
+    server.advance(1)
+    reader.deliver_all()
+    (change,) = reader.commit()
+
+    assert (change.author.name, change.subject) == ("kubectl-edit", "hourly: 1 ConfigMap modified")
+    assert _git(hourly, "show", "-s", "--format=%at", change.commit) == str(int(server.clock.timestamp()) - 1)
+    message = _git(hourly, "show", "-s", "--format=%B", change.commit)
+    assert f"Gitsnap-Revision: {server.version}" in message
+    assert f"Gitsnap-Object: uid-1 {server.version} ConfigMap/default/a" in message
+    assert "Gitsnap-Seen" not in message
+    assert _is_current(server, hourly)
+
+
+def test_changes_are_due_after_the_quiet_time_and_at_the_latest_after_the_longest_time(
+    server: WatchedServer, reader: Reader
+) -> None:
+    """Each further change postpones the commit, up to a limit."""
+    start = reader.moment
+    assert reader.follower.due is None
+    for number in range(9):
+        server.write(config_map("a", f"x{number}"))
+        reader.deliver_all()
+        assert reader.follower.due == min(reader.moment + 2, start + 10)
+        server.advance(1.5)
+
+
+def test_an_author_gets_one_commit_a_second(server: WatchedServer, reader: Reader) -> None:
+    """A commit postpones the next commit, even if nothing is to be waited for."""
+    server.write(config_map("a", "2"))
+    reader.deliver_all()
+    reader.commit()
+    server.write(config_map("a", "3"))
+    reader.deliver_all()
+    reader.follower._pending._quiet_seconds = 0
+    assert reader.follower.due == reader.moment + 1
+
+
+def test_each_author_gets_a_commit_in_the_order_of_versions(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """Two authors of one object get the object as each of them left it."""
+    for manager, document in (
+        ("alice", config_map("a", "2")),
+        ("bob", config_map("b", "2")),
+        ("alice", config_map("a", "3")),
+        ("bob", config_map("a", "4")),
+        ("alice", config_map("a", "5")),
+    ):
+        server.write(document, manager)
+        server.advance(1)
+    reader.deliver_all()
+
+    assert [change.author.name for change in reader.commit()] == ["bob", "alice", "bob", "alice"]
+    texts = [_git(hourly, "show", f"HEAD~{n}:configuration/default/ConfigMap/a.yaml")[-3:] for n in (3, 2, 1, 0)]
+    assert texts == ['"1"', '"3"', '"4"', '"5"']
+    assert _is_current(server, hourly)
+
+
+def test_an_event_without_a_change_makes_no_commit(server: WatchedServer, reader: Reader) -> None:
+    """Status, finalizers, and objects that nothing refers to."""
+    server.touch(_A)
+    server.write(config_map("unrelated", "1"))
+    server.write(config_map("unrelated", "2"))
+    reader.deliver_all()
+
+    assert reader.follower.due is None
+    assert reader.commit() == []
+
+
+def test_an_event_without_a_change_keeps_the_author_of_the_change_before(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """A controller that touches the object at once does not become the author."""
+    server.write(config_map("a", "2"), "alice")
+    server.touch(_A)
+    server.write(config_map("b", "2"), "bob")
+    reader.deliver_all()
+
+    assert [change.author.name for change in reader.commit()] == ["alice", "bob"]
+    assert _is_current(server, hourly)
+
+
+def test_a_reference_that_begins_brings_its_object_and_is_followed(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """And an object whose reference ends leaves with the same commit."""
+    server.write(config_map("c", "1"))
+    server.advance(1)
+    server.write(profile("p", [_A, _C]), "alice")
+    reader.deliver_all()
+    (change,) = reader.commit()
+
+    actions = {(entry.action, entry.path.removeprefix("configuration/")) for entry in change.changed}
+    assert actions == {
+        ("modified", "_cluster/ClusterProfile.config.projectsveltos.io/p.yaml"),
+        ("added", "default/ConfigMap/c.yaml"),
+        ("deleted", "default/ConfigMap/b.yaml"),
+        ("deleted", "default/Secret/s.yaml"),
+    }
+    server.advance(5)
+    server.write(config_map("c", "2"), "bob")
+    reader.deliver_all()
+    assert [entry.author.name for entry in reader.commit()] == ["bob"]
+    assert _is_current(server, hourly)
+
+
+def test_a_target_of_a_reference_that_appears_is_a_change(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """The reference could not be resolved before."""
+    server.write(profile("p", [_A, _B, _S, _C]), "alice")
+    reader.deliver_all()
+    reader.commit()
+    server.write(config_map("c", "1"), "bob")
+    reader.deliver_all()
+    assert [entry.author.name for entry in reader.commit()] == ["bob"]
+    assert _is_current(server, hourly)
+
+
+def test_a_deletion_has_no_author(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
+    """The object does not tell who deleted it."""
+    server.remove(_A)
+    reader.deliver_all()
+    (change,) = reader.commit()
+    assert (str(change.author), change.subject) == ("unknown", "hourly: 1 ConfigMap deleted")
+    assert _is_current(server, hourly)
+
+
+def test_a_restart_continues_at_the_newest_commit(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
+    """What was written meanwhile has its authors and its order, and is not late."""
+    server.write(config_map("a", "2"), "alice")
+    reader.deliver_all()
+    reader.commit()
+    server.advance(1)
+    server.write(config_map("a", "3"), "bob")
+    server.advance(1)
+    server.write(config_map("a", "4"), "carol")
+
+    again = Reader(server, hourly)
+    changes = again.catch_up()
+    assert [change.author.name for change in changes] == ["bob", "carol"]
+    assert "Gitsnap-Seen" not in _git(hourly, "log", "--format=%B")
+    assert _is_current(server, hourly)
+
+
+def test_changes_that_the_server_no_longer_tells_are_seen_late(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """After a compaction only the current state is known."""
+    server.write(config_map("a", "2"), "alice")
+    server.remove(_B)
+    server.compact()
+
+    again = Reader(server, hourly)
+    (change,) = again.synchronize()
+    message = _git(hourly, "show", "-s", "--format=%B", change.commit)
+    assert (str(change.author), "Gitsnap-Seen: late" in message) == ("unknown", True)
+    assert "Gitsnap-Object: uid-1 1005 ConfigMap/default/a" in message
+    assert "Gitsnap-Object: - - ConfigMap/default/b" in message
+    assert again.catch_up() == []
+    assert _is_current(server, hourly)
+    del reader
+
+
+def test_a_restored_server_ends_in_the_right_tree(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
+    """Versions go back, and are assigned again."""
+    server.write(config_map("a", "2"), "alice")
+    server.advance(2)
+    reader.catch_up()
+    server.write(config_map("b", "2"), "alice")
+    reader.deliver_all()
+    server.restore(server.version - 2)
+    server.write(config_map("a", "other"), "bob")
+
+    reader.synchronize(current=True)
+    reader.catch_up()
+    assert _is_current(server, hourly)
+
+
+def test_a_sample_of_another_process_is_taken_over(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
+    """Changes that the sample has already are not recorded again."""
+    server.write(config_map("a", "2"), "alice")
+    reader.deliver_all()
+    take_sample(server, hourly)
+    server.write(config_map("b", "2"), "bob")
+
+    assert [change.author.name for change in reader.catch_up()] == ["bob"]
+    assert _is_current(server, hourly)
+
+
+def test_an_archive_without_a_sample_is_not_followed(server: WatchedServer, tmp_path: Path) -> None:
+    """A change needs a configuration that it changes."""
+    with pytest.raises(ArchiveError, match="the archive has no sample"):
+        Reader(server, archive.create_archive(tmp_path, "hourly")).synchronize()
+
+
+def test_unchanged_objects_are_not_read_again(server: WatchedServer, reader: Reader) -> None:
+    """A commit sends no list to the server unless a reference begins."""
+    server.requests.clear()
+    server.write(config_map("a", "2"))
+    server.write(profile("p", [_A, _B, _S], "x"))
+    reader.deliver_all()
+    assert len(reader.commit()) == 1
+    assert server.requests == []
+
+
+def test_secrets_are_watched_by_type_and_name(server: WatchedServer, reader: Reader) -> None:
+    """Never all Secrets of the cluster."""
+    other = {**secret("t", "1"), "type": "Opaque"}
+    server.write(other)
+    server.write(profile("p", [_A, _S, ObjectKey(kinds.SECRET, "default", "t")]))
+    reader.deliver_all()
+    reader.commit()
+    selectors = {query.field_selector for query in reader.lists if query.resource.kind == Kind("", "Secret")}
+    assert selectors == {"type=addons.projectsveltos.io/cluster-profile", "metadata.name=t"}
+
+
+def test_a_sample_of_the_same_process_counts_what_the_changes_missed(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """A watch that lost an event is held to account, and the lists are read again."""
+    server.write(config_map("a", "2"), "alice")
+    witness = Witness(reader)
+    assert take_sample(server, hourly, follow=witness).recorded.sample.metadata.extra == (("Followed", "complete"),)
+    generation = reader.follower.generation
+    server.write(config_map("b", "2"), "bob")
+    witness.deliver = lambda: None
+
+    recorded = take_sample(server, hourly, follow=witness).recorded
+    assert recorded.sample.metadata.extra == (("Followed", "missed 1"),)
+    assert reader.follower.must_synchronize
+    assert reader.catch_up() == []
+    assert reader.follower.generation == generation + 1
+
+
+def test_follow_mode_continues_after_a_sample_of_the_same_process(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """The lists are not read again, whether the sample made a commit or not."""
+    server.write(config_map("a", "2"), "alice")
+    take_sample(server, hourly, follow=Witness(reader))
+    server.requests.clear()
+    server.write(config_map("b", "2"), "bob")
+    server.advance(1)
+    reader.deliver_all()
+
+    assert [change.author.name for change in reader.commit()] == ["bob"]
+    assert server.requests == []
+
+
+def test_a_kind_that_cannot_be_read_is_kept_and_named(
+    server: WatchedServer, hourly: GitArchive, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that fails is no deletion, neither in a change nor in the sample after it."""
+    server.write(config_map("a", "2"), "alice")
+    reader.deliver_all()
+    reader.commit()
+    read = WatchedServer.list
+
+    def fail(self: WatchedServer, resource: ResourceType, **named: Any) -> Iterator[Page]:
+        if resource.kind == kinds.CONFIG_MAP:
+            raise AccessDeniedError("forbidden")
+        yield from read(self, resource, **named)
+
+    monkeypatch.setattr(WatchedServer, "list", fail)
+    result = take_sample(server, hourly, full=True)
+    assert result.recorded.changed == ()
+    assert result.recorded.sample.metadata.incomplete
+
+    again = Reader(server, hourly)
+    server.write(profile("p", [_A, _B, _S], "x"), "bob")
+    (change,) = again.catch_up()
+    assert change.subject == "hourly: 1 ClusterProfile modified"
+    assert "Gitsnap-Incomplete: ConfigMap carried forbidden" in _git(hourly, "log", "-1", "--format=%B")
