@@ -50,12 +50,14 @@ from gitsnap.core.model import BlobId, CommitId, Sample
 from gitsnap.core.states import State, incomplete_of, policy_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gitsnap.archive.completeness import MissingPart
     from gitsnap.archive.findings import Finding
     from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
-    from gitsnap.core.changes import Change
+    from gitsnap.core.changes import Author, Change
     from gitsnap.core.ports import LoggedCommit
 
 __all__ = [
@@ -214,9 +216,21 @@ class GitArchive:
 
         return AuthorNotes(self._repository)
 
+    def note_authors(self, authors: Mapping[CommitId, Author], *, time: datetime) -> None:
+        """Write notes with the authors of changes. ``time``: the time of the commit of the notes.
+
+        Raises StorageError, ArchiveError, and ConflictError where another process writes to the archive for too long.
+        """
+        from gitsnap.archive.author_notes import write_author_notes
+        from gitsnap.format.change_message import author_note
+
+        texts = {commit: author_note(author) for commit, author in authors.items()}
+        with self._locked():
+            write_author_notes(self._repository, self._folders, texts, time=time)
+
     def tree_at(self, commit: CommitId) -> GitTree:
         """The tree of a commit, which need not be that of a sample."""
-        return GitTree(self._repository, commit)
+        return GitTree(self._repository, commit, folders=self._folders)
 
     def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
         """The commits that changed files, newest first. ``patterns``: git's pathspecs. Raises ArchiveError.
@@ -304,8 +318,19 @@ class GitArchive:
         ``patience``: seconds to wait for the lock. Raises ConflictError where another process holds it for longer,
         StorageError, ArchiveError.
         """
-        from gitsnap.archive import leftovers
         from gitsnap.archive.writer import GitWriter
+
+        with self._locked(patience) as lock:
+            writer = GitWriter(self._repository, self._branch, lock=lock, folders=self._folders)
+            try:
+                yield writer
+            finally:
+                writer.abandon()
+
+    @contextmanager
+    def _locked(self, patience: float = PATIENCE_SECONDS) -> Iterator[int]:
+        """Hold the writer's lock, and remove what a killed writer left. See ``writer`` for the errors."""
+        from gitsnap.archive import leftovers
 
         git_folder = Path(self._repository.path)
         if not os.access(git_folder, os.W_OK):
@@ -317,11 +342,7 @@ class GitArchive:
             check_links(git_folder)
             leftovers.remove_leftovers(git_folder, self._branch)
             keep_objects(self._repository)
-            writer = GitWriter(self._repository, self._branch, lock=lock, folders=self._folders)
-            try:
-                yield writer
-            finally:
-                writer.abandon()
+            yield lock
 
     def tidy(self) -> None:
         """Pack loose objects and refs, if there are many: for a cached copy of a remote, which has no writer.

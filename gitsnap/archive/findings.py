@@ -52,12 +52,6 @@ def removals_by_users(branch: str, samples: Iterable[ForgottenSample]) -> Iterat
         yield Finding(False, branch, f"{names} {verb} removed with `gitsnap forget` {removal}")
 
 
-def printable(finding: Finding) -> Finding:
-    """The finding without lone surrogates, which stand for bytes of names that are not UTF-8."""
-    subject, message = (text.encode("utf-8", "replace").decode() for text in (finding.subject, finding.message))
-    return replace(finding, subject=subject, message=message)
-
-
 def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
     """Report files of the working tree that were changed by hand, as notes.
 

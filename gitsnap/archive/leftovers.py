@@ -52,7 +52,7 @@ def remove_git_leftovers(git_folder: Path, branch: str) -> None:
     candidates = [git_folder / "refs" / "heads" / f"{branch}.lock"]
     for folder, patterns in _OF_GIT.items():
         candidates += _files(git_folder / folder, patterns)
-    for folder in (f"refs/tags/{branch}", "refs/gitsnap"):
+    for folder in (f"refs/tags/{branch}", "refs/gitsnap", "refs/notes"):
         candidates += _locks_below(git_folder / folder)
     settled = [file for file in candidates if _is_settled(file)]
     if not settled or _is_git_running(git_folder):

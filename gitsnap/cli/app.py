@@ -48,6 +48,7 @@ COMMANDS = {
     "report": Command("report:report", "Write a report of a period as one HTML file."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),
     "undo": Command("undo:undo", "Undo the last rollback."),
+    "attribute": Command("attribute:attribute_", "Record who made each change, from audit logs of the API server."),
     "addons": Command("addons:addons", "Show the add-ons of each managed cluster, now or in a sample."),
     "push": Command("push:push", "Push samples to a remote. A push is never forced."),
     "verify": Command("verify:verify", "Verify that archives are complete and unchanged."),
@@ -62,7 +63,7 @@ COMMANDS = {
 
 SECTIONS = {
     "Everyday commands": ("capture", "follow", "list", "show", "log", "diff", "drift", "rollback", "undo"),
-    "History and add-ons": ("report", "blame", "search", "bisect", "addons"),
+    "History and add-ons": ("report", "blame", "search", "bisect", "attribute", "addons"),
     "Archive maintenance": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
 }
 """The sections of `gitsnap --help`. The other commands follow, in the order of ``COMMANDS``."""

@@ -67,6 +67,8 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--to",
             "--remote",
             "--file",
+            "--audit",
+            "--complete-log",
             "--context",
             "--kubeconfig",
             "--from-dir",

@@ -99,6 +99,15 @@ def _names_of(kind: Kind) -> frozenset[str]:
     return _with_group(kind.group, {singular, *(others or (_plural(singular),))})
 
 
+def resource_names(kind: Kind) -> frozenset[str]:
+    """The possible resource names of a kind: its plural, as far as it is known or follows the API convention."""
+    if (row := BY_KIND.get(kind)) is not None:
+        return frozenset({row.plural})
+    if (resource := API_RESOURCES.get(kind)) is not None:
+        return frozenset({resource.resource.plural})
+    return frozenset({_plural(kind.name.lower())})
+
+
 def _with_group(group: str, names: Iterable[str]) -> frozenset[str]:
     return frozenset(form for name in names for form in (name, f"{name}.{group}" if group else name))
 

@@ -13,6 +13,7 @@ from typing import Any
 from gitsnap.core.model import JsonObject, Kind
 from gitsnap.core.objects import KubeObject
 from gitsnap.kube import server_fields
+from gitsnap.kube.author_stamp import AUTHOR_ANNOTATION
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import K8S_VERSION_LABEL
 
@@ -48,6 +49,7 @@ CONTROLLER_ANNOTATIONS = frozenset(
         "projectsveltos.io/retrigger",
         "license.projectsveltos.io/payload",
         "license.projectsveltos.io/signature",
+        AUTHOR_ANNOTATION,
         *server_fields.CONTROLLER_ANNOTATIONS,
     }
 )

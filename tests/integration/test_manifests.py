@@ -32,7 +32,7 @@ def installation(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
     made.remove()
 
 
-@pytest.mark.parametrize("overlay", [overlay for overlay in _OVERLAYS if overlay != "alerts"])
+@pytest.mark.parametrize("overlay", [overlay for overlay in _OVERLAYS if overlay not in ("alerts", "stamp")])
 def test_the_server_accepts_an_overlay(installation: Installation, overlay: str) -> None:
     """The API server knows every field, and the overlay has the namespace of every object."""
     installation.apply(f"overlays/{overlay}")

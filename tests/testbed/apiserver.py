@@ -66,10 +66,17 @@ class ApiServer:
         body: Any = None,
         *,
         user: User | None = None,
+        impersonate: str = "",
         content_type: str = "application/json",
     ) -> tuple[int, Any]:
-        """Send a request, as the administrator unless another user is named. Return HTTP status and answer."""
-        headers = {"Authorization": f"Bearer {(user or self.admin).token}", "Content-Type": content_type}
+        """Send a request, as the administrator unless another user is named. Return HTTP status and answer.
+
+        ``impersonate``: the name of a user in whose place the request is made.
+        """
+        token = (user or self.admin).token
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
+        if impersonate:
+            headers["Impersonate-User"] = impersonate
         content = None if body is None else json.dumps(body)
         for attempt in (1, 2):
             if self._connection is None:
@@ -223,12 +230,12 @@ class ApiServer:
 
 
 @contextlib.contextmanager
-def running(binaries: Path, folder: Path) -> Iterator[ApiServer]:
-    """Run a new API server. Stop it and remove its data at the end. Raises StartError."""
+def running(binaries: Path, folder: Path, *, flags: Sequence[str] = ()) -> Iterator[ApiServer]:
+    """Run a new API server with additional flags. Stop it and remove its data at the end. Raises StartError."""
     for attempt in range(1, ATTEMPTS + 1):
         with contextlib.ExitStack() as stack:
             try:
-                server = _start(binaries, folder / f"attempt-{attempt}", stack)
+                server = _start(binaries, folder / f"attempt-{attempt}", flags, stack)
             except StartError:
                 if attempt == ATTEMPTS:
                     raise
@@ -238,7 +245,7 @@ def running(binaries: Path, folder: Path) -> Iterator[ApiServer]:
             return
 
 
-def _start(binaries: Path, folder: Path, stack: contextlib.ExitStack) -> ApiServer:
+def _start(binaries: Path, folder: Path, flags: Sequence[str], stack: contextlib.ExitStack) -> ApiServer:
     folder.mkdir(parents=True, mode=0o700)
     etcd_port, port = _free_ports(2)
     data = folder / "etcd"
@@ -277,6 +284,7 @@ def _start(binaries: Path, folder: Path, stack: contextlib.ExitStack) -> ApiServ
         "--authorization-mode=RBAC",
         "--disable-admission-plugins=ServiceAccount",
         "--service-cluster-ip-range=10.0.0.0/24",
+        *flags,
     )
     server = ApiServer(port=port, etcd_port=etcd_port, folder=folder, users=users)
 

@@ -28,11 +28,12 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A running API server without custom resources. Skips if there are no binaries, fails with CI=true."""
-    with apiserver.running(_binaries(), tmp_path_factory.mktemp("api-server")) as server:
+    with apiserver.running(find_binaries(), tmp_path_factory.mktemp("api-server")) as server:
         yield server
 
 
-def _binaries() -> Path:
+def find_binaries() -> Path:
+    """The folder of the binaries. Skips if there are none, fails with CI=true."""
     try:
         folder = binaries.obtain() if _CI else binaries.find()
     except binaries.MissingError as error:
@@ -47,7 +48,7 @@ def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A second server with the definitions of an old Sveltos. Skips if the definitions are not available."""
     if not SHARED.is_dir():
         pytest.skip("the published definitions are not here")
-    with apiserver.running(_binaries(), tmp_path_factory.mktemp("old-api-server")) as server:
+    with apiserver.running(find_binaries(), tmp_path_factory.mktemp("old-api-server")) as server:
         server.install(definitions(SHARED, OLD_ERA))
         yield server
 

@@ -87,8 +87,9 @@ def test_only_the_story_moves_and_only_for_readers_who_like_motion() -> None:
 
 
 _NOTHING = re.compile(
-    r"no (?:changes|unexpected changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$"
-    r"|there is no (?:archive|object)|warning: (?:the sample is empty|no object)|Nothing changed"
+    r"no (?:changes|unexpected changes|document|new name)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$"
+    r"|there is no (?:archive|object)|the archive has no changes"
+    r"|warning: (?:the sample is empty|no object)|Nothing changed"
 )
 """The start of a *nothing* message."""
 

@@ -3,7 +3,7 @@
 This package must not parse command lines or print.
 """
 
-from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, Write
+from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, StampAuthors, Write
 from gitsnap.capture.follow.folder import FolderRunner
 from gitsnap.capture.follow.follower import (
     DEFAULT_MOST_SECONDS,
@@ -23,6 +23,7 @@ __all__ = [
     "Follower",
     "ManagerAuthors",
     "Runner",
+    "StampAuthors",
     "WatchedCluster",
     "Write",
 ]

@@ -1,4 +1,4 @@
-"""Who made a change, as far as the object itself tells: ``managedFields``."""
+"""Who made a change, as far as the object itself tells: the stamp of an admission policy, and ``managedFields``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, AuthorSource
 from gitsnap.core.objects import KubeObject
+from gitsnap.kube.author_stamp import stamped_author
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Write:
     """The resource version that the write made."""
     newest_time: str
     """The newest time in the ``managedFields`` of the object before the write; ``""`` for a new object."""
+    replaced: str = ""
+    """The resource version that the write replaced; ``""`` for a new object."""
 
 
 class AuthorFinder(Protocol):
@@ -28,6 +31,19 @@ class AuthorFinder(Protocol):
 
     def find_author(self, obj: KubeObject, write: Write) -> Author:
         """The author of a write, ``UNKNOWN_AUTHOR`` unless certain. ``obj``: the object after the write."""
+
+
+class StampAuthors:
+    """Names the user in the annotation that an admission policy sets (docs/AUTHORS.md)."""
+
+    def __init__(self, others: AuthorFinder) -> None:
+        """``others``: finds the authors of writes without a stamp."""
+        self._others = others
+
+    def find_author(self, obj: KubeObject, write: Write) -> Author:
+        """The user who made exactly this write. The stamp of an earlier write does not count."""
+        name = "" if write.deleted else stamped_author(obj, replaced=write.replaced)
+        return Author(name, AuthorSource.STAMP) if name else self._others.find_author(obj, write)
 
 
 class ManagerAuthors:

@@ -15,7 +15,7 @@ from datetime import datetime
 from gitsnap.capture.archiver import OBJECT_ERRORS
 from gitsnap.capture.collector import READING_SECONDS, Collected, collect
 from gitsnap.capture.context import CaptureContext
-from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, Write, newest_time, time_of_write
+from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, StampAuthors, Write, newest_time, time_of_write
 from gitsnap.capture.follow.collected_tree import CollectedTree
 from gitsnap.capture.follow.mirror import Mirror, Query, version_number
 from gitsnap.capture.follow.pending import AuthoredChanges, PendingChanges, SeenChange
@@ -75,7 +75,7 @@ class Follower:
         self._cluster = cluster
         self._archive = archive
         self._settings = settings
-        self._authors = authors or ManagerAuthors()
+        self._authors = authors or StampAuthors(ManagerAuthors())
         self._now = now
         self._pause = pause
         self._pending = PendingChanges(settings.quiet_seconds, settings.most_seconds)
@@ -234,7 +234,8 @@ class Follower:
         if self._is_configured(before, None if deleted else obj):
             gone = deleted or obj.is_terminating
             since = newest_time(before) if before is not None else ""
-            write = Write(gone, str(obj.metadata.get("uid") or ""), str(version), since)
+            replaced = str(before.metadata.get("resourceVersion") or "") if before is not None else ""
+            write = Write(gone, str(obj.metadata.get("uid") or ""), str(version), since, replaced)
             time_of_change = min(seen.time, time_of_write(obj, write) or seen.time)
             author = self._authors.find_author(obj, write)
             self._pending.add(replace(seen, time=time_of_change, author=author))
