@@ -24,9 +24,6 @@ from gitsnap.archive.reader import (
     GitTree,
     Listing,
     Problem,
-    Problems,
-    SampleReader,
-    Samples,
     newest,
     read_marks,
 )
@@ -42,6 +39,7 @@ from gitsnap.archive.repository import (
     keep_objects,
     open_repository,
 )
+from gitsnap.archive.sample_listing import SampleListing
 from gitsnap.archive.symlinks import check_links, is_own_folder
 from gitsnap.archive.tag_names import is_detached
 from gitsnap.archive.trees import Folders
@@ -58,7 +56,7 @@ if TYPE_CHECKING:
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
     from gitsnap.core.changes import Author, Change
-    from gitsnap.core.ports import LoggedCommit
+    from gitsnap.core.commits import LoggedCommit
 
 __all__ = [
     "GitArchive",
@@ -77,9 +75,6 @@ __all__ = [
     "open_archive_at",
 ]
 
-_HIDING = ("samples", "refs")
-"""Missing parts without which samples may exist that cannot be seen (completeness.MissingPart)."""
-
 
 class GitArchive:
     """An archive (ports.Archive)."""
@@ -88,7 +83,7 @@ class GitArchive:
         self._repository = repository
         self._folder = folder
         self._branch = branch
-        self._samples = SampleReader(repository, branch)
+        self._samples = SampleListing(repository, branch, folder)
         self._folders = Folders(repository)
         self.source = str(folder)
         """The archive in messages: its working tree, or the URL of which it is a cached copy, without credentials."""
@@ -126,22 +121,11 @@ class GitArchive:
 
         Tags in the index of samples are not read again; ``check`` reads every tag.
         """
-        samples, problems = self._samples.read()
-        samples.find_incomplete_reason = lambda: self._incomplete_reason(samples, problems)
-        return samples, problems
-
-    def _incomplete_reason(self, samples: Samples, problems: Problems) -> str:
-        """Why the newest sample may not be here; ``""`` for no reason. Missing contents and history hide no samples."""
-        lacking = [str(part) for part in self.missing_parts() if not samples or part.category in _HIDING]
-        return "; ".join([*lacking, *_damaged_newest(samples, problems)])
+        return self._samples.read()
 
     def missing_parts(self) -> list[MissingPart]:
         """The parts of the archive that this copy lacks; none for a complete archive."""
-        samples = self._samples.read()[0]
-        missing = self._missing_parts(samples)
-        if missing and (again := self._samples.read()[0]) is not samples:
-            return self._missing_parts(again)  # meanwhile a concurrent capture created its tag
-        return missing
+        return self._samples.missing_parts()
 
     def missing_contents(self) -> list[MissingPart]:
         """The missing contents of this copy, with the commands that fetch them."""
@@ -151,25 +135,7 @@ class GitArchive:
 
     def check_samples(self) -> None:
         """Raise ArchiveError if samples may exist that are not here: retention must not decide without them."""
-        for damaged in _damaged_newest(*self._samples.read()):
-            raise ArchiveError(f"no sample of {self._folder} can be removed: {damaged}", hint=DAMAGED)
-        for part in self.missing_parts():
-            if part.category in _HIDING:
-                raise ArchiveError(
-                    f"no sample of {self._folder} can be removed: {part.message}",
-                    hint=f"Fetch them: `{part.command}`." if part.command else DAMAGED,
-                )
-
-    def _missing_parts(self, samples: Samples) -> list[MissingPart]:
-        from gitsnap.archive.missing_samples import find_missing_parts
-
-        damaged_line = self._samples.damaged_line
-        try:
-            return find_missing_parts(
-                self._repository, self._branch, samples, newest(samples), damaged_line=damaged_line
-            )
-        except ArchiveError:  # a damaged ref or tag, which ``check`` reports
-            return []
+        self._samples.check_complete()
 
     def marked(self) -> frozenset[str]:
         """Names of the tags that ``gitsnap keep`` marked."""
@@ -363,12 +329,6 @@ class GitArchive:
                 with suppress(OSError):
                     size += Path(folder, name).lstat().st_size
         return size
-
-
-def _damaged_newest(samples: Samples, problems: Problems) -> list[str]:
-    """A message where a damaged tag has a later name than the newest sample, so that it may be a newer sample's."""
-    damaged = [problem for problem in problems if problem.damaged and (not samples or problem.tag > samples[-1].tag)]
-    return [f"samples may be missing: {problem.reason}" for problem in damaged[-1:]]
 
 
 def open_archive(storage: Path, policy: str) -> GitArchive:

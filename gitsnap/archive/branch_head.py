@@ -1,4 +1,4 @@
-"""The newest commit of the branch, as a writer needs it."""
+"""The newest commit of the branch: its tree, its change, its cache and its resource version."""
 
 from __future__ import annotations
 

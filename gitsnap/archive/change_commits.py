@@ -12,8 +12,9 @@ from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.messages import change_object, changed_objects
 from gitsnap.archive.object_writer import COMMIT
 from gitsnap.archive.trees import Folders, TreeUpdates
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.model import Area, CommitId, IncompleteKind
-from gitsnap.core.ports import ChangedFile, ChangeDraft, RecordedChange
+from gitsnap.core.ports import ChangeDraft, RecordedChange
 
 _REPORTED = (Area.CONFIGURATION, Area.INVENTORY)
 
@@ -41,7 +42,7 @@ def write_change_commits(
 ) -> ChangeCommits:
     """Make one commit for each draft that changes a file, the first on top of ``head``.
 
-    ``add``: stores an object of a kind and returns its id. Raises ArchiveError where a folder of the head is damaged.
+    ``add``: stores an object of a kind and returns its id. Raises ArchiveError if a folder of the head is damaged.
     """
     updates = TreeUpdates(folders, add)
     tree, parent = read_commit(repository, head).tree, head

@@ -1,4 +1,4 @@
-"""Findings about changes: which changes are not valid, and which of them no sample proves yet."""
+"""Findings about changes: invalid changes, and changes that no sample proves yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gitsnap.core.text import plural
 
 
 def check_change(repository: pygit2.Repository, folders: Folders, commit: RecordedCommit) -> Iterator[Finding]:
-    """Whether the lines of a change are valid, and whether its tree is one of the same policy."""
+    """Find invalid lines in the message of a change, and a tree of another policy."""
     name = commit.id[:SHORT_ID]
     try:
         change = commit.change
@@ -33,7 +33,7 @@ def check_change(repository: pygit2.Repository, folders: Folders, commit: Record
 
 
 def unproved_changes(repository: pygit2.Repository, branch: str, last: Sample | None) -> Iterator[Finding]:
-    """The number of changes after the newest sample ``last``, and of names that come from notes. Nothing proves both.
+    """The number of changes after the newest sample ``last``, and of names from notes. No sample proves them.
 
     A sample proves the changes before it: they are the ancestors of its commit, whose id its tag names.
     """
@@ -45,9 +45,9 @@ def unproved_changes(repository: pygit2.Repository, branch: str, last: Sample | 
         yield Finding(True, branch, error.message)
         return
     if unsealed:
-        verb, pronoun = ("is", "it") if unsealed == 1 else ("are", "them")
-        message = f"{plural(unsealed, 'change')} {verb} newer than the newest sample; the next sample proves {pronoun}"
+        pronoun = "it" if unsealed == 1 else "them"
+        message = f"{plural(unsealed, 'change', 'is')} newer than the newest sample; the next sample proves {pronoun}"
         yield Finding(False, branch, message)
     if notes:
-        message = f"{plural(notes, 'change')} {'has' if notes == 1 else 'have'} the name of the author from a note"
+        message = f"{plural(notes, 'change', 'has')} the name of the author from a note"
         yield Finding(False, branch, f"{message}; no sample proves notes")

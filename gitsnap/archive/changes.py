@@ -30,9 +30,9 @@ def changes_between(repository: pygit2.Repository, heads: Iterable[str], after: 
 
     Args:
         repository: The repository of the archive.
-        heads: The newest commits: that of a sample, or the heads of the branch. A change can be a head. If several
-            heads have ``after`` among their ancestors, as in a clone, the longest history counts.
-        after: The commit of the sample before, which is not included. None for the whole history.
+        heads: The newest commits: the commit of a sample, or the heads of the branch. A change can be a head. If
+            several heads have ``after`` among their ancestors, as in a clone, the longest history counts.
+        after: The commit of the previous sample, which is not included. None for the whole history.
 
     Returns:
         The changes. A change that cannot be read is left out; ``verify`` reports it.
@@ -56,7 +56,7 @@ def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -
 
 
 def find_changes(repository: pygit2.Repository, prefix: str) -> list[Change]:
-    """The changes whose commit ids begin with some digits, by id; also those that the branch does not have."""
+    """The changes whose commit ids begin with some digits, by id. Changes that are not on the branch are included."""
     names = [prefix]
     if not _FULL_ID.fullmatch(prefix):
         names = sorted(run_git(Path(repository.path), "rev-parse", f"--disambiguate={prefix}").stdout.split())
@@ -72,7 +72,7 @@ class AuthorNotes(Mapping[CommitId, str]):
     """The notes with the names of authors that became known later: commit -> text (git-notes(1))."""
 
     def __init__(self, repository: pygit2.Repository) -> None:
-        """Read the list of the notes. Raises ArchiveError where the notes are damaged."""
+        """Read the list of the notes. Raises ArchiveError if the notes are damaged."""
         self._repository = repository
         self._blobs: dict[CommitId, BlobId] = {}
         head = read_ref(repository, AUTHOR_NOTES)

@@ -17,9 +17,9 @@ from gitsnap.archive.commit_objects import RecordedCommit, read_commit
 from gitsnap.archive.completeness import hint_for_missing_objects, shallow_commits
 from gitsnap.archive.refs import branch_heads
 from gitsnap.core.changes import Change
+from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId, CommitId
-from gitsnap.core.ports import LoggedCommit, LoggedFile
 from gitsnap.git.process import run_git
 
 _NULL_ID = "0" * 40

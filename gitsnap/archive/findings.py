@@ -12,7 +12,7 @@ import pygit2
 
 from gitsnap.archive import worktree
 from gitsnap.core.forgotten_sample import ForgottenSample
-from gitsnap.core.text import join_names
+from gitsnap.core.text import join_names, verb_form
 from gitsnap.git.process import common_folder, git_settings, run_git
 
 _SECONDS = 300.0
@@ -48,7 +48,7 @@ def removals_by_users(branch: str, samples: Iterable[ForgottenSample]) -> Iterat
         by_removal.setdefault((sample.time, sample.removal), []).append(sample)
     for (_, removal), removed in sorted(by_removal.items()):
         names = join_names([sample.tag for sample in removed], most=MOST_NAMED)
-        verb = "was" if len(removed) == 1 else "were"
+        verb = verb_form(len(removed), "was")
         yield Finding(False, branch, f"{names} {verb} removed with `gitsnap forget` {removal}")
 
 

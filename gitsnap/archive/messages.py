@@ -10,9 +10,10 @@ from datetime import datetime
 
 from gitsnap.archive.commit_objects import GITSNAP
 from gitsnap.archive.reader import GitTree
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, IncompleteKind, SampleMetadata, TreeInfo
-from gitsnap.core.ports import ChangedFile, ChangeDraft, SampleDraft
+from gitsnap.core.ports import ChangeDraft, SampleDraft
 from gitsnap.format import author_identity, change_message, commit_message, tag_message
 
 AUTHOR = GITSNAP

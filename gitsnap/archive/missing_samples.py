@@ -24,6 +24,7 @@ from gitsnap.archive.completeness import (
 from gitsnap.archive.refs import branch_heads
 from gitsnap.archive.worktree import checked_out_commit
 from gitsnap.core.model import Sample
+from gitsnap.core.text import plural
 
 _MOST_COMMITS = 1000
 """The largest number of commits of samples that are read from the head of a branch, to find a commit with a sample."""
@@ -89,7 +90,7 @@ def _missing_samples(
     if not untagged or (untagged == 1 and not copied and not (shown in heads and _has_had_tag(repository, shown))):
         return []
     command = (FETCH_HISTORY if shallow else FETCH_TAGS) if copied else ""
-    commits = "1 commit" if untagged == 1 else f"{untagged} commits" if untagged < _MOST_COMMITS else "many commits"
+    commits = plural(untagged, "commit") if untagged < _MOST_COMMITS else "many commits"
     if not samples:
         message = f"no sample is here, but {branch} has {commits} by gitsnap: the tags of the samples are missing"
     else:

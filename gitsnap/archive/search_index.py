@@ -22,9 +22,9 @@ from gitsnap.archive.commit_history import logged_file, read_log
 from gitsnap.archive.completeness import shallow_commits
 from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import branch_heads
+from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.files import replace_file
 from gitsnap.core.model import Area, BlobId, CommitId
-from gitsnap.core.ports import LoggedCommit, LoggedFile
 
 _NAME = "gitsnap-search"
 _LAYOUT = "gitsnap search 1"

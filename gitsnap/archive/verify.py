@@ -26,7 +26,7 @@ from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Entry, Folders
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, Sample, SampleMetadata
-from gitsnap.core.text import join_names
+from gitsnap.core.text import join_names, plural, verb_form
 from gitsnap.format import TREE_INFO_FILE, parse_forgotten, parse_tag_message, pruned_count
 from gitsnap.git.process import common_folder, git_settings, run_git
 from gitsnap.git.signing import AllowedSigners
@@ -210,10 +210,8 @@ class _Verifier:
                 message = f"its commit {sample.commit[:12]} is not on the branch: it was rewritten"
                 yield Finding(True, sample.tag, message)
         if unknown:
-            noun = "sample is" if unknown == 1 else "samples are"
-            message = (
-                f"{unknown} {noun} of commits that this copy does not lead to: whether the branch has them is unknown"
-            )
+            samples = plural(unknown, "sample", "is")
+            message = f"{samples} of commits that this copy does not lead to: whether the branch has them is unknown"
             yield Finding(False, self._branch, message)
 
     def _is_detached_from(self, sample: Sample, on_branch: Collection[str]) -> bool:
@@ -274,12 +272,9 @@ class _Verifier:
         while named and (before is None or named != before.tag_id) and steps <= count:
             removed = self._read_tag(named)
             if removed is None:
-                samples = "1 sample before it is" if count == 1 else f"{count} samples before it are"
-                yield Finding(
-                    False,
-                    sample.tag,
-                    f"{samples} not in this copy of the archive, which cannot check them",
-                )
+                samples = f"{plural(count, 'sample')} before it {verb_form(count, 'is')}"
+                message = f"{samples} not in this copy of the archive, which cannot check them"
+                yield Finding(False, sample.tag, message)
                 return
             name, metadata = removed
             self._removed.append(name)
@@ -329,13 +324,12 @@ class _Verifier:
             followed = followed and (previous is not None or metadata.previous is None)
             metadata = previous[1] if previous else None
         yield from removals_by_users(self._branch, forgotten)
-        lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
+        lost = plural(gone, "sample", "is")
         if gone > recorded and followed:
             names = join_names(sorted(self._removed), most=MOST_NAMED)
-            yield Finding(True, self._branch, f"{lost}, and retention took {recorded}: {names}")
+            yield Finding(True, self._branch, f"{lost} gone, and retention took {recorded}: {names}")
         elif gone > recorded:
-            here = "1 sample is not here" if gone == 1 else f"{gone} samples are not here"
-            message = f"{here}; the samples that are here record {recorded} as removed by retention"
+            message = f"{lost} not here; the samples that are here record {recorded} as removed by retention"
             yield Finding(False, self._branch, message)
 
     # Contents and signatures ------------------------------------------------------------------------------------------
@@ -361,8 +355,7 @@ class _Verifier:
             elif content != (sample.metadata.content_sha256, sample.metadata.objects):
                 yield Finding(True, sample.tag, "its content differs from its tag (Content-SHA256, Objects)")
         if unread:
-            samples = "1 sample" if unread == 1 else f"{unread} samples"
-            message = f"{samples} could not be read back, since contents were not fetched"
+            message = f"{plural(unread, 'sample')} could not be read back, since contents were not fetched"
             yield Finding(False, self._branch, message, unchecked=True)
 
     def _content(self, sample: Sample) -> tuple[str, int] | str:

@@ -18,8 +18,8 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_names, worktree
-from gitsnap.archive.branch_base import check_packed_refs, find_base
 from gitsnap.archive.branch_head import BranchHead
+from gitsnap.archive.branch_repair import check_packed_refs, repair_branch
 from gitsnap.archive.change_commits import write_change_commits
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.lost_tags import LostTag, find_newest_lost
@@ -38,10 +38,11 @@ from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
 from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref
 from gitsnap.archive.sample_metadata import sample_metadata
 from gitsnap.archive.trees import Folders, write_tree
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import BlobId, CommitId, IncompleteKind, Sample, TagId
-from gitsnap.core.ports import CaptureCache, ChangedFile, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
+from gitsnap.core.ports import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
@@ -59,7 +60,7 @@ class GitWriter:
         self._reader = SampleReader(repository, branch)
         self._samples, self._unreadable = self._reader.read()
         check_packed_refs(repository, branch, damaged_line=self._reader.damaged_line)
-        self._base = find_base(repository, branch, newest(self._samples))
+        self._base = repair_branch(repository, branch, newest(self._samples))
         self._lost = None if any(not problem.foreign for problem in self._unreadable) else self._find_lost()
         # An archive without a commit has no objects, and a search takes as long as hashing.
         known = partial(has_intact_object, repository) if self._base else lambda _name: False

@@ -12,6 +12,7 @@ from gitsnap.capture.collector import READING_SECONDS, Collected, Progress, coll
 from gitsnap.capture.context import counts_as_unresolved
 from gitsnap.capture.empty_sample import check_not_empty
 from gitsnap.capture.unchanged import Unchanged
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.core.model import (
     FIELD_MANAGER,
@@ -28,16 +29,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import (
-    Archive,
-    ArchiveWriter,
-    ChangedFile,
-    Cluster,
-    RecordedSample,
-    SampleDraft,
-    SecretsKeeper,
-    Tree,
-)
+from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
 from gitsnap.core.text import join_names, plural
 from gitsnap.format import path_of, shown_key
 from gitsnap.format.fingerprint import key_id

@@ -5,6 +5,7 @@ An option has the name that the Sveltos CLI uses, if it has one, so that runbook
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,17 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def seconds(text: str) -> float:
+    """Parse an option for a time in seconds, 0 or more. Raises BadParameter."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < math.inf:
+        raise typer.BadParameter(f"{text!r}: a number of seconds is needed, 0 or more")
+    return number
 
 
 def _sample(name: str, help_text: str) -> Any:

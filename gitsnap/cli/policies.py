@@ -42,7 +42,7 @@ class PolicyOptions:
 
         Raises InputError, UsageError, SecretsError.
         """
-        from gitsnap.cluster.definitions import list_definitions
+        from gitsnap.cluster.lists import list_definitions
         from gitsnap.sveltos.kind_names import KindNames
 
         policy = find_policy(name, self.file, cluster)

@@ -9,10 +9,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
-from gitsnap.controller import follow_reports
+from gitsnap.controller import follow_reports, run_reports
 from gitsnap.controller import status as reports
 from gitsnap.controller.due import Decision, RunState
 from gitsnap.controller.metrics import Metrics
@@ -28,9 +27,6 @@ from gitsnap.policy import snapshot as policies
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
-_MOST_LOGGED = 20
-"""The largest number of objects that are logged because they could not be captured."""
-
 _SUSPENDED = "spec.suspend is set: samples are taken on request only"
 _SCHEDULED = ConditionUpdate(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time")
 
@@ -240,9 +236,9 @@ class ServedPolicy:
         )
         self.services.metrics.count_run(self.name, run)
         self.event(now, "Captured", summary)
-        self._log_run(run, now)
+        run_reports.log_run(self, run, now)
         follow_reports.note_missed(self, run, now)
-        self._report_retention(run, now)
+        run_reports.note_retention(self, run, now)
         if run.lag is not None:
             self.services.metrics.set_push_lag(self.name, run.lag)
 
@@ -253,37 +249,6 @@ class ServedPolicy:
         if is_suspect and not same_json(known.get("reason"), str(complete.reason)):
             self.event(now, str(complete.reason), complete.message, warning=True)
             _log.warning("%s", complete.message, extra={"policy": self.name})
-
-    def _log_run(self, run: RunReport, now: datetime) -> None:
-        sample = run.result.recorded.sample
-        extra = {"policy": self.name, "sample": sample.tag}
-        if run.result.secrets_changes:
-            note = f"{sample.tag}: Secrets are kept differently: {'; '.join(run.result.secrets_changes)}"
-            self.event(now, "SecretsChanged", note, warning=True)
-            _log.warning("%s", note, extra=extra)
-        _log.info("%s", run.result.summary, extra=extra)
-        for key, problem in islice(run.result.problems.items(), _MOST_LOGGED):
-            _log.warning("%s could not be captured: %s", key, problem, extra=extra)
-        for remark in run.result.left_out:
-            _log.info("%s", remark, extra=extra)
-        if run.result.recorded.worktree_error:
-            _log.warning("%s", run.result.recorded.worktree_error, extra={"policy": self.name})
-
-    def _report_retention(self, run: RunReport, now: datetime) -> None:
-        """Report the samples that retention removed, and why it removed no others."""
-        for decision in run.removed:
-            reasons, tag = ", ".join(decision.reasons), decision.sample.tag
-            _log.info("removed %s: %s", tag, reasons, extra={"policy": self.name, "sample": tag})
-        self.services.metrics.count_removed(self.name, len(run.removed))
-        if run.retention_error is not None:
-            note = f"retention removed nothing: {run.retention_error}"
-            self.services.metrics.count_failure(self.name, type(run.retention_error).__name__)
-            self.event(now, "RetentionFailed", note, warning=True)
-            _log.warning("%s", note, extra={"policy": self.name})
-        if run.clock_problem and not self.retention_held:  # reported once, not after each sample
-            self.event(now, "RetentionHeld", run.clock_problem, warning=True)
-            _log.warning("%s", run.clock_problem, extra={"policy": self.name})
-        self.retention_held = bool(run.clock_problem)
 
     def note_failure(self, request: str, error: GitsnapError, now: datetime) -> None:
         """Record and report a run that took no sample. ``request`` is the request that it was to serve, if any."""
@@ -340,7 +305,7 @@ class ServedPolicy:
     def _note_push_failure(self, error: GitsnapError, lag: int | None, now: datetime) -> None:
         follows = consequence_of(error)
         self.runs.note_push_failure(now, backoff=follows.backoff, jitter=self.services.jitter)
-        behind = "1 sample is" if lag == 1 else f"{'the newest' if lag is None else lag} samples are"
+        behind = plural(lag, "sample", "is") if lag is not None else "the newest samples are"
         message = f"{behind} not on the remote: {error}"
         before = reports.find_condition(self.status, Condition.PUSHED)
         update = ConditionUpdate(Condition.PUSHED, False, follows.push.reason, message)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from gitsnap.core.changes import Author, Change, ChangedObject, Revision
+from gitsnap.core.changes import Author, ChangedObject, Revision
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
     Area,
@@ -41,13 +42,13 @@ class Page:
     items: Sequence[JsonObject]
     """The objects, with ``apiVersion`` and ``kind`` even if the server leaves them out."""
     resource_version: str
-    """``metadata.resourceVersion`` of the answer."""
+    """``metadata.resourceVersion`` of the list."""
     whole: bool = True
     """False if the items have no fields but their ``metadata``."""
     size: int = 0
-    """Length of the answer in bytes, 0 if there is none."""
+    """The length of the response in bytes, 0 if there is no response."""
     remaining: int | None = 0
-    """How many objects follow on further pages, for an estimate. None if the server does not say so."""
+    """The number of objects on further pages, as an estimate. None if the server does not report it."""
 
 
 class Cluster(Protocol):
@@ -62,7 +63,7 @@ class Cluster(Protocol):
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """A kind as the server serves it, None if it is not installed.
 
-        Raises ClusterError if discovery fails: the kind is not known to be absent then.
+        Raises ClusterError if discovery fails, because the server may then serve the kind.
         """
 
     def list(
@@ -111,13 +112,13 @@ class Cluster(Protocol):
         """
 
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:
-        """A deadline for all calls in its context together. Later calls raise ClusterUnreachableError.
+        """Limit all calls in the context together to a time. Later calls raise ClusterUnreachableError.
 
-        A cluster that always answers at once may ignore it.
+        A cluster that always responds at once may ignore the limit.
         """
 
     def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
-        """Keep server messages about these kinds, which may quote values, out of errors from now on, as for Secrets."""
+        """Leave server messages about these kinds out of all later errors, as for Secrets: they may quote values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,46 +189,6 @@ class Tree(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedFile:
-    """A changed file in the message of a commit."""
-
-    action: str
-    """``added``, ``modified`` or ``deleted``."""
-    path: str
-    """From the root of the tree, ``configuration/default/ConfigMap/database.yaml``."""
-    manager: str = ""
-    """The field manager that wrote the object last, ``""`` if unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedFile:
-    """A changed file of an existing commit."""
-
-    action: str
-    """``added``, ``modified`` or ``deleted``."""
-    path: str
-    """From the root of the tree."""
-    before: BlobId | None
-    after: BlobId | None
-    manager: str = ""
-    """The field manager that wrote the object last, ``""`` if unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedCommit:
-    """A commit and its changed files."""
-
-    id: CommitId
-    parent: CommitId | None
-    """The parent commit, None for the first commit."""
-    files: tuple[LoggedFile, ...]
-    time: datetime | None = None
-    """Time of the change, or of the sample of the commit. None for a commit that gitsnap did not make."""
-    change: Change | None = None
-    """The change that the commit records. None for any other commit."""
-
-
-@dataclass(frozen=True, slots=True)
 class CaptureCache:
     """The cache of a capture: the next capture skips objects that have not changed. Not part of a sample."""
 
@@ -294,7 +255,7 @@ class RecordedSample:
 
 @dataclass(frozen=True, slots=True)
 class ChangeDraft:
-    """A change before it is recorded: what one author changed since the commit before."""
+    """A change before it is recorded: the changes of one author since the previous commit."""
 
     files: Mapping[Area, Mapping[str, BlobId | None]]
     """The files that differ: path below the area -> id of the content, None for a file that is removed."""
@@ -318,7 +279,7 @@ class RecordedChange:
     late: bool
     subject: str
     changed: tuple[ChangedFile, ...]
-    """The files below ``configuration/`` that differ from the commit before, sorted by path."""
+    """The files below ``configuration/`` that differ from the previous commit, sorted by path."""
 
 
 class ArchiveWriter(Protocol):
@@ -360,7 +321,7 @@ class ArchiveWriter(Protocol):
     ) -> Sequence[RecordedChange]:
         """Write one commit for each change, in order, and move the branch once, to the last commit.
 
-        So either all changes are recorded or none. A draft that changes no file gets no commit. ``cluster``: uid of
+        Either all changes are recorded or none. A draft that changes no file gets no commit. ``cluster``: uid of
         kube-system. ``time``: the time of the commits. Raises ArchiveError for an archive without commits,
         StorageError, ConflictError.
         """

@@ -8,9 +8,21 @@ from datetime import timedelta
 from gitsnap.core.model import ObjectKey
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 sample``, ``2 samples``, ``2 matches``; ``noun`` is the singular."""
-    return f"{count} {noun}" if count == 1 else f"{count} {plural_noun(noun)}"
+def plural(count: int, noun: str, verb: str = "") -> str:
+    """``1 sample``, ``2 samples``, ``2 matches``; with the verb ``is``: ``1 sample is``, ``2 samples are``.
+
+    ``noun`` and ``verb`` are singular.
+    """
+    counted = f"{count} {noun}" if count == 1 else f"{count} {plural_noun(noun)}"
+    return f"{counted} {verb_form(count, verb)}" if verb else counted
+
+
+def verb_form(count: int, verb: str) -> str:
+    """``is`` or ``are``, ``differs`` or ``differ``: the verb of a counted subject. ``verb`` is singular."""
+    return verb if count == 1 else _PLURAL_VERBS.get(verb) or verb.removesuffix("s")
+
+
+_PLURAL_VERBS = {"is": "are", "was": "were", "has": "have"}
 
 
 def plural_noun(noun: str) -> str:

@@ -18,12 +18,12 @@ from gitsnap.format import encode
 _QUOTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """Characters for which the archive writes a text of several lines as one quoted line (docs/FORMAT.md)."""
 _FIRST_STAND_IN = 0xF0000
-"""The first of the private-use characters that stand for such characters: the archive writes these unchanged."""
+"""The first private-use character that replaces such a character. The archive writes these as they are."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TextPair:
-    """Two texts of one document or object, None on the side that lacks it."""
+    """The two texts of a document or object; None on a side without it."""
 
     title: str
     """``/Service test/redis-follower``."""
@@ -37,7 +37,7 @@ class RawDiff:
 
     title: str
     text: str
-    """With its two header lines; ends with a newline."""
+    """The diff with its two header lines. The last line ends with a newline."""
 
 
 def raw_diffs(pairs: Iterable[TextPair], before_label: str, after_label: str) -> Iterator[RawDiff]:
@@ -60,8 +60,8 @@ def object_texts(title: str, before: JsonObject | None, after: JsonObject | None
 def _by_lines(document: JsonObject | None) -> str | None:
     """Return an object as the archive writes it, but with every text of several lines as a block of lines.
 
-    The archive writes a text with control characters, such as CRLF line ends, as one quoted line. So these characters
-    are replaced before the object is written, and put back afterwards.
+    The archive writes a text with control characters, such as CRLF line ends, as one quoted line. These characters are
+    therefore replaced before the object is written, and restored afterwards.
     """
     if document is None:
         return None

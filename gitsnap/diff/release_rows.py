@@ -1,7 +1,7 @@
 """Rows for the Helm releases of one managed cluster.
 
-The inventory shows versions, but not a change of values alone. So the charts in the profiles, the objects that provide
-their values, and the hash of the values in the ClusterSummary are compared as well.
+The inventory shows versions, but no values. Therefore the charts in the profiles, the objects that provide values, and
+the hash of the values in the ClusterSummary are compared as well.
 This module must not make rows for other resources.
 """
 

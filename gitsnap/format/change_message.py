@@ -18,7 +18,7 @@ from gitsnap.format.sample_text import commit_counts, commit_text, parse_time, t
 from gitsnap.format.trailers import format_trailers, incomplete_lines, parse_incomplete, percent_encode
 
 if TYPE_CHECKING:
-    from gitsnap.core.ports import ChangedFile
+    from gitsnap.core.commits import ChangedFile
 
 AUTHOR_NOTES = "refs/notes/gitsnap-authors"
 """The notes with names of authors that became known after their change was written."""

@@ -30,7 +30,7 @@ from gitsnap.format.trailers import (
 )
 
 if TYPE_CHECKING:
-    from gitsnap.core.ports import ChangedFile
+    from gitsnap.core.commits import ChangedFile
 
 _LONGEST_SUBJECT = 120
 _LONGEST_NAME = 100

@@ -1,6 +1,6 @@
-"""Names the authors of changes from an audit log of the API server. A wrong name is worse than none.
+"""Finds the authors of changes in an audit log of the API server. A wrong name is worse than no name.
 
-The names become notes of the archive. This module must not read or write files: it gets the writes of the log.
+The names become notes of the archive. This module must not read or write files. Callers pass the writes of the log.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from gitsnap.sveltos.tree_view import ContentCache, TreeView
 
 _MOST_NAMED = 3
 
-
 _BY_REFERENCE = frozenset({Miss.NO_WRITE, Miss.UNFIT})
-"""The misses of an object that nobody wrote: it may have come or gone with a reference to it."""
+"""The misses of an object that no request wrote: a reference to the object may have been added or removed."""
 
 _REFERENCED = kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS
 
@@ -45,23 +44,23 @@ _REASONS = {
 
 
 class Outcome(enum.StrEnum):
-    """What the log tells about the author of a change."""
+    """The result of looking for the author of a change in the log."""
 
     NAMED = "named"
     """The log names the author, and the archive did not have the name from an audit log."""
     KNOWN = "known"
     """The log names the author that the archive has from an audit log already."""
     CONTRADICTION = "contradiction"
-    """The log names another author than the audit log from which the archive has its name."""
+    """The log names another author than the archive has from an earlier audit log."""
     UNNAMED = "unnamed"
-    """The log has writes at the time of the change, and does not tell who made the change."""
+    """The log has writes at the time of the change, but does not show who made the change."""
     OUTSIDE = "outside"
-    """The change is outside the time of the log."""
+    """The log does not cover the time of the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What the log tells about a change."""
+    """The author of a change in the log, or the reason why there is none."""
 
     state: ChangeState
     outcome: Outcome
@@ -105,12 +104,12 @@ def changed_places(archive: ChangeArchive) -> tuple[frozenset[str], frozenset[tu
 def attribute(
     archive: AttributedArchive, index: AuditIndex, coverage: Coverage, *, complete: bool
 ) -> list[Attribution]:
-    """What an audit log tells about the changes of an archive, oldest first.
+    """Look for the authors of the changes of an archive in an audit log. Oldest change first.
 
     Args:
         archive: The archive.
         index: The writes of the log.
-        coverage: The time of the log.
+        coverage: The time that the log covers.
         complete: Whether the log has every write of this time (``author_join.join_object``).
 
     Raises ArchiveError.
@@ -128,7 +127,7 @@ def attribute(
 
 
 def _changes_by_sample(archive: ChangeArchive, coverage: Coverage) -> Iterator[list[ChangeState]]:
-    """The changes after each sample, newest sample first; back to the last sample before the log begins."""
+    """The changes after each sample, newest sample first, back to the last sample before the log begins."""
     for _, group in groupby(_changes(archive, coverage), lambda state: state.after.tag if state.after else ""):
         yield list(group)[::-1]
 
@@ -184,10 +183,10 @@ def _actions(archive: AttributedArchive, state: ChangeState) -> dict[ObjectKey, 
 def _written(
     archive: AttributedArchive, state: ChangeState, verdicts: Iterable[_ObjectVerdict]
 ) -> list[_ObjectVerdict]:
-    """The verdicts for the objects that somebody wrote, by object.
+    """The verdicts for the objects that a request wrote, by object.
 
-    Who adds a reference to a ConfigMap brings the ConfigMap into the configuration, and who removes the reference takes
-    it out. If the log has no write to such an object, the author of the other objects is the author of the change.
+    A ConfigMap enters the configuration with the first reference to it, and leaves with the last one. If the log has no
+    write to such a ConfigMap, the author of the other objects is the author of the change.
     """
     ordered = sorted(verdicts, key=lambda item: item.key)
     written = {item.key for item in ordered if item.verdict.author}
@@ -208,7 +207,7 @@ def _targets(tree: TreeView, keys: Iterable[ObjectKey]) -> set[ObjectKey]:
 
 
 def _attribution(state: ChangeState, verdicts: Sequence[_ObjectVerdict], coverage: Coverage) -> Attribution:
-    """The answer for a change, from the verdicts for its objects. All objects must have the same author."""
+    """The attribution of a change, from the verdicts for its objects. All objects must have the same author."""
     names = _names(verdicts)
     misses = [item for item in verdicts if not item.verdict.author]
     is_recorded = state.author.source is AuthorSource.AUDIT

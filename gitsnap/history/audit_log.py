@@ -17,14 +17,14 @@ from gitsnap.kube.audit_events import AuditDecoder, AuditLineError
 STDIN = "-"
 """The name of standard input."""
 _LONGEST_LINE = 64 << 20
-"""Bytes of the longest line. An event with the largest object that an API server takes has a few megabytes."""
+"""The longest line, in bytes. An event with the largest object that an API server accepts has a few megabytes."""
 _MOST_UNREAD = 5
 _GZIP = b"\x1f\x8b"
 
 
 @dataclass(slots=True)
 class LogReading:
-    """What was read of the logs."""
+    """The counts of a reading of logs."""
 
     files: int = 0
     lines: int = 0
@@ -32,13 +32,13 @@ class LogReading:
     unread: int = 0
     """Lines that are not audit events."""
     first_unread: list[str] = field(default_factory=list)
-    """File, line and reason of the first of them. Nothing of the line is quoted."""
+    """File, line and reason of the first unread lines. Nothing of a line is quoted."""
 
 
 def read_logs(names: Sequence[str], decoder: AuditDecoder, stdin: BufferedReader) -> LogReading:
     """Decode logs. ``names``: files, folders, and ``-`` for standard input.
 
-    Files that are compressed with gzip are decompressed. Of a folder, all files below it are read, except hidden files.
+    Files that are compressed with gzip are decompressed. All files below a folder are read, except hidden files.
     Raises NotFoundError, and InputError for a file that cannot be read and for logs without any event.
     """
     reading = LogReading()
@@ -60,7 +60,7 @@ def read_logs(names: Sequence[str], decoder: AuditDecoder, stdin: BufferedReader
 
 
 def coverage_of(decoder: AuditDecoder) -> Coverage:
-    """The time of the log: from its first to its last event. There must be one."""
+    """The time of the log, from its first to its last event. Raises ValueError for a log without an event."""
     if decoder.first is None or decoder.last is None:
         raise ValueError("the log has no event")
     return Coverage(decoder.first, decoder.last)

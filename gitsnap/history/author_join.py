@@ -1,15 +1,15 @@
-"""Joins the objects that commits changed with the writes in an audit log. A wrong name is worse than none.
+"""Joins the objects that commits changed with the writes in an audit log. A wrong name is worse than no name.
 
-A name is given in two cases only:
+An object gets an author in two cases only:
 
-- *Exactly*: the commit names uid and resource version of the object, and the log has the answer with this version.
-- *As the only author*, if the user declares that the log is complete: the object was in one state at a moment and in
-  another state at a later moment, the log covers the time between, and all writes to the object in this time are by one
-  author. Some write must have changed the object, and dry runs or writes without effect only add candidates. If several
-  authors wrote, the log has as many writes as the archive has versions, and no two writes overlap, then the writes made
-  the versions in their order.
+- *Exact*: the commit names uid and resource version of the object, and the log has the response with this version.
+- *Only author*, if the user declares that the log is complete. The object was in one state at a moment and in another
+  state at a later moment, the log covers the time between, and all writes to the object in this time are by one author.
+  One of the writes must have changed the object; dry runs and writes without effect can only add candidates. If several
+  authors wrote, the order of the writes decides, provided that the log has as many writes as the archive has versions,
+  and that no two writes overlap.
 
-This module is pure: it sees values of commits and of writes, and no archive and no file.
+This module reads no archive and no file: it gets the values of commits and writes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from gitsnap.kube.audit_writes import AuditWrite
 SKEW = timedelta(seconds=5)
 """How far the clocks of gitsnap and of the API servers may differ."""
 _LONGEST_DELAY = timedelta(minutes=1)
-"""How long after its write a version counts as seen at once. A change may contain an older version that it did not
-write: an object enters the configuration when another object begins to refer to it."""
+"""A version counts as seen at once up to this time after its write. A change may contain an older version: an object
+enters the configuration when another object begins to refer to it."""
 
 _MOST_NAMED = 3
 
@@ -41,15 +41,15 @@ class Miss(enum.StrEnum):
     NO_START = "no-start"
     """The archive does not know since when the object may have been written."""
     NO_VERSION = "no-version"
-    """The log has writes to the object, and no answer with the uid and the version that the commit names."""
+    """The log has writes to the object, but no response with the uid and the version that the commit names."""
     NO_WRITE = "no-write"
     """The log has no write to the object."""
     SEVERAL = "several-authors"
-    """Several authors wrote the object, and the log does not tell which write made the version."""
+    """Several authors wrote the object, and the log does not show which write made the version."""
     UNCERTAIN = "uncertain-write"
-    """The log does not tell whether the write of another author was done."""
+    """The log does not show whether the write of another author succeeded."""
     UNFIT = "unfit-write"
-    """The writes cannot have made this change: for example, an object was added, and it existed before the write."""
+    """The writes cannot have made this change. For example, the change adds an object that existed before the write."""
     NO_NAME = "no-name"
     """The log has the write, but not the name of its author."""
 
@@ -67,9 +67,9 @@ class RecordedVersion:
     action: str
     """``added``, ``modified`` or ``deleted``."""
     after: datetime | None
-    """When a sample with the state before began to be read. None if there is no such sample."""
+    """When the reading of a sample with the previous state began. None if there is no such sample."""
     before: datetime
-    """When the new state had been read at the latest."""
+    """The moment at which the new state had been read."""
     is_seen_at_once: bool = False
     """Whether ``before`` is the moment at which the version was seen, shortly after it was written."""
 
@@ -80,11 +80,11 @@ class Verdict:
 
     author: str = ""
     exact: bool = False
-    """Whether uid and resource version are those of the answer in the log."""
+    """Whether the log has a response with the uid and the resource version."""
     miss: Miss | None = None
     """None if there is an author."""
     detail: str = ""
-    """The authors that came into question."""
+    """The authors of the writes that may have made the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,11 @@ def join_object(
 
     Args:
         versions: The versions of the object between two samples, in the order of the branch.
-        writes: The writes to the object in the log, in any order, and the deletions of collections that may have had
-            it.
-        coverage: The time of the log.
-        complete: Whether the log has every write of this time: all API servers, and no write that a policy leaves out.
-            Otherwise authors are found exactly or not at all.
+        writes: The writes to the object in the log, in any order, and the deletions of collections that may contain
+            the object.
+        coverage: The time that the log covers.
+        complete: Whether the log has every write of this time: from all API servers, and without a policy that leaves
+            out writes. Otherwise only exact authors are found.
 
     Returns:
         A verdict for each version.
@@ -137,10 +137,10 @@ def join_object(
 
 
 def _without_repetitions(writes: list[AuditWrite]) -> list[AuditWrite]:
-    """Leave out the writes that changed nothing: their answer has a version that another write made.
+    """Leave out the writes that changed nothing: their response has a version that another write made.
 
-    If the log has the answers to all writes, the writes that left the configuration as it was are left out as well, for
-    example those that add a finalizer.
+    If the log has the responses to all writes, writes that did not change the configuration are left out as well, for
+    example a write that adds a finalizer.
     """
     by_version: dict[tuple[str, str], list[AuditWrite]] = {}
     others = []
@@ -159,9 +159,9 @@ def _without_repetitions(writes: list[AuditWrite]) -> list[AuditWrite]:
 
 
 def _makers(writes: Sequence[AuditWrite]) -> list[AuditWrite]:
-    """The writes that may have made a version, of all writes that were answered with it.
+    """The writes that may have made a version, among the writes that were answered with this version.
 
-    A write that was received after another one was answered found the version and did not make it.
+    A write that was received after another write was answered did not make the version.
     """
     creations = [write for write in writes if write.created]
     return creations or [
@@ -188,7 +188,7 @@ def _number(version: str) -> int:
 
 
 def _not_exact(version: RecordedVersion, writes: Sequence[AuditWrite], coverage: Coverage) -> Verdict:
-    """Why there is no exact author: the log has other writes to the object at the time, none, or is of another time."""
+    """Why there is no exact author: the log has other writes or no write at that time, or does not cover the time."""
     near = [
         write
         for write in writes
@@ -207,10 +207,10 @@ def _not_exact(version: RecordedVersion, writes: Sequence[AuditWrite], coverage:
 def _join_exactly(
     version: RecordedVersion, previous: str, writes: Sequence[AuditWrite], coverage: Coverage
 ) -> Verdict | None:
-    """Join by uid and resource version. None if the log does not have the answer with this version.
+    """Join by uid and resource version. None if the log does not have the response with this version.
 
-    A version that a list found later may have been made by a write that changed nothing but, for example, a finalizer.
-    The log must then have all writes since the version before.
+    A version that a list found later may be the result of a write that changed only, for example, a finalizer. The log
+    must then have all writes since the previous version.
     """
     changed = version.changed
     if not changed.uid:
@@ -239,7 +239,7 @@ def _join_exactly(
 def _creates(version: RecordedVersion, writes: Sequence[AuditWrite]) -> bool:
     """Whether one of the writes created the object since the sample before.
 
-    Otherwise the object existed and came into the configuration when another object began to refer to it.
+    Otherwise the object existed, and entered the configuration when another object began to refer to it.
     """
     return any(write.created and not _is_before(write, version.after) for write in writes)
 
@@ -251,7 +251,7 @@ def _covers(version: RecordedVersion, coverage: Coverage) -> bool:
 def _between(
     version: RecordedVersion, previous: str, writes: Sequence[AuditWrite], matching: Sequence[AuditWrite]
 ) -> Iterator[AuditWrite]:
-    """The other writes since the previous recorded version, which may have a part in the version as well."""
+    """The other writes since the previous recorded version, which may have contributed to the version."""
     made, deleted = matching[0], version.action == "deleted"
     for write in writes:
         if write.deletes != deleted or (write.uid and write.uid != version.changed.uid):
@@ -301,7 +301,7 @@ def _choose(action: str, candidates: Sequence[AuditWrite]) -> Verdict:
     creations = [write for write in candidates if write.created]
     deletions = [write for write in candidates if write.deletes]
     if action == "deleted":
-        # An object that was created again may be gone for another reason: nothing refers to it any more.
+        # An object that was created again may have left the configuration because nothing refers to it any more.
         return _verdict({write.author for write in deletions}, deletions) if not creations else _unfit(candidates)
     writing = [write for write in candidates if not write.deletes]
     fits = bool(creations) if action == "added" else (not creations or bool(deletions))

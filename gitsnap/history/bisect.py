@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gitsnap.core.commits import LoggedCommit
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
-from gitsnap.core.ports import Archive, LoggedCommit, Tree
+from gitsnap.core.ports import Archive, Tree
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
 from gitsnap.format import decode_object, path_of

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Sample, SensitiveField
 from gitsnap.core.objects import same_json
-from gitsnap.core.ports import LoggedCommit, LoggedFile
 from gitsnap.format import decode_object
 from gitsnap.history.changelog import CommitHistory
 from gitsnap.history.fields import Fields, split_fields

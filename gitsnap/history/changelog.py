@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Protocol
 
 from gitsnap.core.changes import Author
+from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.objects import changed_fields
-from gitsnap.core.ports import Archive, LoggedCommit, LoggedFile, Tree
+from gitsnap.core.ports import Archive, Tree
 from gitsnap.core.text import join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
 from gitsnap.diff.rows import ObjectActions

@@ -13,7 +13,7 @@ from gitsnap.sveltos import inventory
 from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
-    from gitsnap.core.ports import Cluster, Tree
+    from gitsnap.core.ports import Tree
 
 NOT_APPLICABLE = "N/A"
 
@@ -112,10 +112,3 @@ def inventory_of_sample(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
     for path, blob in tree.files(Area.INVENTORY).items():
         if path.split("/")[1:2] == [str(kind)]:
             yield decode_object(tree.read(blob), f"{Area.INVENTORY}/{path}")
-
-
-def inventory_of_cluster(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
-    """Yield the live objects of a kind of the inventory, such as ClusterConfigurations. Raises the cluster's errors."""
-    resource = cluster.resource_type(kind)
-    if resource is not None:
-        yield from (item for page in cluster.list(resource) for item in page.items)

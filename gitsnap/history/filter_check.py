@@ -12,9 +12,11 @@ from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
+from gitsnap.cluster.lists import list_objects
+from gitsnap.core.commits import LoggedCommit
 from gitsnap.core.errors import ArchiveError, NotFoundError
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, Substitute
-from gitsnap.core.ports import Cluster, LoggedCommit, Tree
+from gitsnap.core.ports import Cluster, Tree
 from gitsnap.core.suggestions import nearest
 from gitsnap.format import CLUSTER_SCOPED, decode_object, file_of, key_of, kind_folder, path_of
 from gitsnap.format.tree_files import PathsByKind, top_folders
@@ -187,7 +189,4 @@ def check_filters_now(filters: Filters, cluster: Cluster, configurations: Iterab
 
 def _registered(cluster: Cluster) -> Iterator[ClusterRef]:
     for kind in sorted(kinds.CLUSTER_KINDS):
-        resource = cluster.resource_type(kind)
-        if resource is not None:
-            for page in cluster.list(resource):
-                yield from map(ClusterRef.of, page.items)
+        yield from map(ClusterRef.of, list_objects(cluster, kind))

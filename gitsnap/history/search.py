@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, ObjectKey, Sample, SensitiveField
 from gitsnap.core.objects import same_json
-from gitsnap.core.ports import LoggedCommit, LoggedFile
 from gitsnap.format import decode_object, key_of, kind_folder
 from gitsnap.history.blame import Version, literal_pattern, version_of
 from gitsnap.history.changelog import CommitHistory, ObjectPattern

@@ -1,7 +1,7 @@
 """Decodes audit logs of Kubernetes API servers: events of audit.k8s.io, as servers, log shippers and clouds write them.
 
-An ``AuditDecoder`` takes one line or document after the other and collects the writes that it is asked for. It does no
-I/O. Sources: the reference of audit.k8s.io/v1, and the exports of EKS, AKS and GKE that docs/FOLLOW.md describes.
+An ``AuditDecoder`` takes one line or document after the other, and collects the wanted writes. The decoder does no I/O.
+Sources: the reference of audit.k8s.io/v1, and the exports of EKS, AKS and GKE that docs/AUTHORS.md describes.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Details(msgspec.Struct, gc=False):
 
 
 class _Answer(msgspec.Struct, gc=False):
-    """The object in an answer: the object that was written, a list of deleted objects, or a Status."""
+    """The object in a response: the written object, a list of deleted objects, or a Status."""
 
     kind: str = ""
     metadata: _Metadata | None = None
@@ -127,7 +127,7 @@ class AuditDecoder:
         self._digest = digest
         self._writes: list[AuditWrite] = []
         self._open: dict[str, AuditWrite] = {}
-        """Id of a request -> its write, for requests of which no answer has been read yet."""
+        """Id of a request -> its write, for requests whose response has not been read yet."""
         self._answered: set[str] = set()
         self.events = 0
         """The number of events, reads included."""
@@ -136,7 +136,7 @@ class AuditDecoder:
         self.last: datetime | None = None
 
     def writes(self) -> list[AuditWrite]:
-        """The wanted writes, in the order of the log. A request without an answer is not certain."""
+        """The wanted writes, in the order of the log. A request without a response is not certain."""
         unanswered = [write for identity, write in self._open.items() if identity not in self._answered]
         return [*self._writes, *unanswered]
 
@@ -254,7 +254,7 @@ class AuditDecoder:
             return
         self._answered.add(event.audit_id)
         answered = self._with_answer(write, bytes(event.response_object)) if write.certain else [write]
-        # An update that is answered with the version that it replaces changed nothing.
+        # An update whose response has the replaced version changed nothing.
         self._writes += [
             write for write in answered if not write.version or write.version != reference.resource_version
         ]
@@ -267,11 +267,11 @@ class AuditDecoder:
             self.last = last
 
     def _with_answer(self, write: AuditWrite, content: bytes) -> Iterator[AuditWrite]:
-        """Add what the answer tells. The answer to a deletion of a collection tells which objects it deleted."""
+        """Complete a write from its response. The response to a deletion of a collection lists the deleted objects."""
         try:
             answer = _decode_answer(content) if content else _Answer()
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            answer = _Answer()  # a text of the cloud: the object was too large for its log
+            answer = _Answer()  # a text in place of the object, which was too large for the log of the cloud
         if answer.items is not None and write.verb == "deletecollection":
             for item in answer.items:
                 metadata = item.metadata or _Metadata()
@@ -355,7 +355,7 @@ def _is_dry_run(event: _Event) -> bool:
 
 
 def _microseconds(text: str) -> str:
-    """A time whose fraction has at most six digits, as Python's parser of times wants it."""
+    """A time with at most six digits after the point, as ``datetime.fromisoformat`` requires."""
     head, dot, fraction = text.partition(".")
     digits = fraction.rstrip("Z")
     return f"{head}.{digits[:6]}+00:00" if dot and digits.isdigit() else text

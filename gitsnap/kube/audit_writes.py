@@ -1,4 +1,4 @@
-"""The value of a write in an audit log, and which writes can change the configuration of an object."""
+"""The writes of an audit log, and the rules which of them can change the configuration of an object."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class AuditWrite(msgspec.Struct, frozen=True, kw_only=True):
     """The plural: ``configmaps``."""
     namespace: str
     name: str
-    """``""`` for every object of the namespace (a collection), or where the log does not have the name that the server
-    generated."""
+    """``""`` for a collection, that is, every object of the namespace, and for a generated name that the log does not
+    have."""
     subresource: str
     verb: str
     """One of ``WRITING_VERBS``."""
@@ -36,7 +36,7 @@ class AuditWrite(msgspec.Struct, frozen=True, kw_only=True):
     completed: datetime
     """The object was written between the two times, UTC."""
     kind: str = ""
-    """``""`` if the log does not have the answer."""
+    """``""`` if the log does not have the response."""
     uid: str = ""
     """``""`` if the log does not have it."""
     version: str = ""
@@ -44,7 +44,7 @@ class AuditWrite(msgspec.Struct, frozen=True, kw_only=True):
     created: bool = False
     """Whether the request created the object."""
     certain: bool = True
-    """False for a request that may have failed: a time-out, an error of the server, or no answer in the log."""
+    """False for a request that may have failed: a time-out, an error of the server, or no response in the log."""
     content: str = ""
     """A digest of the configuration after the request. ``""`` if the log does not have it."""
 
@@ -57,8 +57,8 @@ class AuditWrite(msgspec.Struct, frozen=True, kw_only=True):
     def changes_configuration(self) -> bool:
         """Whether the request can change more than the status of the object.
 
-        A write of the status of a custom resource changes the status only. For some built-in kinds it can change labels
-        too; there, only controllers of Kubernetes are trusted to write nothing else.
+        A write of the status of a custom resource changes only the status. For some built-in kinds it can also change
+        labels: there, only the controllers of Kubernetes are trusted to write nothing but the status.
         """
         if self.subresource in _HARMLESS_SUBRESOURCES:
             return False
@@ -69,7 +69,7 @@ class AuditWrite(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def covers_collection(self) -> bool:
-        """Whether the log does not tell which objects of the namespace the request wrote."""
+        """Whether the request wrote objects of a namespace that the log does not name."""
         return not self.name
 
     def precedes(self, other: AuditWrite) -> bool:

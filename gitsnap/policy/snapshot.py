@@ -7,27 +7,24 @@ All problems are reported at once, each with the path of its field. The resource
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitsnap.core.errors import GitsnapError, InputError
+from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
 from gitsnap.core.time_zones import check_zone
 from gitsnap.format import check_branch
 from gitsnap.format import recipients as public_keys
 from gitsnap.policy import resources as scope
 from gitsnap.policy import sensitive_fields as sensitive
+from gitsnap.policy.field_reader import FieldReader, type_name
 from gitsnap.policy.schedule import Schedule
 
 GROUP = "utils.projectsveltos.io"
 SNAPSHOT = Kind(GROUP, "Snapshot")
 API_VERSION = f"{GROUP}/v1beta1"
 
-_LONGEST_QUOTE = 200
-"""Characters of an invalid value in a message."""
-
-_INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
 _KEEPS = ("keepLast", "keepHourly", "keepDaily", "keepWeekly", "keepMonthly")
 WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(?:[0-9]{1,5}h)?")
@@ -39,7 +36,6 @@ _URL = re.compile(
 )
 _URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s]*:[^/@\s]*@|(?:https?|git)://[^/@\s]+@")
 _STORAGE = re.compile(r"(?!.*/\.\.(?:/|\Z))/[^\x00-\x1f\x7f\ud800-\udfff]*")
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +126,17 @@ def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
     return policy
 
 
-class _Reader:
-    """Reads fields and collects their problems, so that all of them can be corrected at once.
-
-    A field that is null counts as absent, as on a server.
-    """
+class _Reader(FieldReader):
+    """Reads the fields of a Snapshot."""
 
     def __init__(self, source: str) -> None:
+        super().__init__()
         self._source = source
-        self.problems: list[str] = []
 
     def policy(self, document: object) -> Policy:
         """Read the policy and add invalid fields to ``problems``. Raises InputError for any other object."""
         if not isinstance(document, dict) or Kind.of(document) != SNAPSHOT:
-            actual = Kind.of(document) if isinstance(document, dict) else _type(document)
+            actual = Kind.of(document) if isinstance(document, dict) else type_name(document)
             raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {actual}")
         if document["apiVersion"] != API_VERSION:
             self.problems.append(f"apiVersion: {document['apiVersion']!r} is unknown; use {API_VERSION}")
@@ -309,114 +302,3 @@ class _Reader:
         if not signing.get("secretRef"):
             self.problems.append("spec.signing.secretRef: is required: the Secret with the signing key")
         return self._secret(signing, "spec.signing")
-
-    # Fields of one type each ------------------------------------------------------------------------------------------
-
-    def _only(self, entry: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
-        for name in sorted(str(unknown) for unknown in entry if unknown not in known):
-            field_path = f"{path}.{name}" if path else name
-            self.problems.append(f"{field_path}: is unknown; known fields: {', '.join(sorted(known))}")
-
-    def _map(self, entry: Mapping[str, Any], name: str, path: str) -> JsonObject:
-        value = entry.get(name)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self.problems.append(f"{path}: must be an object, not {_type(value)}")
-            return {}
-        return value
-
-    def _list(self, entry: Mapping[str, Any], name: str, path: str) -> list[Any]:
-        value = entry.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.problems.append(f"{path}.{name}: must be a list, not {_type(value)}")
-            return []
-        return value
-
-    def _text(self, entry: Mapping[str, Any], name: str, path: str) -> str:
-        value = entry.get(name)
-        if value is None or isinstance(value, str):
-            return value or ""
-        self.problems.append(f"{path}.{name}: must be a string, not {_type(value)}")
-        return ""
-
-    def _texts(self, entry: Mapping[str, Any], name: str, path: str) -> list[str]:
-        texts = []
-        for position, value in enumerate(self._list(entry, name, path)):
-            if isinstance(value, str):
-                texts.append(value)
-            else:
-                self.problems.append(f"{path}.{name}[{position}]: must be a string, not {_type(value)}")
-        return texts
-
-    def _matching(
-        self,
-        entry: Mapping[str, Any],
-        name: str,
-        path: str,
-        pattern: re.Pattern[str],
-        allowed: str,
-        *,
-        required: bool = False,
-    ) -> str:
-        """A string that matches a pattern; ``""`` for an absent or empty field, which is a problem if ``required``."""
-        text = self._text(entry, name, path)
-        if text and not pattern.fullmatch(text):
-            self._bad(f"{path}.{name}", text, allowed)
-        elif required and not text:
-            self.problems.append(f"{path}.{name}: is required: {allowed}")
-        return text
-
-    def _flag(self, entry: Mapping[str, Any], name: str, path: str) -> bool:
-        value = entry.get(name)
-        if value is not None and not isinstance(value, bool):
-            self.problems.append(f"{path}.{name}: must be true or false, not {_type(value)}")
-        return value is True
-
-    def _count(
-        self, entry: Mapping[str, Any], name: str, path: str, *, lowest: int = 0, highest: int = _INT32
-    ) -> int | None:
-        value = entry.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            self.problems.append(f"{path}.{name}: must be a whole number from {lowest} to {highest}")
-            return None
-        return value
-
-    def _secret(self, entry: JsonObject, path: str) -> str:
-        """A secretRef as ``<namespace>/<name>``. The namespace is required: a Snapshot has none."""
-        if entry.get("secretRef") is None:
-            return ""
-        path = f"{path}.secretRef"
-        reference = self._map(entry, "secretRef", path)
-        self._only(reference, path, ("namespace", "name"))
-        parts = ("namespace", "name")
-        names = [self._matching(reference, part, path, _NAME, "a name", required=True) for part in parts]
-        return "/".join(names) if all(names) else ""
-
-    def _bad(self, path: str, text: str, allowed: str) -> None:
-        quoted = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
-        self.problems.append(f"{path}: {quoted!r} is not {allowed}")
-
-    def _try(self, path: str, check: Callable[[], object]) -> bool:
-        try:
-            check()
-        except GitsnapError as error:
-            self.problems.append(f"{path}: {error.message}")
-            return False
-        return True
-
-
-def _type(value: object) -> str:
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "a string",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    return names.get(type(value), "nothing")

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.core.text import describe, plural
+from gitsnap.core.text import describe, plural, verb_form
 from gitsnap.render import shortened, wrapped
 from gitsnap.render.plan_changes import ChangeView, PlanChanges
 from gitsnap.render.plan_heading import cluster_line
@@ -215,19 +215,18 @@ def _flat(text: str) -> str:
 def nothing_text(plan: Plan, *, undo: bool) -> str:
     """Why a plan writes nothing, and the objects that it leaves out. ``undo``: whether the plan is an undo."""
     if plan.refused:
-        text = f"nothing to do: {plural(len(plan.refused), 'object')} cannot be rolled back and"
-        text += " is left out" if len(plan.refused) == 1 else " are left out"
+        number = len(plan.refused)
+        text = f"nothing to do: {plural(number, 'object')} cannot be rolled back and {verb_form(number, 'is')} left out"
     elif undo:
         text = "nothing to do: the objects that the rollback changed are as they were before it"
     else:
         text = "nothing to do: the cluster already has what was selected"
     if plan.retained:
-        verb = "stays" if len(plan.retained) == 1 else "stay"
-        text += f"; {plural(len(plan.retained), 'object')} that the sample lacks {verb}"
+        number = len(plan.retained)
+        text += f"; {plural(number, 'object')} that the sample lacks {verb_form(number, 'stays')}"
     differing = sum(len(unselected.differing) for unselected in plan.unselected)
     if differing:
-        verb = "differs" if differing == 1 else "differ"
-        text += f", but {plural(differing, 'object')} outside the selection {verb}"
+        text += f", but {plural(differing, 'object')} outside the selection {verb_form(differing, 'differs')}"
     elif plan.is_partial:
         text += "; other objects were not compared"
     return text

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
+from gitsnap.cluster.lists import list_objects
 from gitsnap.core.errors import AccessDeniedError, KindNotInstalledError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import Cluster
@@ -109,9 +111,5 @@ def read_summary_clusters(cluster: Cluster, profiles: Collection[ObjectKey]) -> 
 
 def read_all(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
     """Every live object of a kind; nothing if the kind is not installed or may not be listed."""
-    try:
-        resource = cluster.resource_type(kind)
-        if resource is not None:
-            yield from (item for page in cluster.list(resource) for item in page.items)
-    except (AccessDeniedError, KindNotInstalledError):
-        return
+    with suppress(AccessDeniedError, KindNotInstalledError):
+        yield from list_objects(cluster, kind)

@@ -27,15 +27,10 @@ _LIST_ATTEMPTS = 3
 
 def read_live(
     cluster: Cluster, objects: SampleObjects, selected: Collection[ObjectKey], selection: Selection
-) -> tuple[LiveState, frozenset[ObjectKey]]:
-    """The live state, and the selected objects that are live exactly as the sample contains them.
-
-    Raises the cluster's errors if an object that the plan needs cannot be read.
-    """
+) -> LiveState:
+    """The live objects that a plan needs. Raises the cluster's errors if such an object cannot be read."""
     cluster.redact_errors_for(field.kind for field in objects.tree.info.secrets.sensitive_fields)
-    reader = _LiveReader(cluster, objects, frozenset(selected))
-    live = reader.read(selection)
-    return live, frozenset(reader.unchanged)
+    return _LiveReader(cluster, objects, frozenset(selected)).read_for_plan(selection)
 
 
 def read_objects(
@@ -65,7 +60,7 @@ class _LiveReader:
     _whole: set[Kind] = field(default_factory=set)
     _unread: set[Kind] = field(default_factory=set)
 
-    def read(self, selection: Selection) -> LiveState:
+    def read_for_plan(self, selection: Selection) -> LiveState:
         """Read the live objects that a plan for the selection needs. Raises the errors of the cluster."""
         selected_kinds = {key.kind for key in self.selected}
         matching = MATCHING_KINDS if selected_kinds & MATCHING_KINDS else frozenset[Kind]()
@@ -84,6 +79,7 @@ class _LiveReader:
         return LiveState(
             cluster=self.cluster.info(),
             objects=self._objects,
+            unchanged=frozenset(self.unchanged),
             served=self._types,
             missing_namespaces=self._missing_namespaces(),
             controller_labels=self._controller_labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain
 
-from gitsnap.cluster.definitions import list_definitions
+from gitsnap.cluster.lists import list_definitions
 from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.core.states import State, cluster_of
 from gitsnap.rollback.deployed_state import add_withdrawals
@@ -36,8 +36,8 @@ def prepare(
     names = KindNames(objects.kinds, lambda: chain(definitions_of_tree(tree), list_definitions(cluster)))
     selection = selection.with_kinds_named(names)
     selected, notes = select_objects(cluster, objects, selection, prune=options.prune)
-    live, unchanged = read_live(cluster, objects, selected, selection)
-    archived = read_sample(objects, sample, selected, live, unchanged)
+    live = read_live(cluster, objects, selected, selection)
+    archived = read_sample(objects, sample, selected, live)
     plan = make_plan(archived, live, selection, options)
     plan = replace(
         plan,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from gitsnap.cluster.lists import list_objects
 from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster
@@ -137,9 +138,7 @@ def _pairs(plan: Plan, effect_types: frozenset[EffectType]) -> frozenset[Pair]:
 
 
 def _summaries(cluster: Cluster) -> Iterable[tuple[Pair, JsonObject]]:
-    resource = cluster.resource_type(kinds.CLUSTER_SUMMARY)
-    for page in cluster.list(resource) if resource is not None else ():
-        for summary in page.items:
-            profile = inventory.profile_of(summary)
-            if profile is not None:
-                yield (profile, inventory.cluster_of(summary)), summary
+    for summary in list_objects(cluster, kinds.CLUSTER_SUMMARY):
+        profile = inventory.profile_of(summary)
+        if profile is not None:
+            yield (profile, inventory.cluster_of(summary)), summary

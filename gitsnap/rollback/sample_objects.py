@@ -18,7 +18,7 @@ from gitsnap.rollback.plan import LiveState, SampleState, Unrestorable
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS
 from gitsnap.rollback.secret_values import SecretValues
 from gitsnap.sveltos import inventory, kinds
-from gitsnap.sveltos.matching import ClusterIndex, matching_clusters
+from gitsnap.sveltos.matching import matching_clusters
 from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 from gitsnap.sveltos.tree_view import TreeView
@@ -36,7 +36,8 @@ class SampleObjects:
     def __init__(self, tree: Tree, keeper: SecretsKeeper | None) -> None:
         self.tree = tree
         self.values = SecretValues(tree.info.secrets, keeper)
-        self._view = TreeView(tree)
+        self.view = TreeView(tree)
+        """The facts that the reports of Sveltos add: sets with their status, clusters with all their labels."""
         self._files = tree.files(Area.CONFIGURATION)
         self._paths = {self._key_at(path): path for path in self._files}
 
@@ -124,8 +125,8 @@ class SampleObjects:
         for key in sorted(selected):
             if key.kind in REFERENCE_PATHS:
                 document = self.with_status(key)
-                matching = matching_clusters(document, self.cluster_labels, self.sets)
-                collected += references(document, matching, self._view.cluster_object)
+                clusters = matching_clusters(document, self.view.cluster_labels, self.view.sets)
+                collected += references(document, clusters, self.view.cluster_object)
         return [reference for reference in collected if reference.target.kind in _NEEDED_KINDS]
 
     def with_status(self, key: ObjectKey) -> JsonObject:
@@ -135,35 +136,15 @@ class SampleObjects:
             raise AssertionError("the paths are those of the tree")
         return document
 
-    @property
-    def sets(self) -> dict[ObjectKey, JsonObject]:
-        """The sets of the sample, with their status."""
-        return self._view.sets
 
-    @property
-    def cluster_labels(self) -> ClusterIndex:
-        """The managed clusters of the sample with their labels."""
-        return self._view.cluster_labels
-
-
-def read_sample(
-    objects: SampleObjects,
-    sample: State,
-    selected: frozenset[ObjectKey],
-    live: LiveState,
-    unchanged: frozenset[ObjectKey],
-) -> SampleState:
-    """The state of the sample, as far as a plan needs it.
-
-    ``unchanged``: the selected objects that are live exactly as the sample contains them. They are not read.
-    """
-    documents, unrestorable = objects.restored_objects((selected & objects.keys) - unchanged, live)
+def read_sample(objects: SampleObjects, sample: State, selected: frozenset[ObjectKey], live: LiveState) -> SampleState:
+    """The selected objects of a sample, and the facts about it that a plan needs. Unchanged objects are not read."""
+    documents, unrestorable = objects.restored_objects((selected & objects.keys) - live.unchanged, live)
     info = objects.tree.info
     return SampleState(
         tag=sample.tag,
         keys=objects.keys,
         documents=documents,
-        unchanged=unchanged,
         unrestorable=unrestorable,
         selected=selected,
         incomplete=objects.tree.incomplete,

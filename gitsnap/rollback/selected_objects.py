@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gitsnap.cluster.lists import list_objects
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.ports import Cluster
 from gitsnap.core.text import describe
@@ -38,14 +39,7 @@ def select_objects(
 def _live_keys(cluster: Cluster, objects: SampleObjects, selection: Selection) -> frozenset[ObjectKey]:
     """The live objects of the kinds that the selection names, and that --prune may delete."""
     named = selection.named_kinds(objects.keys) & PRUNED_KINDS & frozenset(objects.tree.info.kinds)
-    resources = [cluster.resource_type(kind) for kind in sorted(named)]
-    return frozenset(
-        ObjectKey.of(item)
-        for resource in resources
-        if resource is not None
-        for page in cluster.list(resource)
-        for item in page.items
-    )
+    return frozenset(ObjectKey.of(document) for kind in sorted(named) for document in list_objects(cluster, kind))
 
 
 def outside_scope(objects: SampleObjects, selected: Iterable[ObjectKey]) -> frozenset[ObjectKey]:

@@ -44,9 +44,9 @@ def prepare_undo(
         options = replace(options, recreate=True)
     selection = Selection(keys=tuple(sorted(keys)))
     selected = keys & objects.keys
-    live, unchanged = read_live(cluster, objects, selected | created, selection)
+    live = read_live(cluster, objects, selected | created, selection)
     archived = replace(
-        read_sample(objects, past.before, selected, live, unchanged),
+        read_sample(objects, past.before, selected, live),
         created=_created_documents(SampleObjects(target, keeper) if target is not None else None, created),
         pausable=held,
     )

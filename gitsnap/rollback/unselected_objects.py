@@ -175,12 +175,12 @@ class _Candidates:
         profiles = sorted(key for key in self.selected & self.objects.keys if key.kind in kinds.PROFILE_KINDS)
         if not profiles or not self._matching_kinds_are_read:
             return
-        named, lost = set[ObjectKey](), set[ClusterRef]()
+        view, named, lost = self.objects.view, set[ObjectKey](), set[ClusterRef]()
         for key in profiles:
             document = self.objects.with_status(key)
             named.update(sets_of(document), prerequisites_of(document))
             after = selects(document, self._live_labels, self._live_sets).clusters
-            lost |= matching_clusters(document, self.objects.cluster_labels, self.objects.sets) - after
+            lost |= matching_clusters(document, view.cluster_labels, view.sets) - after
         subject = profiles[0] if len(profiles) == 1 else None
         yield self._by_name(Relation.NAMED, subject, named & self.objects.keys)
         clusters = {cluster.key for cluster in lost}
@@ -194,7 +194,8 @@ class _Candidates:
         live = self._live_of(kinds.PROFILE_KINDS)
         deployed = _deployed(live, selected, self._live_labels, self._live_sets)
         archived = {key: self.objects.with_status(key) for key in self.objects.keys if key.kind in kinds.PROFILE_KINDS}
-        for key, clusters in _deployed(archived, selected, self.objects.cluster_labels, self.objects.sets).items():
+        view = self.objects.view
+        for key, clusters in _deployed(archived, selected, view.cluster_labels, view.sets).items():
             deployed[key] = deployed.get(key, frozenset()) | clusters
         targets = self._references(deployed.keys() & self.objects.keys)
         for key, matches in sorted(deployed.items()):

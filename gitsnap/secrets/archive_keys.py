@@ -70,11 +70,11 @@ def for_capture(
 ) -> tuple[Policy, age.Keeper | None]:
     """The effective policy and the keys for a sample that a user takes; missing keys are created.
 
-    ``cluster``: as for ``for_reading``. A new archive takes the key of the Secret too, as the controller does.
+    ``cluster``: as for ``for_reading``. A new archive also takes the key from that Secret, as the controller does.
 
-    The record of the archive decides how Secrets are kept: mode, recipients and hidden fields of its newest sample. A
-    policy that differs is refused without ``accept_change``, or without ``accept_fields`` if only hidden fields differ.
-    Other kinds need no consent. Raises SecretsError, StorageError.
+    The record of the archive decides how Secrets are kept: the mode, the recipients and the hidden fields of its newest
+    sample. A policy that differs is refused without ``accept_change``, or without ``accept_fields`` if only hidden
+    fields differ. Other kinds need no consent. Raises SecretsError, StorageError.
     """
     age.check_recipients(policy.recipients)
     before = _newest_record(archive)
@@ -231,7 +231,7 @@ def _keeper_of_newest(archive: Archive, identities: Sequence[Path]) -> age.Keepe
 
 
 def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None:
-    """Compare the policy with the record. Raises SecretsError where they differ, except for more hidden fields."""
+    """Compare the policy with the record. Raises SecretsError if they differ in more than additional hidden fields."""
     wanted = replace(
         record,
         mode=policy.secrets_mode if policy.secrets_set else record.mode,

@@ -38,7 +38,7 @@ class ClusterRef:
         return hash((self.name, self.namespace))
 
     def __str__(self) -> str:
-        """``default/capi--clusterapi-workload``, as the CLUSTER column of a diff has it."""
+        """``default/capi--clusterapi-workload``, as in the CLUSTER column of a diff."""
         return f"{self.namespace}/{self.type}--{self.name}"
 
     @property
@@ -92,7 +92,7 @@ ClusterIndex = LabelIndex[ClusterRef]
 """ClusterLabels that find the clusters of a selector without comparing the labels of every cluster."""
 
 Sets = Mapping[ObjectKey, JsonObject]
-"""Every Set and ClusterSet, with its status where the status is known."""
+"""Every Set and ClusterSet, with its status if the status is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,8 @@ def matching_clusters(
 ) -> AbstractSet[ClusterRef]:
     """The clusters that an object matches by its status or by its rules.
 
-    Each set counts both by its status and by its selector: a cluster that is not ready leaves the status of a set, but
-    must stay in the sample.
+    A set matches the clusters in its status and the clusters of its selector: a cluster that is not ready leaves the
+    status of the set, but must stay in the sample.
     """
     selected, _ = _select(document, clusters, sets or {}, ())
     if sets and not sets.keys().isdisjoint(sets_of(document)):

@@ -20,16 +20,14 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import ClusterObjects, no_objects
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.reference_paths import REFERENCE_PATHS, Form, ReferencePath
+from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
 from gitsnap.sveltos.templates import Root, TemplateError
 from gitsnap.sveltos.templates import render as render_template
 from gitsnap.sveltos.written_references import (
     TEMPLATE,
     Entry,
-    WrittenReference,
     by_cluster,
     read_entries,
-    source_of_url,
 )
 
 __all__ = [
@@ -114,7 +112,7 @@ class WrittenReferences:
 
     def __init__(self, document: JsonObject) -> None:
         self._by = ObjectKey.of(document)
-        self._entries = [entry for entry in read_entries(document) if entry.namespace is not None]
+        self._entries = list(read_entries(document))
         self.depend_on_clusters = any(entry.depends_on_cluster for entry in self._entries)
         """Whether the targets may differ from cluster to cluster. If not, ``resolve`` ignores the clusters."""
 
@@ -158,45 +156,32 @@ def _resolve(
     entry: Entry, by: ObjectKey, clusters: list[ClusterRef], objects: ClusterObjects
 ) -> Iterator[tuple[ObjectKey, UnresolvedReason | None]]:
     """Each target of a reference, with the reason if it cannot be resolved."""
-    row, written, namespace = entry.row, entry.written, entry.namespace or ""
-    if not entry.depends_on_cluster:
-        if row.form is Form.SOURCE_URL:
-            source = source_of_url(written.name)
-            if source is not None:
-                yield ObjectKey(source.kind, source.namespace, source.name), None
-        else:
-            yield ObjectKey(written.kind, namespace, written.name), None
-        return
-    # The references of a managed cluster are resolved for that cluster.
-    resolved_for = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
+    written = entry.written
+    names: Iterable[tuple[str, str] | None] = [(written.name, entry.namespace)]
+    if entry.depends_on_cluster:
+        # The references of a managed cluster are resolved for that cluster.
+        resolved_for = [ClusterRef.of_key(by)] if by.kind in kinds.CLUSTER_KINDS else clusters
+        names = (_evaluate(entry, by, cluster, objects) for cluster in resolved_for)
     seen: set[tuple[ObjectKey, UnresolvedReason | None]] = set()
-    for cluster in resolved_for:
-        target = _resolve_for_cluster(row, written, by, namespace, cluster, objects)
-        if target is not None and target not in seen:
-            seen.add(target)
-            yield target
+    for evaluated in dict.fromkeys(names):
+        if evaluated is not None:
+            target, reason = entry.target(*evaluated), None
+        else:
+            target, reason = ObjectKey(written.kind, entry.namespace, written.name), UnresolvedReason.TEMPLATE
+        if target is not None and (target, reason) not in seen:
+            seen.add((target, reason))
+            yield target, reason
 
 
-def _resolve_for_cluster(
-    row: ReferencePath,
-    written: WrittenReference,
-    by: ObjectKey,
-    namespace: str,
-    cluster: ClusterRef,
-    objects: ClusterObjects,
-) -> tuple[ObjectKey, UnresolvedReason | None] | None:
-    """The target for one cluster; None if the rendered text is not a reference."""
+def _evaluate(entry: Entry, by: ObjectKey, cluster: ClusterRef, objects: ClusterObjects) -> tuple[str, str] | None:
+    """Name and namespace of the target for one cluster; None if gitsnap cannot evaluate a template."""
+    row, written, namespace = entry.row, entry.written, entry.namespace
     escape = by.kind != kinds.EVENT_TRIGGER
     name = render(written.name, cluster, objects, escape=escape) if row.templated else written.name
-    rendered_namespace: str | None = namespace
-    if row.templated and namespace:
-        rendered_namespace = render(namespace, cluster, objects, escape=escape)
-    if name is None or rendered_namespace is None:
-        return ObjectKey(written.kind, namespace, written.name), UnresolvedReason.TEMPLATE
-    if row.form is Form.SOURCE_URL:
-        source = source_of_url(name)
-        return (ObjectKey(source.kind, source.namespace, source.name), None) if source else None
+    rendered = render(namespace, cluster, objects, escape=escape) if row.templated else namespace
+    if name is None or rendered is None:
+        return None
     if not namespace and by_cluster(row, written.kind):
-        rendered_namespace = cluster.namespace
+        rendered = cluster.namespace
     # An empty name renders to the namespace of the cluster, a quirk of Sveltos (lib/template/referenced_resource.go).
-    return ObjectKey(written.kind, rendered_namespace, name or cluster.namespace), None
+    return name or cluster.namespace, rendered

@@ -35,7 +35,7 @@ class Entry:
 
     row: ReferencePath
     written: WrittenReference
-    namespace: str | None
+    namespace: str
     """The namespace before rule R is applied, see ``_namespace_before_rule_r``."""
     depends_on_cluster: bool
     optional: bool
@@ -43,18 +43,27 @@ class Entry:
     identifier: str
 
     @classmethod
-    def of(cls, row: ReferencePath, written: WrittenReference, holder: Mapping[str, Any], by: ObjectKey) -> Entry:
-        """The entry for a reference of the object ``by``. ``holder``: see ``_values_at``."""
-        namespace = _namespace_before_rule_r(row, written, by)
+    def of(cls, row: ReferencePath, value: Any, holder: Mapping[str, Any], by: ObjectKey) -> Entry | None:
+        """The entry for a value of the object ``by``; None if it names no object. ``holder``: see ``_values_at``."""
+        written = _read_reference(row, value)
+        namespace = _namespace_before_rule_r(row, written, by) if written is not None else None
+        if written is None or namespace is None:
+            return None
         return cls(
             row,
             written,
             namespace,
-            depends_on_cluster=namespace is not None and _depends_on_cluster(row, written, namespace),
+            depends_on_cluster=_depends_on_cluster(row, written, namespace),
             optional=row.optional or written.optional or holder.get("optional") is True,
             secret_type_required=row.typed and written.kind == kinds.SECRET and not _is_exempt(row, holder),
             identifier=str(holder.get("identifier") or ""),
         )
+
+    def target(self, name: str, namespace: str) -> ObjectKey | None:
+        """The object of a name and a namespace without templates; None for a URL that names no Flux source."""
+        if self.row.form is Form.SOURCE_URL:
+            return source_of_url(name)
+        return ObjectKey(self.written.kind, namespace, name)
 
 
 TEMPLATE = "{{"
@@ -73,9 +82,9 @@ def read_entries(document: JsonObject) -> Iterator[Entry]:
             continue
         for row in rows:
             for value, holder in _values_at(document, row.path):
-                written = _read_reference(row, value)
-                if written is not None:
-                    yield Entry.of(row, written, holder, by)
+                entry = Entry.of(row, value, holder, by)
+                if entry is not None:
+                    yield entry
 
 
 def _rows_by_field(rows: Iterable[ReferencePath]) -> tuple[tuple[tuple[str, str], tuple[ReferencePath, ...]], ...]:
@@ -197,14 +206,14 @@ def _read_source_url(url: str) -> WrittenReference | None:
     return WrittenReference(kind, "", url) if kind else None
 
 
-def source_of_url(url: str) -> WrittenReference | None:
+def source_of_url(url: str) -> ObjectKey | None:
     """The Flux source that the repository URL of a chart names; None for any other URL."""
     scheme, separator, rest = url.partition("://")
     kind = _SOURCE_SCHEMES.get(scheme.lower())
     parts = rest.split("/")
     if not separator or kind is None or len(parts) < 2 or not parts[0] or not parts[1]:
         return None
-    return WrittenReference(kind, parts[0], parts[1])
+    return ObjectKey(kind, parts[0], parts[1])
 
 
 def _namespace_before_rule_r(row: ReferencePath, written: WrittenReference, by: ObjectKey) -> str | None:

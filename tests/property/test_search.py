@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.model import BlobId, CommitId, JsonObject, ObjectKey, Sample
-from gitsnap.core.ports import LoggedCommit, LoggedFile, Tree
+from gitsnap.core.ports import Tree
 from gitsnap.format import encode, path_of
 from gitsnap.history.changelog import ObjectPattern
 from gitsnap.history.fields import fields_of

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
@@ -31,7 +32,6 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import ChangedFile
 from gitsnap.format import (
     commit_message,
     forgotten_lines,

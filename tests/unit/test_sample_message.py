@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gitsnap.archive.commit_history import _managers
 from gitsnap.controller.due import message_of_request
+from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import UsageError
 from gitsnap.core.escapes import UNSAFE
 from gitsnap.core.model import SampleMetadata, Trigger
-from gitsnap.core.ports import ChangedFile
 from gitsnap.format import RollbackRecord, commit_message, parse_record, parse_tag_message, record_lines, tag_message
 from gitsnap.format.sample_message import MOST_CHARACTERS, check_message, first_line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitsnap.core.model import Kind, ObjectKey
-from gitsnap.core.text import describe, plural
+from gitsnap.core.text import describe, plural, verb_form
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,17 @@ from gitsnap.core.text import describe, plural
 def test_plural(count: int, noun: str, expected: str) -> None:
     """The singular for exactly one, and the regular endings of English plurals."""
     assert plural(count, noun) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [("is", "are"), ("was", "were"), ("has", "have"), ("differs", "differ"), ("stays", "stay"), ("leaves", "leave")],
+)
+def test_the_verb_of_a_counted_subject(verb: str, expected: str) -> None:
+    """The verb agrees with the number, alone and after the noun."""
+    assert [verb_form(1, verb), verb_form(0, verb), verb_form(2, verb)] == [verb, expected, expected]
+    assert plural(1, "sample", verb) == f"1 sample {verb}"
+    assert plural(2, "sample", verb) == f"2 samples {expected}"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gitsnap.archive.findings import Finding
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.push import count_changes, known_tags, local_refs, pushed_tags
 from gitsnap.core.model import Sample
-from gitsnap.core.text import plural
+from gitsnap.core.text import plural, verb_form
 from gitsnap.git.process import run_git, scratch_repository
 
 _MOST_NAMED = 5
@@ -61,8 +61,7 @@ def _compare_branch(
         yield Finding(True, branch, _describe_divergence(git_folder, remote, ours, theirs))
         return
     if missing := count_changes(git_folder, ours, theirs):
-        verb = "is" if missing == 1 else "are"
-        yield Finding(False, branch, f"{plural(missing, 'change')} {verb} not at {remote.shown} yet")
+        yield Finding(False, branch, f"{plural(missing, 'change', 'is')} not at {remote.shown} yet")
     pushed = pushed_tags(git_folder)
     newest = next((sample for sample in reversed(samples) if sample.tag_id in pushed), None)
     if newest is not None and not _is_ancestor(git_folder, newest.commit, theirs):
@@ -76,10 +75,9 @@ def _describe_divergence(git_folder: Path, remote: Remote, ours: str, theirs: st
     with scratch_repository(git_folder, {}) as scratch:
         remote.run(scratch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, theirs)
         if _is_ancestor(scratch, ours, theirs):
-            count = run_git(scratch, "rev-list", "--count", f"{ours}..{theirs}").stdout.strip()
-            noun = "commit" if count == "1" else "commits"
+            newer = run_git(scratch, "rev-list", f"{ours}..{theirs}").stdout.split()
             reason = f"this clone is older: `git pull`, and `{FETCH_TAGS}`" if is_clone_at(git_folder) else _PUT_BACK
-            return f"{remote.shown} has {count} {noun} more: {reason}"
+            return f"{remote.shown} has {plural(len(newer), 'commit')} more: {reason}"
         base = run_git(scratch, "merge-base", ours, theirs).stdout.strip()
     since = f"since {base[:12]}" if base else "from the beginning"
     return f"{remote.shown} has another history {since}: {theirs[:12]} there, {ours[:12]} here; one was rewritten"
@@ -116,20 +114,19 @@ def _compare_tags(
             message = f"is {target[:12]} at {remote.shown} and {sample.tag_id[:12]} here: one was recreated"
             yield Finding(True, sample.tag, message)
     if not_pushed:
-        noun = "sample is" if not_pushed == 1 else "samples are"
-        yield Finding(False, branch, f"{not_pushed} {noun} not at {remote.shown} yet")
+        yield Finding(False, branch, f"{plural(not_pushed, 'sample', 'is')} not at {remote.shown} yet")
     remote_only = {
         name: target for name, target in remote_refs.items() if name.startswith(prefix) and name not in local
     }
     known = known_tags(git_folder, remote_only.values())
     kept = sum(target in known for target in remote_only.values())
     if kept:
-        noun = "sample" if kept == 1 else "samples"
-        yield Finding(False, branch, f"{remote.shown} still has {kept} {noun} that are no longer here")
+        samples_here = f"{plural(kept, 'sample')} that {verb_form(kept, 'is')}"
+        yield Finding(False, branch, f"{remote.shown} still has {samples_here} no longer here")
     unknown = sorted(name.removeprefix(prefix) for name, target in remote_only.items() if target not in known)
     if unknown and _is_shallow(git_folder):
-        samples_there = "1 sample that is" if len(unknown) == 1 else f"{len(unknown)} samples that are"
-        message = f"{remote.shown} has {samples_there} not in this shallow clone: `{FETCH_HISTORY}` fetches them"
+        missing = f"{plural(len(unknown), 'sample')} that {verb_form(len(unknown), 'is')}"
+        message = f"{remote.shown} has {missing} not in this shallow clone: `{FETCH_HISTORY}` fetches them"
         yield Finding(False, branch, message, unchecked=True)
         return
     for tag in unknown[:_MOST_NAMED]:

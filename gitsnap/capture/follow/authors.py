@@ -1,4 +1,4 @@
-"""Who made a change, as far as the object itself tells: the stamp of an admission policy, and ``managedFields``."""
+"""Finds the author of a change in the object itself: in the stamp of an admission policy, or in ``managedFields``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AuthorFinder(Protocol):
     """Finds the author of a write."""
 
     def find_author(self, obj: KubeObject, write: Write) -> Author:
-        """The author of a write, ``UNKNOWN_AUTHOR`` unless certain. ``obj``: the object after the write."""
+        """The author of a write; ``UNKNOWN_AUTHOR`` if it is not certain. ``obj``: the object after the write."""
 
 
 class StampAuthors:
@@ -52,8 +52,8 @@ class ManagerAuthors:
     def find_author(self, obj: KubeObject, write: Write) -> Author:
         """The manager of the entries that are newer than the object before.
 
-        Unknown for a deletion, if several managers have such an entry, and if none has: ``managedFields`` do not record
-        the removal of a field that another manager owns, and their times are whole seconds.
+        Unknown for a deletion, and unless exactly one manager has such an entry: ``managedFields`` do not record the
+        removal of a field that another manager owns, and their times are whole seconds.
         """
         if write.deleted:
             return UNKNOWN_AUTHOR

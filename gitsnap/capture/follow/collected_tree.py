@@ -1,4 +1,4 @@
-"""The files that were collected last, as a tree. Contents that no commit has yet are in memory."""
+"""The files of the last collection, as a tree. Contents that are not in the archive yet are kept in memory."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CollectedTree:
                         self._known.add(blob)
 
     def forget_contents(self) -> None:
-        """Drop the contents that the archive has, and those of files that are replaced."""
+        """Drop the contents that the archive has, and the contents of replaced files."""
         needed = {blob for by_path in self._files.values() for blob in by_path.values()}
         self._known &= needed
         self._contents = {blob: self._contents[blob] for blob in self._contents.keys() & needed - self._known}

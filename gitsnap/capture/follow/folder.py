@@ -1,4 +1,4 @@
-"""Follows a folder of YAML files (``--from-dir``): looks for changed files, and records them when they are quiet."""
+"""Follows a folder of YAML files (``--from-dir``): records the changes of files after a quiet time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, 
 from gitsnap.core.ports import Archive, Cluster, RecordedChange
 
 POLL_SECONDS = 1.0
-"""The time between two looks at the files."""
+"""The time between two looks at the files, in seconds."""
 
 _PROBLEMS = (AccessDeniedError, ClusterError, ConflictError, EmptyError, InputError)
-"""Errors that a later change of the files can remove, and a held lock of the archive."""
+"""Errors that a later change of the files can resolve, and a held lock of the archive."""
 
 
 class FolderRunner:
@@ -35,7 +35,8 @@ class FolderRunner:
     ) -> None:
         """``state_of_files``: returns a value that differs after each change of a file. ``now``: the wall clock.
 
-        ``on_changes`` receives recorded changes. ``on_problem`` receives why the folder is not followed; ``""``: it is.
+        ``on_changes`` receives recorded changes. ``on_problem`` receives the reason why the folder is not followed,
+        ``""`` if it is followed.
         """
         self._open_folder = open_folder
         self._state_of_files = state_of_files
@@ -48,11 +49,11 @@ class FolderRunner:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Let ``run`` record the changes that wait, and return."""
+        """Make ``run`` record the pending changes and return."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Follow until ``stop``. Raises the errors that no change of the files removes."""
+        """Follow until ``stop``. Raises the errors that no change of the files resolves."""
         recorded: object = None
         seen = self._look()
         first = last = time.monotonic()
@@ -82,7 +83,7 @@ class FolderRunner:
             return None
 
     def _record(self, *, late: bool) -> bool:
-        """Record what differs from the newest commit. ``late``: whether the changes were made before ``run``."""
+        """Record the differences from the newest commit. ``late``: whether the changes were made before ``run``."""
         try:
             folder = self._open_folder()
             check_folder(folder.info())

@@ -1,7 +1,7 @@
 """Turns the events of watches into changes of an archive. Starts no threads and reads no clock.
 
-The follower holds a copy of the lists that a capture reads (``mirror``). For each change, its events are applied to the
-copy, and the collector of a capture runs on the copy. So a change has exactly the files that a capture would record.
+The follower holds a copy of the lists that a capture reads (``mirror``). For each change, the follower applies the
+events to the copy and runs the collector of a capture on the copy. A change therefore has the same files as a capture.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DEFAULT_MOST_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class FollowSettings:
-    """What a follower records, and when."""
+    """The settings of the recorded trees, and the times after which a change is recorded."""
 
     info: TreeInfo
     keeper: SecretsKeeper | None
@@ -95,7 +95,7 @@ class Follower:
         self._revision = 0
         self._last_time: datetime | None = None
         self.lists: Mapping[Query, str] = {}
-        """The lists to watch, each with the resource version from which on."""
+        """The lists to watch, each with the resource version at which its watch starts."""
         self.generation = 0
         """The number of times that the lists were read. The watches of an earlier generation must end."""
         self.must_synchronize = True
@@ -118,7 +118,7 @@ class Follower:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether a kind or an object could not be read when the lists were collected last."""
+        """Whether the last collection could not read a kind or an object."""
         return self._incomplete
 
     def documents(self, query: Query) -> Iterator[JsonObject]:
@@ -126,13 +126,13 @@ class Follower:
         return self._mirror.documents(query)
 
     def delay(self, moment: float) -> None:
-        """Do not let changes be due before ``moment``."""
+        """Let no change be due before ``moment``."""
         self._pending.delay(moment)
 
     # Samples ----------------------------------------------------------------------------------------------------------
 
     def continue_from(self, commit: CommitId, files: Files) -> None:
-        """Continue after a sample that was recorded with ``files``. ``commit``: the commit of the sample."""
+        """Continue after a sample. ``commit``, ``files``: the commit and the files of the sample."""
         self.must_synchronize |= bool(_differences(self._recorded, files)[Area.CONFIGURATION])
         self._recorded, self._head = files, commit
 
@@ -150,13 +150,13 @@ class Follower:
     def synchronize(
         self, writer: ArchiveWriter, *, current: bool = False, late: bool = True
     ) -> Sequence[RecordedChange]:
-        """Read all lists, and record what differs from the newest commit as a change that was seen late.
+        """Read all lists, and record the differences from the newest commit as a change that was seen late.
 
-        The lists are read at the resource version of the newest commit, if the server still has it. Then the watches
-        deliver all later changes, and nothing is late. All watches must start again from the versions in ``lists``: the
-        events that waited are dropped.
+        The lists are read at the resource version of the newest commit, if the server still has this version. Then
+        there are no differences, and the watches deliver all later changes. Pending events are dropped, so all watches
+        must start again at the versions in ``lists``.
 
-        ``current``: read the current lists. ``late``: whether such a change was not seen in time. Raises
+        ``current``: read the current lists. ``late``: whether the change is marked as seen late. Raises
         WrongClusterError, ArchiveError and the errors of ``collect``.
         """
         if reason := self.why_sample_is_needed(writer):
@@ -217,7 +217,7 @@ class Follower:
     # Events -----------------------------------------------------------------------------------------------------------
 
     def receive(self, query: Query, event: WatchEvent, *, moment: float) -> None:
-        """Take an event of the watch of a list. ``moment``: when the event arrived, on a monotonic clock."""
+        """Take an event from the watch of a list. ``moment``: when the event arrived, on a monotonic clock."""
         if event.change == "BOOKMARK":
             return
         obj = KubeObject.of(event.document)
@@ -245,7 +245,7 @@ class Follower:
             self._mirror.apply(query, key, event.document, deleted=deleted)
 
     def _is_configured(self, before: KubeObject | None, after: KubeObject | None) -> bool:
-        """Whether an event can change the configuration. ``before``, ``after``: the object, None where it is absent."""
+        """Whether an event can change the configuration. ``before``, ``after``: the object, None if absent."""
         obj = after or before
         old, new = self._contribution(before), self._contribution(after)
         if obj is None or old == new:
@@ -258,7 +258,7 @@ class Follower:
             return True
 
     def _contribution(self, obj: KubeObject | None) -> object:
-        """What an object adds to a sample, apart from the inventory: its configuration, and facts for other objects."""
+        """The part of an object in a sample, without the inventory: its configuration, and facts for other objects."""
         if obj is None or obj.is_terminating:
             return None
         try:
@@ -272,11 +272,11 @@ class Follower:
     # Commits ----------------------------------------------------------------------------------------------------------
 
     def commit(self, writer: ArchiveWriter, moment: float, *, up_to: int | None = None) -> Sequence[RecordedChange]:
-        """Record the changes that wait, one commit for each author. Returns the changes that were recorded.
+        """Record the pending changes, one commit for each author. Returns the recorded changes.
 
         ``up_to``: the highest resource version to record; None for all. ``moment``: now, on the clock of the events.
-        If another process added commits, the lists are read again instead. After an error the lists must be read
-        again too (``must_synchronize``), so that no event is lost.
+        If another process has added commits, the lists are read again instead. After an error, the lists must also be
+        read again (``must_synchronize``), so that no event is lost.
         """
         if self.must_synchronize or writer.head_commit != self._head:
             return self.synchronize(writer)

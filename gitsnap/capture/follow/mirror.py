@@ -1,7 +1,7 @@
-"""A copy of the lists that a capture reads, kept up to date by watches. A capture can read it instead of the server.
+"""A copy of the lists that a capture reads, kept up to date by watches. A capture can read the copy.
 
-A list is read from the server once. From then on its copy answers, so that the collector of a capture runs on the state
-of one moment without a request. The copies tell which watches are needed: one for each list.
+A list is read from the server once. Later reads take the copy, so the collector of a capture needs no request and sees
+the state of one moment. Each list needs one watch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gitsnap.core.ports import Cluster, Page
 
 _PAGE_SIZE = 500
 _LEVEL = 1
-"""The level of deflated objects: speed counts more than bytes."""
+"""The compression level of the objects: speed counts more than size."""
 
 
 class Query(NamedTuple):
@@ -39,7 +39,7 @@ class _HeldObject:
     metadata: JsonObject
     """``metadata`` without ``managedFields``."""
     content: bytes
-    """The whole object, deflated."""
+    """The whole object, compressed."""
 
     def document(self) -> JsonObject:
         document: JsonObject = json.loads(zlib.decompress(self.content))
@@ -54,7 +54,7 @@ class _HeldList:
 
 
 def version_number(text: object) -> int:
-    """A resource version as a number, 0 for a text that is none. Numbers of one server can be compared."""
+    """A resource version as a number, 0 for any other text. Versions of one server can be compared."""
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
@@ -62,7 +62,7 @@ class Mirror:
     """The lists of one server (ports.Cluster, reading only)."""
 
     def __init__(self, source: Cluster, *, start: int = 0) -> None:
-        """``start``: the resource version at which to read the lists, if the server still has it; 0 for the current."""
+        """``start``: the resource version at which to read the lists if the server still has it; 0: current lists."""
         self._source = source
         self._start = str(start or "")
         self._lists: dict[Query, _HeldList] = {}
@@ -79,13 +79,13 @@ class Mirror:
     # Lists and watches ------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Begin a collection: from now on the lists are noted that it reads."""
+        """Begin a collection, and record which lists it reads."""
         self._requested.clear()
 
     def finish(self) -> dict[Query, str]:
         """End a collection, and drop the copies of the lists that it did not read.
 
-        Returns the lists to watch, each with the resource version from which on.
+        Returns the lists to watch, each with the resource version at which its watch starts.
         """
         self._lists = {query: held for query, held in self._lists.items() if query in self._requested}
         return {query: held.version for query, held in self._lists.items()}
@@ -105,13 +105,13 @@ class Mirror:
             yield copy.document()
 
     def objects(self) -> Iterator[tuple[ObjectKey, JsonObject]]:
-        """All objects with their ``metadata``. An object of two lists comes twice."""
+        """All objects with their ``metadata``. An object that is in two lists is yielded twice."""
         for held in self._lists.values():
             for key, copy in held.objects.items():
                 yield key, copy.metadata
 
     def held(self, query: Query, key: ObjectKey) -> KubeObject | None:
-        """An object of a list as the copy has it."""
+        """An object in the copy of a list; None if the copy lacks it."""
         held = self._lists[query].objects.get(key) if query in self._lists else None
         return KubeObject.of(held.document()) if held is not None else None
 
@@ -183,7 +183,7 @@ class Mirror:
         return query, ""
 
     def _read(self, query: Query, version: str) -> Iterator[Page]:
-        """Read a list from the server, and keep a copy if it is read to the end. ``version``: "" for ``start``."""
+        """Read a list from the server, and keep a copy if it is read to its end. ``version``: ``""`` for ``start``."""
         held: _HeldList | None = None
         pages = self._pages(query, version or self._start)
         try:

@@ -1,4 +1,4 @@
-"""The changes that were seen and are not committed yet: when they are due, and which commits they become. Pure."""
+"""The changes that are not committed yet: when they are due, and which commits they become. Does no I/O."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SeenChange:
     """The moment of the change, UTC."""
     author: Author = UNKNOWN_AUTHOR
     is_change: bool = True
-    """False for an event that changes no configuration, after an event that does. Both have the same author."""
+    """False for an event that changes no configuration and follows an event that does. Both have the same author."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class AuthoredChanges:
 
 
 class PendingChanges:
-    """Collects changes until no further change arrived for the quiet time."""
+    """Collects changes until no further change arrives for ``quiet_seconds``."""
 
     def __init__(self, quiet_seconds: float, most_seconds: float) -> None:
         """``most_seconds``: the longest time that a change waits, however many changes follow."""
@@ -102,8 +102,8 @@ class PendingChanges:
 def group_by_author(seen: Iterable[SeenChange]) -> list[AuthoredChanges]:
     """The commits for some events: one for each author, in the order of their highest resource version.
 
-    If several authors changed one object, each gets a commit with the object as that author left it, and an author may
-    get several commits.
+    If several authors changed one object, each gets a commit with the object as that author left it. One author may
+    then have several commits.
     """
     commits: list[AuthoredChanges] = []
     groups: dict[Author, list[SeenChange]] = {}

@@ -24,16 +24,16 @@ _SYNCHRONIZE_PAUSES = (1.0, 60.0)
 """The first and the longest pause after a failure of the cluster, in seconds."""
 
 _INCOMPLETE_SECONDS = 60.0
-"""The time after which kinds are read again that could not be read."""
+"""The time after which the lists are read again if a kind could not be read, in seconds."""
 
 _SETTLE_SECONDS = 3.0
-"""How long a sample waits for events of the watches that explain what the sample found."""
+"""How long a sample waits for the events that explain its differences from the newest commit, in seconds."""
 
 _SETTLE_PAUSE = 0.05
 
 
 class Runner:
-    """Follows a cluster until ``stop``. A sample of the same process counts what the changes missed."""
+    """Follows a cluster until ``stop``. Samples of the same process count the objects that the changes missed."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Runner:
     ) -> None:
         """``on_changes`` receives recorded changes.
 
-        ``on_problem`` receives why the cluster is not followed; ``""``: it is followed. Both are called from the thread
-        of ``run``, or of the sample.
+        ``on_problem`` receives the reason why the cluster is not followed, ``""`` if it is followed. Both are called
+        from the thread of ``run``, or of the sample.
         """
         self._archive = archive
         self._follower = follower
@@ -60,7 +60,7 @@ class Runner:
         self._stopped = threading.Event()
         self._gone = False
         self._error: GitsnapError | None = None
-        """The error of a watch that no later attempt removes."""
+        """The error of a watch that no retry resolves."""
         self._failures = 0
         self._next_attempt = 0.0
         self._read_at = 0.0
@@ -74,13 +74,13 @@ class Runner:
         return self._follower.info
 
     def stop(self) -> None:
-        """Let ``run`` record the changes that wait, and return."""
+        """Make ``run`` record the pending changes and return."""
         self._stopped.set()
 
     def run(self) -> None:
         """Follow until ``stop``.
 
-        Raises the errors that no later attempt removes: ArchiveError, StorageError, SecretsError, WrongClusterError,
+        Raises the errors that no retry resolves: ArchiveError, StorageError, SecretsError, WrongClusterError,
         AccessDeniedError. While the API server cannot be reached, or another process holds the lock of the archive, the
         runner tries again.
         """
@@ -143,7 +143,7 @@ class Runner:
         return self._gone or outdated or follower.must_synchronize
 
     def _attempt(self, now: float) -> None:
-        """Record the changes that wait, and read the lists again where that is needed."""
+        """Record the pending changes, and read the lists again if necessary."""
         try:
             with self._archive.writer() as writer, self._lock:
                 self._receive()
@@ -165,7 +165,7 @@ class Runner:
         self._watch(generation)
 
     def _watch(self, generation: int) -> None:
-        """Watch the lists that the follower has read. ``generation``: that of the lists before."""
+        """Watch the lists that the follower has read. ``generation``: the generation of the previous lists."""
         if self._follower.generation != generation:
             self._read_at = time.monotonic()
             self._failures = 0
@@ -173,7 +173,7 @@ class Runner:
         self._watches.watch(self._follower.lists, self._follower.generation)
 
     def _fail(self, error: ClusterError) -> None:
-        """Note that the cluster cannot be followed. The lists are read again after a pause."""
+        """Record that the cluster cannot be followed. The lists are read again after a pause."""
         self._failures += 1
         first, longest = _SYNCHRONIZE_PAUSES
         self._next_attempt = time.monotonic() + min(first * 2.0 ** min(self._failures - 1, 10), longest)
@@ -190,7 +190,7 @@ class Runner:
             self._on_changes(changes)
 
     def _finish(self) -> None:
-        """Record the changes that wait. What cannot be recorded now is read when the archive is followed again."""
+        """Record the pending changes. After a failure, the next run finds them as differences."""
         with self._lock:
             self._receive()
             if self._follower.must_synchronize or not self._follower.waiting:
@@ -218,7 +218,7 @@ class Runner:
             time.sleep(_SETTLE_PAUSE)
 
     def _commit_for_sample(self, writer: ArchiveWriter, revision: int) -> bool:
-        """Commit what arrived. Returns whether the cluster is followed: a sample is taken in any case."""
+        """Commit the received events. Returns whether the cluster is followed. The sample is taken in either case."""
         self._receive()
         if self._error is not None:
             return False

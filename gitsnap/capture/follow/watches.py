@@ -18,13 +18,13 @@ WATCH_SECONDS = 240
 """The server ends a watch after this time."""
 
 MOST_WATCHES = 100
-"""The largest number of watches, each of which is a connection and a thread. Further lists are read again and again."""
+"""The largest number of watches. Each is a connection and a thread. Further lists are read every POLL_SECONDS."""
 
 POLL_SECONDS = 10.0
 """The time between two reads of a list that is not watched."""
 
 _SHORTEST_WATCH = 1.0
-"""Seconds. After a shorter watch the next watch starts after a pause of this length, to spare a proxy that ends it."""
+"""Seconds. A watch that ends earlier, for example by a proxy, starts again only after this time."""
 
 _PAUSES = (0.5, 15.0)
 """The first and the longest pause after a failure, in seconds."""
@@ -43,7 +43,7 @@ class Report:
     generation: int
     query: Query
     moment: float
-    """When it arrived, on the monotonic clock."""
+    """When the event or the error arrived, on the monotonic clock."""
     event: WatchEvent | None = None
     error: GitsnapError | None = None
 
@@ -56,11 +56,11 @@ class _Watch:
     """The resource version of the last event."""
     ended: threading.Event = field(default_factory=threading.Event)
     objects: dict[ObjectKey, tuple[str, WatchEvent]] = field(default_factory=dict)
-    """Of a list that is not watched: each object with its resource version."""
+    """For a list that is read again instead of watched: the objects of the last read, with their resource versions."""
 
 
 class WatchThreads:
-    """The watches of some lists. Each runs in a thread that ends with the process."""
+    """The watches of lists. Each watch runs in a thread that ends with the process."""
 
     def __init__(
         self,
@@ -76,10 +76,10 @@ class WatchThreads:
         self._closed = threading.Event()
 
     def watch(self, lists: Mapping[Query, str], generation: int) -> None:
-        """Watch these lists and no others.
+        """Watch some lists, and end the watches of all others.
 
-        ``lists``: each with the resource version from which on. A watch that runs continues if it is of the same
-        ``generation``.
+        ``lists``: each list with the resource version at which its watch starts. A running watch of the same
+        ``generation`` continues.
         """
         for query, watch in list(self._watches.items()):
             if query not in lists or watch.generation != generation:
@@ -95,7 +95,7 @@ class WatchThreads:
             threading.Thread(target=self._run, args=(target, watch), name="follow", daemon=True).start()
 
     def close(self) -> None:
-        """End all watches soon."""
+        """End all watches. Their threads may end later."""
         self._closed.set()
         self.watch({}, 0)
 
@@ -123,7 +123,7 @@ class WatchThreads:
             self._deliver(Report(watch.generation, watch.query, time.monotonic(), error=error))
 
     def _follow(self, watch: _Watch) -> None:
-        """One watch, until the server ends it."""
+        """Deliver the events of one watch, until the server ends the watch."""
         query = watch.query
         for event in self._cluster.watch(
             query.resource,
@@ -139,7 +139,7 @@ class WatchThreads:
             self._deliver(Report(watch.generation, query, time.monotonic(), event))
 
     def _poll(self, watch: _Watch) -> None:
-        """Read a list, and deliver the differences from the read before as events."""
+        """Read a list, deliver the differences from the last read as events, and wait."""
         events = list(self._differences(watch))
         for event in events:
             self._deliver(Report(watch.generation, watch.query, time.monotonic(), event))

@@ -11,6 +11,7 @@ from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_state
+from gitsnap.cluster.lists import list_objects
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.history import deployed_addons, filter_check
 from gitsnap.render import render_table
@@ -100,7 +101,7 @@ def _read_sample(archive: ArchiveOptions, name: str, filters: Filters) -> _Deplo
 def _read_cluster(cluster: ClusterOptions, filters: Filters) -> _Deployed:
     connected = cluster.open()
     description = f"{describe_cluster(connected.info())} now"
-    configurations = list(deployed_addons.inventory_of_cluster(connected, kinds.CLUSTER_CONFIGURATION))
+    configurations = list(list_objects(connected, kinds.CLUSTER_CONFIGURATION))
     terminal.warn(filter_check.check_filters_now(filters, connected, configurations))
     failed = _failed_deployments_now(connected, filters)
     return description, deployed_addons.list_addons(configurations, filters, failed), failed
@@ -126,9 +127,7 @@ def _wide_cells(addon: deployed_addons.AddOn) -> list[str]:
 def _failed_deployments_now(cluster: Cluster, filters: Filters) -> list[deployed_addons.FailedDeployment]:
     """Return the deployments that fail now. Prints a warning if the user may not read ClusterSummaries."""
     try:
-        return deployed_addons.failed_deployments(
-            deployed_addons.inventory_of_cluster(cluster, kinds.CLUSTER_SUMMARY), filters
-        )
+        return deployed_addons.failed_deployments(list_objects(cluster, kinds.CLUSTER_SUMMARY), filters)
     except AccessDeniedError as error:
         terminal.warn([f"it is not known whether deployments failed, since ClusterSummaries cannot be read: {error}"])
         return []

@@ -46,8 +46,8 @@ _Complete = Annotated[
     bool,
     typer.Option(
         "--complete-log",
-        help="The log has every write of its time, from every API server: also name the only author of an object when "
-        "the log has no resource versions.",
+        help="Declare that the log has every write of its time, from every API server. The only user who wrote an "
+        "object is then its author, even without resource versions in the log.",
     ),
 ]
 _HEADER = ["date", "change", "objects", "author", "not recorded, because"]
@@ -73,8 +73,8 @@ def attribute_(
 ) -> None:
     """Record who made each change, from audit logs of the API server.
 
-    A change gets a name if the log has the answer with the uid and the resource version of each of its objects, all by
-    one author. In any other case no name is recorded, and the reason is shown. Changes at other times than the log's
+    A change gets a name if the log has a response with the uid and the resource version of each of its objects, all by
+    one author. In any other case no name is recorded, and the reason is shown. Changes outside the time of the log
     stay as they are. A second run with the same log records nothing.
 
     The names are git notes in refs/notes/gitsnap-authors. Commits are not rewritten. Exit status 13: some lines of the
@@ -147,7 +147,7 @@ def _objects(answer: Attribution) -> str:
 
 
 def _author(answer: Attribution) -> str:
-    """``alice (audit)``: the author that the archive has after this command."""
+    """``alice (audit)``: the author in the archive after this command."""
     return str(answer.author if answer.outcome is Outcome.NAMED and answer.author else answer.state.author)
 
 

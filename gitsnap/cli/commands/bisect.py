@@ -1,4 +1,4 @@
-"""``gitsnap bisect``: the change of the configuration that turned a command or a field from good to bad.
+"""``gitsnap bisect``: find the change that turned the configuration from good to bad.
 
 This module must not open a cluster.
 """
@@ -85,9 +85,9 @@ def bisect(
 ) -> None:
     """Find the change that turned the configuration from good to bad, by a binary search.
 
-    A command or the value of a field judges each configuration. First, both samples are judged. If the bad sample is
-    the older one, the result is the first good change. The folder for COMMAND is private and temporary. Fingerprints
-    replace the values of Secrets and of sensitive fields in it.
+    A command or the value of a field judges each configuration. Both samples are judged first. If the bad sample is
+    older, the result is the first good change. The folder for COMMAND is private and temporary, and has fingerprints in
+    place of the values of Secrets and of sensitive fields.
 
     Exit status 13: changes were skipped, so that several changes remain.
 
@@ -138,7 +138,7 @@ class _Result:
 
     ends: _Ends
     suspects: Sequence[ConfigurationChange]
-    """The change that turned the verdict, or all changes that may have done so."""
+    """The change that turned the verdict, or all changes that may have turned it."""
     judged: Sequence[tuple[ConfigurationChange, Verdict]]
 
     @property

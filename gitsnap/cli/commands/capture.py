@@ -254,7 +254,7 @@ def _may_lack_objects(result: CaptureResult, *, allow_empty: bool) -> bool:
 
 def _text(result: CaptureResult, diff: str) -> str:
     """Return the summary and the names of changed objects. ``diff``: the command that shows all changes."""
-    from gitsnap.render.changed_objects import changed_lines, kind_lines
+    from gitsnap.render.change_lines import changed_lines, kind_lines
 
     changed = [(entry.action, key) for entry, key in result.changed]
     if result.recorded.sample.metadata.previous is None:

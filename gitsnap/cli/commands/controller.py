@@ -6,7 +6,6 @@ This module must not decide when a sample is due.
 from __future__ import annotations
 
 import gc
-import math
 import os
 import secrets
 import signal
@@ -107,22 +106,12 @@ _Workers = Annotated[
 ]
 
 
-def _parse_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < math.inf:
-        raise typer.BadParameter(f"{text!r}: a number of seconds is needed, 0 or more")
-    return seconds
-
-
 _Grace = Annotated[
     float,
     typer.Option(
         "--grace-seconds",
         metavar="SECONDS",
-        parser=_parse_seconds,
+        parser=options.seconds,
         help="How long running samples may continue after SIGTERM.",
     ),
 ]

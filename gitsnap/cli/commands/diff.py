@@ -5,17 +5,16 @@ This module must not compare objects; ``gitsnap.diff`` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import arguments, completion, options, terminal
 from gitsnap.cli.arguments import LIVE
-from gitsnap.cli.diff_documents import row_documents, skipped_document
+from gitsnap.cli.diff_documents import diff_document
 from gitsnap.cli.diff_tables import comparison_tables
 from gitsnap.cli.documents import change_document, sample_document
 from gitsnap.cli.expectations import Expect, check_options, compare_expecting, expectation_documents, say_expected
@@ -263,7 +262,7 @@ def _open_archives(storage: Path | None, snapshot: str, paths: list[str]) -> tup
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What is printed of a comparison, and how."""
+    """The form of the result, and its parts besides the rows."""
 
     form: terminal.Output
     raw_diff: bool
@@ -275,16 +274,16 @@ class _Output:
 
 
 def _print(comparison: Comparison, before: _Side, after: _Side, output: _Output) -> None:
-    labels, form, values, expected = (before.label, after.label), output.form, output.values, output.expected
+    form, expected = output.form, output.expected
     nothing = _nothing(comparison, expected)
+    diffs = _raw_diffs(comparison, (before.label, after.label), output.values) if output.raw_diff else ()
     if form is terminal.Output.NAME:
         _print_names(comparison, nothing=nothing)
     elif form.is_document:
-        sides = before.document, after.document
-        result = _document(comparison, labels, *sides, raw_diff=output.raw_diff, values=values)
-        terminal.print_document({**result, **(expectation_documents(expected) if expected else {})}, form)
+        document = diff_document(comparison, before.document, after.document, diffs if output.raw_diff else None)
+        terminal.print_document({**document, **(expectation_documents(expected) if expected else {})}, form)
     elif output.raw_diff:
-        _print_raw(comparison, labels, values, nothing=nothing)
+        _print_raw(diffs, nothing="no document changed; see diff without --raw-diff" if comparison else nothing)
     elif not comparison:
         terminal.print_result(nothing)
     else:
@@ -372,32 +371,10 @@ def _print_names(comparison: Comparison, *, nothing: str) -> None:
         terminal.say(nothing)
 
 
-def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff], *, nothing: str) -> None:
-    texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, values)]
+def _print_raw(diffs: Iterable[RawDiff], *, nothing: str) -> None:
+    texts = [visible(raw.text) for raw in diffs]
     if not texts:
-        terminal.print_result(nothing if not comparison else "no document changed; see diff without --raw-diff")
+        terminal.print_result(nothing)
         return
     text = "\n".join(texts)
     terminal.print_result(paint_diff(text) if terminal.has_colour() else text, safe=True)
-
-
-def _document(
-    comparison: Comparison,
-    labels: tuple[str, str],
-    before: object,
-    after: object,
-    *,
-    raw_diff: bool,
-    values: Mapping[str, RawDiff] = MappingProxyType({}),
-) -> dict[str, object]:
-    """Return the JSON form of the result (docs/SCRIPTING.md)."""
-    result: dict[str, object] = {
-        "kind": "Diff",
-        "from": before,
-        "to": after,
-        **row_documents(comparison),
-        "notComparable": [skipped_document(skipped) for skipped in comparison.not_comparable],
-    }
-    if raw_diff:
-        result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in _raw_diffs(comparison, labels, values)]
-    return result

@@ -6,7 +6,6 @@ This module must not decide what a change is.
 from __future__ import annotations
 
 import gc
-import math
 import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,22 +39,12 @@ _Snapshot = Annotated[
 ]
 
 
-def _parse_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < math.inf:
-        raise typer.BadParameter(f"{text!r}: a number of seconds is needed, 0 or more")
-    return seconds
-
-
 _Quiet = Annotated[
     float,
     typer.Option(
         "--quiet-seconds",
         metavar="SECONDS",
-        parser=_parse_seconds,
+        parser=options.seconds,
         help="Record a change after this time without another change.",
     ),
 ]
@@ -64,7 +53,7 @@ _Longest = Annotated[
     typer.Option(
         "--max-seconds",
         metavar="SECONDS",
-        parser=_parse_seconds,
+        parser=options.seconds,
         help="Record a change after this time at the latest, even if other changes follow.",
     ),
 ]
@@ -85,9 +74,9 @@ def follow(
     """Record each change as a commit with its author, until Ctrl-C.
 
     The command watches the objects of a sample. It takes a sample first if the archive has none, or if the policy
-    changed. The author of a change is its field manager (`kubectl-edit`), or unknown. What changed while nothing
-    followed the cluster is recorded with its author if the API server still has the events (about five minutes),
-    otherwise as one change by an unknown author, seen late. With --from-dir, the files of a folder are followed.
+    changed. The author of a change is its field manager (`kubectl-edit`), or unknown. After a pause, the changes in
+    between are recorded with their authors if the API server still has the events (about five minutes). Otherwise they
+    become one change by an unknown author, seen late. With --from-dir, the command follows the files of a folder.
 
     Example: gitsnap follow --snapshot hourly --storage /var/lib/gitsnap
     """
@@ -179,7 +168,7 @@ def _run(runner: Runner | FolderRunner) -> None:
 def _print_changes(changes: Sequence[RecordedChange]) -> None:
     """Print a line for each change, and the changed objects below."""
     from gitsnap.format import shown_key
-    from gitsnap.render.changed_objects import changed_lines
+    from gitsnap.render.change_lines import changed_lines
 
     prefix = f"{Area.CONFIGURATION}/"
     for change in changes:

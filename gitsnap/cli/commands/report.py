@@ -96,15 +96,15 @@ def report(
 ) -> None:
     """Write a report of a period as one HTML file.
 
-    The report shows what changed in each managed cluster, profile and object, with diffs, authors and reasons. It also
-    has the rollbacks, incomplete samples, and what was verified of the archive. The report has the newest 300
+    The report shows the changes of each managed cluster, profile and object, with diffs, authors and reasons. It also
+    shows the rollbacks, the incomplete samples, and the result of the verification. The report has the newest 300
     changes, newest first, and the number of older changes that it leaves out.
 
     The file loads nothing from elsewhere and needs no script. The same archive, options and version of gitsnap give the
     same bytes. Values of Secrets and of sensitive fields are never in it.
 
-    Exit status 5: the verification found an error. Exit status 13: this copy of the archive lacks a part. The report
-    says the same, and is written in both cases.
+    Exit status 5: the verification found an error. Exit status 13: this copy of the archive lacks a part. The report is
+    written in both cases, and shows the error or the missing part.
 
     Example: gitsnap report --since 2023-08-01 --until 2023-08-31 -o month.html
 
@@ -161,7 +161,7 @@ def _scope(archive: GitArchive, clusters: Sequence[str], profiles: Sequence[str]
 
 
 def _find_objects(archive: GitArchive, patterns: Iterable[ObjectPattern]) -> tuple[ObjectKey, ...]:
-    """Return the objects that patterns name, also deleted ones. Raises NotFoundError if there never was one."""
+    """Return the objects that patterns name, also deleted objects. Raises NotFoundError for a pattern without one."""
     from gitsnap.history import changelog
     from gitsnap.history import samples as history
 
@@ -251,7 +251,7 @@ def _write(page: bytes, file: Path) -> None:
 
 
 def _warn(written: Report) -> None:
-    """Print what the report leaves out, and what is wrong with the archive."""
+    """Print the changes that the report leaves out, and the errors of the archive."""
     timeline, proof = written.timeline, written.proof
     for finding in proof.errors[:5]:
         terminal.say(f"error: {finding.subject}: {finding.message}")

@@ -18,6 +18,7 @@ from gitsnap.cli.rollback_options import RollbackOptions, RollbackRequest, Selec
 from gitsnap.cli.rollback_target import CrossClusterOptions, RollbackTarget
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.states import State, cluster_of
+from gitsnap.core.text import verb_form
 
 if TYPE_CHECKING:
     from gitsnap.rollback import RecordedRequest
@@ -118,9 +119,8 @@ def _check_not_empty(plan: Plan, selection: Selection) -> None:
     narrowing = [f"--selector {selection.labels}"] if selection.labels else []
     narrowing += [f"--except {name}" for name in selection.excepted]
     if narrowing:
-        leave = "leaves" if len(narrowing) == 1 else "leave"
         raise NotFoundError(
-            f"{', '.join(narrowing)} {leave} no object of the selection",
+            f"{', '.join(narrowing)} {verb_form(len(narrowing), 'leaves')} no object of the selection",
             hint=f"Nothing was changed. `gitsnap show --sample {plan.sample} --all` shows objects and their labels.",
         )
 

@@ -104,10 +104,9 @@ def _refusable(documents: list[JsonObject]) -> list[JsonObject]:
         if masking.shows_fingerprints(document)
     }
     if marked:
-        subject = "1 object has" if len(marked) == 1 else f"{len(marked)} objects have"
         terminal.say(
-            f"note: {subject} fingerprints in place of values, and an annotation that makes an API server refuse "
-            "the object; --decrypt shows the values"
+            f"note: {plural(len(marked), 'object', 'has')} fingerprints in place of values, and an annotation that "
+            "makes an API server refuse the object; --decrypt shows the values"
         )
     return [marked.get(number, document) for number, document in enumerate(documents)]
 

@@ -35,9 +35,9 @@ def status(
 ) -> None:
     """Show whether samples are taken, can be read and are pushed.
 
-    For each archive, the samples, the keys, the last rollback and the disk are checked. In the cluster, its identity,
-    your rights, the Snapshot and the reports of the controller are checked. Nothing is changed, and no remote is
-    contacted. `gitsnap verify` checks every object of an archive.
+    The command checks the samples, the keys, the last rollback and the disk of each archive, and the identity of the
+    cluster, your rights, the Snapshot and the reports of the controller. It changes nothing and contacts no remote.
+    `gitsnap verify` checks every object of an archive.
 
     Exit status 21: a check found a problem. A check that is `not checked` is not a problem.
 

@@ -29,7 +29,7 @@ _Of = Annotated[
     typer.Option(
         "--of",
         metavar="SAMPLE",
-        help="Undo the rollback that this sample was taken before. Default: the last rollback.",
+        help="Undo the rollback before which this sample was taken. Default: the last rollback.",
         autocompletion=completion.complete_sample,
     ),
 ]
@@ -101,7 +101,7 @@ def _recorded_request(past: PastRollback, permitted: UndoOptions, *, atomic: boo
 
 
 def _tag(target: RollbackTarget, name: str) -> str:
-    """Return the tag of the sample ``name``; a name without a sample is returned as it is, for the error message.
+    """Return the tag of the sample that is named ``name``, or the name itself if no sample has it.
 
     ``@2h`` is the newest sample at that time among the samples before rollbacks. Raises NotFoundError if none is older.
     """

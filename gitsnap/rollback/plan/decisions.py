@@ -37,7 +37,7 @@ class StepDecider:
 
     def step(self, key: ObjectKey) -> Step:
         """The step of an object that the sample contains."""
-        if key in self.sample.unchanged:
+        if key in self.live.unchanged:
             return Step(Action.UNCHANGED, key)
         live = self.live.objects.get(key)
         return self._create(key) if live is None else self._update(key, live)

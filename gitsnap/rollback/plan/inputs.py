@@ -21,15 +21,13 @@ class Unrestorable:
 
 @dataclass(frozen=True, slots=True)
 class SampleState:
-    """What a plan needs to know about a sample."""
+    """The facts about a sample that a plan needs."""
 
     tag: str
     keys: frozenset[ObjectKey]
     """Every object of the sample's configuration."""
     documents: Mapping[ObjectKey, JsonObject]
-    """The selected objects as archived, Secrets with their values. Objects in ``unchanged`` may be missing."""
-    unchanged: frozenset[ObjectKey] = frozenset()
-    """Selected objects that are live exactly as the sample contains them."""
+    """The selected objects as archived, Secrets with their values. Unchanged objects may be missing."""
     unrestorable: Mapping[ObjectKey, Unrestorable] = field(default_factory=dict)
     selected: frozenset[ObjectKey] = frozenset()
     """The selected objects. Objects that are not in ``keys`` were named, and were created after the sample."""
@@ -49,14 +47,16 @@ class SampleState:
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """What a plan needs to know about the cluster."""
+    """The facts about the cluster that a plan needs."""
 
     cluster: ClusterInfo
     objects: Mapping[ObjectKey, JsonObject]
     """Live objects as the API server returned them: the selected objects, and all objects of MATCHING_KINDS if the
-    selection contains an object of these kinds."""
+    selection contains an object of these kinds. Objects in ``unchanged`` may be missing."""
     served: Mapping[Kind, ResourceType]
     """How the API server serves the kinds of the selected objects. Kinds that are not installed are missing."""
+    unchanged: frozenset[ObjectKey] = frozenset()
+    """Selected objects that are live exactly as the sample contains them."""
     missing_namespaces: frozenset[str] = frozenset()
     """Namespaces of selected objects that do not exist."""
     controller_labels: frozenset[str] = frozenset()

@@ -29,7 +29,7 @@ from gitsnap.sveltos.matching import ClusterRef
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user allows a rollback to do. The field names are part of the plan file."""
+    """The options that permit steps. The field names are part of the plan file."""
 
     allow_withdraw: bool = False
     """Add-ons may be withdrawn from managed clusters: those that the plan names, and those that it cannot determine."""
@@ -93,7 +93,7 @@ class DryRunResult:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the plan does with one object."""
+    """One object of a plan, and the action for it."""
 
     action: Action
     key: ObjectKey
@@ -102,7 +102,7 @@ class Step:
     changed: tuple[str, ...] = ()
     """Paths of the fields that differ, sorted."""
     needs: tuple[ObjectKey, ...] = ()
-    """Objects that earlier steps write, and without which this step fails."""
+    """Objects that earlier steps write and that this step requires."""
     dry_run: DryRunResult | None = None
     """None before the dry run, and for a step that does not write."""
     waits: tuple[Wait, ...] = ()
@@ -146,7 +146,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a rollback would do, and what blocks it."""
+    """The steps of a rollback, and their consequences for managed clusters."""
 
     cluster: ClusterInfo
     sample: str
@@ -185,7 +185,7 @@ class Plan:
 
     @property
     def suggestions(self) -> tuple[str, ...]:
-        """How to avoid withdrawals: a line for each profile or cluster in ``avoidable`` that has one, sorted."""
+        """A line for each profile or cluster that would avoid a withdrawal if it were selected as well, sorted."""
         profiles = sorted({withdrawal.profile for withdrawal in self.withdrawals} & self.avoidable)
         clusters = sorted({withdrawal.cluster.key for withdrawal in self.withdrawals} & self.avoidable)
         return (
@@ -218,7 +218,7 @@ class Plan:
 
     @property
     def blocked(self) -> tuple[str, ...]:
-        """Why the plan must not be applied, each reason with the option that changes that; empty if it may be."""
+        """The reasons against applying the plan, each with the option that overrides it; empty if there are none."""
         reasons = []
         if self.refused and not self.options.skip_refused:
             which = "it" if len(self.refused) == 1 else "them"

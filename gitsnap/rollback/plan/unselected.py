@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.core.text import describe, join_names, plural
+from gitsnap.core.text import describe, join_names, plural, verb_form
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -85,9 +85,7 @@ class Unselected:
     def __str__(self) -> str:
         """``1 object that ClusterProfile x refers to differs: ConfigMap/default/database; add --with-references``."""
         keys = self.differing or self.not_compared
-        verb = "differs" if len(keys) == 1 else "differ"
-        if not self.differing:
-            verb = "was not compared" if len(keys) == 1 else "were not compared"
+        verb = verb_form(len(keys), "differs") if self.differing else f"{verb_form(len(keys), 'was')} not compared"
         text = f"{self._described(keys)} {verb}: {join_names([resource_name(key) for key in keys], most=_MOST_NAMES)}"
         if self.relation is Relation.CREATED:
             text = self._described(keys)
@@ -115,8 +113,7 @@ class Unselected:
                 return f"{objects} of {subject}, which is deployed on {where},"
             case Relation.CREATED:
                 profiles = join_names([describe(key) for key in keys], most=_MOST_NAMES)
-                verb = "is" if len(keys) == 1 else "are"
-                return f"{profiles} {verb} deployed on {where} and not in the sample"
+                return f"{profiles} {verb_form(len(keys), 'is')} deployed on {where} and not in the sample"
             case Relation.NAMESPACE:
                 return f"{objects} of other kinds in the namespace"
             case Relation.LABELS:

@@ -26,7 +26,7 @@ _NAME_FIELDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("Cluster", "metadata", "name"): ("ClusterName",),
     ("Cluster", "metadata", "namespace"): ("ClusterNamespace",),
 }
-"""Fields of the cluster's object that the name of the cluster determines, so that the object need not be known."""
+"""Fields of the cluster's object that are known without the object, from the name of the cluster."""
 
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))")
 _SHORT_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}

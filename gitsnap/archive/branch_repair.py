@@ -1,4 +1,4 @@
-"""The head of an archive's branch: the commit that the next commit builds on. Repairs a branch that was rewritten."""
+"""Checks the branch of an archive before a write, and repairs a branch that was rewritten."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def check_packed_refs(repository: pygit2.Repository, branch: str, *, damaged_lin
         )
 
 
-def find_base(repository: pygit2.Repository, branch: str, last: Sample | None) -> str | None:
-    """The commit to build on; None in a new archive. ``last``: the newest sample.
+def repair_branch(repository: pygit2.Repository, branch: str, last: Sample | None) -> str | None:
+    """Make the branch contain the newest sample, ``last``. Returns the head of the branch; None in a new archive.
 
-    This is the head of the branch, if it has the commit of the newest sample among its ancestors. Otherwise the
-    branch was rewritten: it is set back to the newest sample and the changes after it, and a ref below
-    ``refs/gitsnap/foreign/`` keeps the other head. Raises ArchiveError.
+    A branch whose head has the commit of the newest sample among its ancestors stays as it is. Any other branch was
+    rewritten: it is set back to the newest sample and the changes after it, and a ref below ``refs/gitsnap/foreign/``
+    keeps the other head. Raises ArchiveError.
     """
     name = f"refs/heads/{branch}"
     file = Path(repository.path) / name
