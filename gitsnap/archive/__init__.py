@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from gitsnap.archive.completeness import MissingPart
     from gitsnap.archive.findings import Finding
+    from gitsnap.archive.incremental_check import IncrementalCheck
     from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
@@ -248,6 +249,25 @@ class GitArchive:
         from gitsnap.archive.verify import check
 
         return check(self._repository, self._branch, allowed_signers=allowed_signers, pinned=pinned, progress=progress)
+
+    def check_since(
+        self,
+        pin: str,
+        *,
+        allowed_signers: Path | None = None,
+        progress: Progress = lambda _step, _number: None,
+    ) -> IncrementalCheck:
+        """Verify the pinned sample and the samples after it. For the errors see ``incremental_check.check_since``."""
+        from gitsnap.archive.incremental_check import check_since
+
+        return check_since(
+            self._repository,
+            self._branch,
+            self.samples(),
+            pin,
+            allowed_signers=allowed_signers,
+            progress=progress,
+        )
 
     def check_chain(self) -> list[Finding]:
         """Check the chain of samples only: errors, then notes. ``check`` verifies the whole archive."""

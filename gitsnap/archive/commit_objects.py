@@ -121,8 +121,11 @@ class History:
     """Ids of parents that cannot be read, sorted."""
 
 
-def read_history(repository: pygit2.Repository, heads: Iterable[str]) -> History:
-    """Read some commits and all their ancestors. ``heads``: ids of the commits."""
+def read_history(repository: pygit2.Repository, heads: Iterable[str], *, until: str = "") -> History:
+    """Read some commits and their ancestors. ``heads``: ids of the commits.
+
+    ``until``: the id of a commit whose own ancestors are not read; ``""`` for no such commit.
+    """
     commits: dict[str, RecordedCommit] = {}
     missing: set[str] = set()
     pending = list(heads)
@@ -135,5 +138,5 @@ def read_history(repository: pygit2.Repository, heads: Iterable[str]) -> History
         except ArchiveError:
             missing.add(name)
         else:
-            pending += commits[name].parents
+            pending += commits[name].parents if name != until else ()
     return History(commits, tuple(sorted(missing)))

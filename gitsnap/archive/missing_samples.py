@@ -113,13 +113,17 @@ def _count_untagged(repository: pygit2.Repository, head: str, samples: Sequence[
     Changes have no tag and are not counted. 0 where that commit is not the newest sample's: then the branch was
     rewritten, and its commits do not prove that samples are missing.
     """
-    tagged = frozenset(sample.commit for sample in samples)
+    tagged: frozenset[str] | None = None  # usually the head has the newest sample, and no other commit is looked up
     own = 0
     for commit in islice(walk_first_parents(repository, head), _MOST_CHANGES):
         if own >= _MOST_COMMITS:
             break
+        if newest is not None and commit.id == newest.commit:
+            return own
+        if tagged is None:
+            tagged = frozenset(sample.commit for sample in samples)
         if commit.id in tagged:
-            return own if newest is None or commit.id == newest.commit else 0
+            return own if newest is None else 0
         if newest is not None and not commit.parents:
             return 0
         own += commit.is_own and not commit.is_change

@@ -57,10 +57,12 @@ class IndexedSample(Sample):
     _reader: SampleReader
 
     def __init__(self, row: Row, reader: SampleReader) -> None:
-        _, _, tag, tag_id, commit = row
-        values = {"tag": tag, "tag_id": tag_id, "commit": commit, "_row": row, "_reader": reader}
-        for name, value in values.items():
-            object.__setattr__(self, name, value)  # the class is frozen
+        set_value = object.__setattr__  # the class is frozen
+        set_value(self, "tag", row[2])
+        set_value(self, "tag_id", row[3])
+        set_value(self, "commit", row[4])
+        set_value(self, "_row", row)
+        set_value(self, "_reader", reader)
 
     @property
     def metadata(self) -> SampleMetadata:
@@ -248,7 +250,17 @@ class SampleReader:
 
 def read_samples(repository: pygit2.Repository, branch: str) -> tuple[Sequence[Sample], Problems]:
     """All samples of a branch, each read from its tag, and the tags that could not be read."""
-    samples, problems = _read(repository, _tags(repository, branch))
+    return read_tagged_samples(repository, list_tags(repository, branch))
+
+
+def read_tagged_samples(
+    repository: pygit2.Repository, tags: Iterable[tuple[str, str]]
+) -> tuple[Sequence[Sample], Problems]:
+    """The samples of some tags, each read from its tag, and the tags that could not be read.
+
+    ``tags``: names and targets.
+    """
+    samples, problems = _read(repository, list(tags))
     return tuple(sorted(samples, key=lambda sample: sample.order)), problems
 
 
@@ -269,7 +281,7 @@ def read_marks(repository: pygit2.Repository, branch: str) -> frozenset[str]:
     return frozenset(name.removeprefix(KEEP) for name, _ in marks)
 
 
-def _tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
+def list_tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
     """Names and targets of the tags with names of samples of the branch."""
     return _tags_among(list_refs(Path(repository.path), f"{TAGS}{branch}/"), branch)
 

@@ -43,11 +43,8 @@ class Refs:
     """Full name -> target. A loose ref takes precedence over a packed one."""
     packed: bytes
     """Lines ``<id> <name>``. A line that begins with ``#`` or ``^`` is not a ref."""
-
-    @property
-    def packed_digest(self) -> str:
-        """A digest of the prefix and the packed refs."""
-        return hashlib.blake2b(self.prefix.encode() + b"\n" + self.packed, digest_size=32).hexdigest()
+    packed_digest: str
+    """A digest of the prefix and the packed refs."""
 
     @property
     def damaged_line(self) -> int:
@@ -81,13 +78,49 @@ def read_refs(git_folder: Path, prefix: str) -> Refs:
     """
     folder = common_folder(git_folder)
     loose = dict(_loose(folder, prefix))
+    packed = _read_packed(folder / "packed-refs")
+    return Refs(prefix, loose, packed.content, packed.digest(prefix))
+
+
+class _PackedRefs:
+    """The content of a file ``packed-refs``, with its digests."""
+
+    def __init__(self, content: bytes, version: tuple[int, ...]) -> None:
+        self.content = content
+        self.version = version
+        """Inode, size and times of the file. git replaces the file to change it, so these change with the content."""
+        self._digests: dict[str, str] = {}
+
+    def digest(self, prefix: str) -> str:
+        """See ``Refs.packed_digest``."""
+        if prefix not in self._digests:
+            hashed = hashlib.blake2b(prefix.encode() + b"\n" + self.content, digest_size=32)
+            self._digests[prefix] = hashed.hexdigest()
+        return self._digests[prefix]
+
+
+_read_before: dict[Path, _PackedRefs] = {}
+"""The last file that was read. A command reads the refs of an archive many times, and their file may have megabytes."""
+
+
+def _read_packed(file: Path) -> _PackedRefs:
     try:
-        packed = (folder / "packed-refs").read_bytes()
+        known = _read_before.get(file)
+        if known is not None and known.version == _version(file.stat()):
+            return known
+        with file.open("rb") as opened:
+            read = _PackedRefs(opened.read(), _version(os.fstat(opened.fileno())))
     except FileNotFoundError:
-        packed = b""
+        return _PackedRefs(b"", ())
     except OSError as error:
-        raise _unreadable(folder / "packed-refs", error) from None
-    return Refs(prefix, loose, packed)
+        raise _unreadable(file, error) from None
+    _read_before.clear()
+    _read_before[file] = read
+    return read
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def list_refs(git_folder: Path, prefix: str) -> list[tuple[str, str]]:

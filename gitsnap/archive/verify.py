@@ -66,8 +66,8 @@ def check(
         SecretsError: ssh-keygen is needed and not installed.
     """
     samples, problems = read_samples(repository, branch)
-    verifier = _Verifier(repository, branch, samples, progress)
-    findings = [_unreadable(problem) for problem in problems]
+    verifier = Verifier(repository, branch, samples, progress)
+    findings = [unreadable(problem) for problem in problems]
     findings += verifier.refs()
     findings += verifier.objects()
     findings += verifier.branch_and_commits()
@@ -84,22 +84,33 @@ def check(
 
 def check_chain(repository: pygit2.Repository, branch: str, listing: Listing) -> list[Finding]:
     """Check tags and chain of samples as ``check`` does, but no objects, branch and contents. Raises StorageError."""
-    verifier = _Verifier(repository, branch, listing[0], lambda _step, _number: None)
-    findings = map(printable, [*map(_unreadable, listing[1]), *verifier.refs(), *verifier.chain()])
+    verifier = Verifier(repository, branch, listing[0], lambda _step, _number: None)
+    findings = map(printable, [*map(unreadable, listing[1]), *verifier.refs(), *verifier.chain()])
     return sorted(dict.fromkeys(findings), key=lambda finding: not finding.wrong)
 
 
-def _unreadable(problem: Problem) -> Finding:
+def unreadable(problem: Problem) -> Finding:
+    """The finding for a tag that cannot be read as a sample."""
     return Finding(True, problem.tag, f"cannot be read as a sample: {problem.reason}")
 
 
-class _Verifier:
+class Verifier:
+    """Checks some samples of an archive: all of them, or those from a pinned sample on."""
+
     def __init__(
-        self, repository: pygit2.Repository, branch: str, samples: Sequence[Sample], progress: Progress
+        self,
+        repository: pygit2.Repository,
+        branch: str,
+        samples: Sequence[Sample],
+        progress: Progress,
+        *,
+        start: Sample | None = None,
     ) -> None:
+        """``start``: the pinned sample, which is the first of ``samples``; None if ``samples`` are all samples."""
         self._repository = repository
         self._branch = branch
         self._samples = samples
+        self._start = start
         self._progress = progress
         self._folders = Folders(repository)
         self._digests = ContentDigests(repository, self._folders)
@@ -178,7 +189,8 @@ class _Verifier:
         if not heads and self._samples and self._is_own_archive:
             yield Finding(True, self._branch, "the branch is missing; the next capture restores it")
         last = newest(self._samples)
-        history = read_history(self._repository, heads.values() or ([last.commit] if last else []))
+        until = self._start.commit if self._start else ""
+        history = read_history(self._repository, heads.values() or ([last.commit] if last else []), until=until)
         not_fetched = {
             parent
             for name in shallow_commits(self._repository)
@@ -244,6 +256,9 @@ class _Verifier:
                 continue
             sequence = sample.metadata.sequence
             expected = before.metadata.sequence + 1 if before else 1
+            if sample is self._start:
+                before = sample
+                continue
             if before is not None and sequence == before.metadata.sequence:
                 yield Finding(True, sample.tag, f"has the number {sequence}, as {before.tag} has")
             elif sequence == expected:
@@ -307,6 +322,10 @@ class _Verifier:
 
     def _check_recorded(self, gone: int) -> Iterator[Finding]:
         """Whether retention recorded the number of samples that are gone, as far as the tags can be followed."""
+        if self._start is not None:
+            if gone:
+                yield Finding(False, self._branch, self._removed_since(gone))
+            return
         recorded, forgotten = 0, []
         try:
             unrecorded = unrecorded_samples(self._repository, self._branch, self._samples)
@@ -331,6 +350,12 @@ class _Verifier:
         elif gone > recorded:
             message = f"{lost} not here; the samples that are here record {recorded} as removed by retention"
             yield Finding(False, self._branch, message)
+
+    def _removed_since(self, gone: int) -> str:
+        """The message for removed samples after the pinned sample: the records of retention do not name samples."""
+        lost = "1 later sample was removed" if gone == 1 else f"{gone} later samples were removed"
+        names = join_names(sorted(self._removed), most=MOST_NAMED)
+        return f"{lost}{f' ({names})' if names else ''}; `gitsnap verify` without --since checks who removed samples"
 
     # Contents and signatures ------------------------------------------------------------------------------------------
 

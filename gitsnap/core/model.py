@@ -68,6 +68,10 @@ class ObjectKey:
     namespace: str
     name: str
 
+    def __hash__(self) -> int:
+        """Two fields are enough: few objects of different kinds have the same name and namespace."""
+        return hash((self.name, self.namespace))
+
     def __str__(self) -> str:
         """``ConfigMap default/database``, ``ClusterProfile.config.projectsveltos.io guestbook``."""
         return f"{self.kind} {self.namespaced_name}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gitsnap.core.model import IncompleteKind, Kind, ObjectKey, ResourceSelector, SecretsMode, SensitiveField, TreeInfo
-from gitsnap.core.ports import Tree
 from gitsnap.diff.rows import NotComparable
 from gitsnap.sveltos import kinds
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Tree
 
 NOT_COVERED = "not covered"
 NOT_COMPARABLE = "not comparable"

@@ -6,9 +6,9 @@ This module must not know fields of objects.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from gitsnap.core.model import JsonObject, ObjectKey, SensitiveField
-from gitsnap.core.ports import Tree
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
 from gitsnap.diff.comparability import Comparability, find_comparability
 from gitsnap.diff.deployment_rows import deployment_rows
@@ -23,6 +23,9 @@ from gitsnap.sveltos.filters import EVERYTHING, Filters
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.tree_view import ContentCache, TreeView
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Tree
 
 
 def compare(

@@ -8,9 +8,9 @@ less than before, an object that appears or disappears may have existed all the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from gitsnap.core.model import Kind, ObjectKey, TreeInfo
-from gitsnap.core.ports import Tree
 from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import Change
 from gitsnap.diff.comparability import Scope, scope_of
@@ -18,6 +18,9 @@ from gitsnap.diff.rows import Action, ObjectActions
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
 from gitsnap.sveltos.tree_view import ContentCache, TreeView
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Tree
 
 _ABSENT = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
 """Reasons that prove that the referenced object did not exist, or not in a form that Sveltos reads."""

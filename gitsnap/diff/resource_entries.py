@@ -38,14 +38,16 @@ class ResourceEntries:
     """The entries of both inventories by slot."""
 
     def __init__(self, old: Iterable[DeployedResource], new: Iterable[DeployedResource]) -> None:
+        """The inventories are often one list: a report that did not change is decoded once."""
+        self.are_same = old is new
         self.old = {Slot(entry.key, entry.deployment_type): entry for entry in old}
-        self.new = {Slot(entry.key, entry.deployment_type): entry for entry in new}
-        self.all = {**self.old, **self.new}
+        self.new = self.old if self.are_same else {Slot(entry.key, entry.deployment_type): entry for entry in new}
+        self.all = self.old if self.are_same else {**self.old, **self.new}
 
     @cached_property
     def in_both(self) -> list[Slot]:
         """The slots that both inventories list, sorted."""
-        return sorted(self.old.keys() & self.new.keys())
+        return sorted(self.old if self.are_same else self.old.keys() & self.new.keys())
 
     @cached_property
     def by_name(self) -> Mapping[str, list[Slot]]:

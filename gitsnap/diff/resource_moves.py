@@ -37,7 +37,11 @@ class ResourceMoves:
         """Return the resources that another profile deploys now, or deployed until it failed."""
         moves: dict[tuple[ObjectKey, ObjectKey], list[Slot]] = {}
         entries = self._entries
-        unmoved = {slot for slot in entries.in_both if entries.new[slot].profile == entries.old[slot].profile}
+        unmoved = (
+            entries.all.keys()
+            if entries.are_same
+            else {slot for slot in entries.in_both if entries.new[slot].profile == entries.old[slot].profile}
+        )
         for slot in sorted((entries.all.keys() - unmoved) | self._unlisted()):
             former = self._deployer(slot, entries.old, self._before)
             profile = self._deployer(slot, entries.new, self._after)
@@ -76,7 +80,8 @@ class ResourceMoves:
         ``removed`` and ``added`` are the documents that profiles no longer deploy, or newly deploy.
         """
         moves: dict[tuple[ObjectKey, ObjectKey], list[Slot]] = {}
-        for slot in self._entries.in_both:
+        # Without such a profile the resources are not visited: the visit is most of the work for a large cluster.
+        for slot in self._entries.in_both if removed or self._deployments.deleted_profiles else ():
             former = self._entries.new[slot].profile
             if former in self._deployments.deleted_profiles or any(
                 profile == former and is_change_of(slot, change) for profile, change in removed

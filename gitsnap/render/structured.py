@@ -12,19 +12,19 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from gitsnap.core.escapes import NOT_ASCII, UNSAFE
+from gitsnap.core.escapes import not_ascii, unsafe_character
 from gitsnap.format import encode
 
 
 def as_json(value: Any, *, ascii_only: bool = False) -> str:
     """Indented JSON with a trailing newline. ``ascii_only`` escapes all other characters."""
     text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
-    return UNSAFE.sub(_json_escape, text) + "\n"
+    return unsafe_character().sub(_json_escape, text) + "\n"
 
 
 def json_line(value: Any) -> str:
     """JSON on one line, without a trailing newline."""
-    return UNSAFE.sub(_json_escape, json.dumps(value, ensure_ascii=False))
+    return unsafe_character().sub(_json_escape, json.dumps(value, ensure_ascii=False))
 
 
 def as_yaml(value: Any, *, ascii_only: bool = False) -> str:
@@ -32,7 +32,7 @@ def as_yaml(value: Any, *, ascii_only: bool = False) -> str:
 
     ``ascii_only`` escapes all other characters.
     """
-    unsafe = NOT_ASCII if ascii_only else UNSAFE
+    unsafe = not_ascii() if ascii_only else unsafe_character()
     text = encode(value).decode()
     return _with_escapes(value, unsafe) if unsafe.search(text) else text
 

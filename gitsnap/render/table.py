@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import chain, groupby, zip_longest
+from itertools import chain, groupby, repeat, zip_longest
 from operator import gt
 from typing import NamedTuple
 
@@ -48,8 +48,16 @@ class _Columns:
     def __init__(self, header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         self.header = header
         self.cells = cells
-        self.sizes = [list(map(width, row)) for row in cells]
-        self.natural = [max([width(name), *(row[index] for row in self.sizes)]) for index, name in enumerate(header)]
+        self.is_ascii = all("".join(row).isascii() for row in [header, *cells])
+        """Whether each character takes one column."""
+        size = len if self.is_ascii else width
+        columns = zip(*cells, strict=True) if cells else repeat(())
+        self.natural = [max([size(name), *map(size, column)]) for name, column in zip(header, columns, strict=False)]
+
+    @cached_property
+    def sizes(self) -> list[list[int]]:
+        """The width of each cell."""
+        return [list(map(width, row)) for row in self.cells]
 
     def least(self, narrowest_sentence: int) -> list[int]:
         """The smallest widths at which no word breaks, and no sentence is narrower than ``narrowest_sentence``."""
@@ -137,8 +145,12 @@ def _table(table: _Columns, widths: Sequence[int], frame: _Frame) -> str:
     rule = frame.rule(widths)
     names = [name.upper() for name in table.header]
     lines = [rule, *_row(names, list(map(width, names)), widths, frame), rule]
-    for row, own in zip(table.cells, table.sizes, strict=True):
-        lines += _row(row, own, widths, frame)
+    if table.is_ascii and not any(map(gt, table.natural, widths)):
+        template = f"{frame.left}{frame.gap.join(f'%-{size}s' for size in widths)}{frame.right}"
+        lines += [template % tuple(row) for row in table.cells]
+    else:
+        for row, own in zip(table.cells, table.sizes, strict=True):
+            lines += _row(row, own, widths, frame)
     lines.append(rule)
     return "\n".join(lines) + "\n"
 

@@ -10,10 +10,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
-from gitsnap.core.ports import Tree
 from gitsnap.format import decode, decode_object, key_of, kind_folder, path_of
 from gitsnap.format.masking import blanked
 from gitsnap.format.tree_files import PathsByKind
@@ -31,6 +30,9 @@ from gitsnap.sveltos.matching import (
 from gitsnap.sveltos.name_matcher import NameMatcher
 from gitsnap.sveltos.normalize import RULES, normalize
 from gitsnap.sveltos.references import UnresolvedReason, references
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Tree
 
 UNRESOLVED_FILE = "unresolved.yaml"
 _ACTION = b"{{"

@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kubernetes import client
-
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.cluster.api.connection import Connection, ConnectionSettings
 from gitsnap.core.model import JsonObject, Kind, ResourceType
 from gitsnap.sveltos.kinds import BY_KIND
 
@@ -32,7 +31,7 @@ class ScriptedServer(KubernetesCluster):
     def __init__(self, objects: Iterable[JsonObject | str] = ()) -> None:
         """``objects``: documents, or the JSON text of a document that Python cannot hold."""
         super().__init__(
-            client.ApiClient(client.Configuration(host="https://127.0.0.1:1")),
+            Connection(ConnectionSettings("https://127.0.0.1:1")),
             known_kinds=BY_KIND,
             identity=Identity("test", "tester"),
         )

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from kubernetes import client
 
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.cluster.api.connection import Connection, ConnectionSettings
 from gitsnap.core.errors import BusyError, ClusterUnreachableError, GitsnapError
 from gitsnap.core.model import Kind, ObjectKey, ResourceType
 
@@ -25,8 +25,8 @@ class _Scripted(KubernetesCluster):
     """Sends these responses, one for each request."""
 
     def __init__(self, *statuses: int, retry_after: str = "0") -> None:
-        api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
+        connection = Connection(ConnectionSettings("https://127.0.0.1:1"))
+        super().__init__(connection, known_kinds={}, identity=Identity("c", "u"))
         self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self._types[_KEY.kind] = ResourceType(_KEY.kind, "v1", "configmaps", namespaced=True)
         self.statuses = list(statuses)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kubernetes import client
 
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.cluster.api.connection import Connection, ConnectionSettings
 from gitsnap.core.errors import NotFoundError, RejectedError
 from gitsnap.core.model import Kind, ObjectKey, ResourceType
 
@@ -18,8 +18,8 @@ class _Recording(KubernetesCluster):
     """Records the requested paths, and answers that the object does not exist."""
 
     def __init__(self) -> None:
-        api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
+        connection = Connection(ConnectionSettings("https://127.0.0.1:1"))
+        super().__init__(connection, known_kinds={}, identity=Identity("c", "u"))
         self._transport.json = self._record  # type: ignore[method-assign]
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
         self.requested: list[str] = []

@@ -10,10 +10,10 @@ from itertools import zip_longest
 from typing import Any, cast
 
 import pytest
-from kubernetes import client
 
 from gitsnap.capture.pinned_list import Lister, VersionExpiredError
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.cluster.api.connection import Connection, ConnectionSettings
 from gitsnap.core.errors import AccessDeniedError, BehindError, GoneError
 from gitsnap.core.model import Consistency, Kind, ResourceType
 from gitsnap.core.ports import Cluster, Page
@@ -125,8 +125,8 @@ class _Answering(KubernetesCluster):
     """A server that answers with empty lists, and signals each request."""
 
     def __init__(self) -> None:
-        api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
+        connection = Connection(ConnectionSettings("https://127.0.0.1:1"))
+        super().__init__(connection, known_kinds={}, identity=Identity("c", "u"))
         self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self.asked = threading.Event()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.core.escapes import UNSAFE
+from gitsnap.core.escapes import unsafe_character
 from gitsnap.core.model import JsonObject, SensitiveField
 from gitsnap.render.plan import plan_text
 from gitsnap.render.plan_changes import PLAN_LINES, STEP_LINES, ChangeView
@@ -69,7 +69,7 @@ def test_lines_fit_the_terminal(name: str, columns: int) -> None:
     for shown in (rows, plan_text(plan, columns=columns, changes=_FULL).splitlines()):
         assert max(map(width, shown)) <= columns
     assert max(map(len, rows)) <= 2 * columns
-    assert not UNSAFE.search("".join(rows))
+    assert not unsafe_character().search("".join(rows))
     signed = [row.strip() for row in rows if _SIGNED.match(row)]
     assert [row[0] for row in signed] == ["-", "+"]
     assert signed[0][1:] != signed[1][1:] or name == "combining"

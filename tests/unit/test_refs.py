@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive.refs import list_refs
+from gitsnap.archive.refs import list_refs, read_refs
 
 
 def _git(folder: Path, *arguments: str, stdin: str = "") -> str:
@@ -86,3 +86,21 @@ def test_no_ref_is_missed_while_git_packs_them(repository: Path) -> None:
 
     assert (short, listings > 0) == (0, True)
     assert len(list_refs(repository / ".git", "refs/tags/hourly/")) == 400
+
+
+def test_packed_refs_are_read_again_after_a_change(tmp_path: Path) -> None:
+    """A file of the same size that replaces ``packed-refs`` has other refs, and so has a file that is gone."""
+    subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path)], check=True)
+    packed = tmp_path / "packed-refs"
+    seen = []
+    for digit in "123":
+        (tmp_path / "new").write_text(f"{digit * 40} refs/tags/a\n")
+        (tmp_path / "new").replace(packed)
+        seen += [read_refs(tmp_path, "refs/tags/") for _ in range(2)]
+    packed.unlink()
+    seen.append(read_refs(tmp_path, "refs/tags/"))
+
+    targets = [refs.unpacked().get("refs/tags/a", "") for refs in seen]
+    assert targets == ["1" * 40, "1" * 40, "2" * 40, "2" * 40, "3" * 40, "3" * 40, ""]
+    assert len({refs.packed_digest for refs in seen}) == 4
+    assert read_refs(tmp_path, "refs/heads/").packed_digest != seen[-1].packed_digest

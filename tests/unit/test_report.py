@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from gitsnap.core.escapes import UNSAFE
+from gitsnap.core.escapes import unsafe_character
 from gitsnap.core.model import (
     ChangeCounts,
 )
@@ -33,7 +33,7 @@ def test_no_text_becomes_an_element_or_an_attribute(text: str) -> None:
 
     page.encode()
     assert skeleton(read_page(page)) == skeleton(read_page(render_report(report_of("x"))))
-    assert not UNSAFE.search(page.replace("\n", ""))
+    assert not unsafe_character().search(page.replace("\n", ""))
     assert len(page) < 600_000
 
 

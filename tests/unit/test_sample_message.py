@@ -16,7 +16,7 @@ from gitsnap.archive.commit_history import _managers
 from gitsnap.controller.due import message_of_request
 from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import UsageError
-from gitsnap.core.escapes import UNSAFE
+from gitsnap.core.escapes import unsafe_character
 from gitsnap.core.model import SampleMetadata, Trigger
 from gitsnap.format import RollbackRecord, commit_message, parse_record, parse_tag_message, record_lines, tag_message
 from gitsnap.format.sample_message import MOST_CHARACTERS, check_message, first_line
@@ -98,7 +98,7 @@ def test_a_commit_shows_any_message_and_takes_nothing_else_from_it(text: str) ->
         line for line in plain.splitlines() if line
     ]
     assert _managers(message) == {_PATH: "kubectl-edit"}
-    assert not UNSAFE.search(message)
+    assert not unsafe_character().search(message)
     message.encode()
 
 

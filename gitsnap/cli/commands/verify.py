@@ -44,6 +44,14 @@ _Pinned = Annotated[
     list[str] | None,
     typer.Option("--pinned", metavar="ID", help="Id that an earlier verify printed, and that must exist; repeatable."),
 ]
+_Since = Annotated[
+    str,
+    typer.Option(
+        "--since",
+        metavar="ID",
+        help="Check only the sample with this id, which an earlier verify printed, and the samples after it.",
+    ),
+]
 
 
 def verify(
@@ -52,6 +60,7 @@ def verify(
     allowed_signers: _AllowedSigners = None,
     remote: _Remote = "",
     pinned: _Pinned = None,
+    since: _Since = "",
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Verify that archives are complete and unchanged.
@@ -63,18 +72,26 @@ def verify(
     its signature (--allowed-signers), a remote (--remote), or an id that you noted earlier (--pinned). Without such a
     proof, a rewritten archive is not detected.
 
+    With --since ID, the verification continues an earlier one: it checks the sample with this id, the samples after
+    it, and the chain and the branch between them. The id proves which samples and changes came before. Their objects
+    and tags are not read again, so damage to them is not found.
+
     Exit status 5: something is wrong. Exit status 13: this copy of the archive lacks a part, as a shallow clone does,
     and the part was not checked.
 
     Example: gitsnap verify --storage /collection --output json
 
     Example: gitsnap verify --snapshot hourly --remote ssh://git@git.example.com/platform/record.git
+
+    Example: gitsnap verify --snapshot hourly --since 7f3a9c51
     """
     if allowed_signers is not None and not allowed_signers.is_file():
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
-    for tag_id in pinned or ():
+    for option, tag_id in [("--pinned", tag_id) for tag_id in pinned or ()] + ([("--since", since)] if since else []):
         if not _ID.fullmatch(tag_id):
-            raise UsageError(f"--pinned {tag_id}: the id of a tag is needed, 7 to 40 hexadecimal digits")
+            raise UsageError(f"{option} {tag_id}: the id of a tag is needed, 7 to 40 hexadecimal digits")
+    if since and pinned:
+        raise UsageError("--since and --pinned exclude each other: --since does not check the samples before the id")
     damaged: list[ArchiveError] = []
     archives = archive.find_all(damaged)
     if not archives and not damaged:
@@ -82,8 +99,10 @@ def verify(
             f"there is no archive in {archive.folder.resolve()}: nothing was verified",
             hint="Name the folder with --storage or GITSNAP_STORAGE.",
         )
-    results = [_verify(opened, allowed_signers, pinned or (), remote) for opened in archives]
-    proofs = _Proofs(allowed_signers, tuple(pinned or ()), remote)
+    if since and len(archives) + len(damaged) > 1:
+        raise UsageError("--since is the id of a sample of one archive: name the archive with --snapshot")
+    results = [_verify(opened, allowed_signers, pinned or (), since, remote) for opened in archives]
+    proofs = _Proofs(allowed_signers, tuple(pinned or ()), since, remote)
     _report(archives, results, proofs, form)
     for error in damaged:
         terminal.say(f"error: {error}")
@@ -99,8 +118,11 @@ class _Result:
 
     policy: str
     samples: Sequence[Sample]
+    """The samples that were checked."""
+    since: Sample | None
+    """The sample with the id of --since."""
     changes: int
-    """The number of changes that follow mode recorded."""
+    """The number of changes that follow mode recorded, with --since those after that sample."""
     findings: Sequence[Finding]
     lacking: Sequence[MissingPart]
     """The parts that this copy of the archive lacks. These parts were not checked."""
@@ -132,12 +154,13 @@ class _Proofs:
 
     allowed_signers: Path | None
     pinned: tuple[str, ...]
+    since: str
     remote: str
 
     @property
     def names(self) -> list[str]:
         """The proofs, in the order of the document."""
-        further = (("pin", bool(self.pinned)), ("signature", self.allowed_signers is not None))
+        further = (("pin", bool(self.pinned or self.since)), ("signature", self.allowed_signers is not None))
         return ["chain", *(name for name, used in (*further, ("remote", bool(self.remote))) if used)]
 
     @property
@@ -146,18 +169,25 @@ class _Proofs:
         from gitsnap.archive.remote import Remote
 
         sources = {
-            "chain": "",
-            "pin": " " + ", ".join(self.pinned),
+            "chain": f" since {self.since}" if self.since else "",
+            "pin": " " + (self.since or ", ".join(self.pinned)),
             "signature": f" {self.allowed_signers}",
             "remote": f" {Remote(self.remote).shown}",
         }
         return "; ".join(name + sources[name] for name in self.names)
 
 
-def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[str], remote: str) -> _Result:
+def _verify(
+    archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[str], since: str, remote: str
+) -> _Result:
     with terminal.ProgressLine(f"verifying {archive.policy}", describe=_describe_checking) as progress:
-        samples = archive.samples()
-        findings = archive.check(allowed_signers=allowed_signers, pinned=pinned, progress=progress)
+        samples, start = archive.samples(), None
+        if since:
+            incremental = archive.check_since(since, allowed_signers=allowed_signers, progress=progress)
+            checked, start, findings = incremental.samples, incremental.start, incremental.findings
+        else:
+            checked = samples
+            findings = archive.check(allowed_signers=allowed_signers, pinned=pinned, progress=progress)
         if remote:
             progress("the remote", 0)
             findings += _compare_with_remote(archive.git_folder, archive.branch, samples, remote)
@@ -165,12 +195,13 @@ def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[
         lacking = archive.missing_parts()
         if any(finding.unchecked for finding in findings):
             lacking += [part for part in archive.missing_contents() if part not in lacking]
-        return _Result(archive.policy, samples, _count_changes(archive), findings, lacking)
+        changes = 0 if since and start is None else _count_changes(archive, start)
+        return _Result(archive.policy, checked, start, changes, findings, lacking)
 
 
-def _count_changes(archive: GitArchive) -> int:
+def _count_changes(archive: GitArchive, after: Sample | None) -> int:
     try:
-        return len(archive.changes(None, None))
+        return len(archive.changes(after, None))
     except ArchiveError:  # the damaged ref of the branch is a finding
         return 0
 
@@ -187,12 +218,12 @@ def _compare_with_remote(git_folder: Path, branch: str, samples: Sequence[Sample
 
 
 def _document(result: _Result, proofs: _Proofs) -> dict[str, object]:
-    newest = result.samples[-1] if result.samples else None
     return {
         "policy": result.policy,
         "samples": len(result.samples),
+        "since": _reference(result.since),
         "changes": result.changes,
-        "newest": {"tag": newest.tag, "id": newest.tag_id} if newest else None,
+        "newest": _reference(result.samples[-1] if result.samples else None),
         "proofs": proofs.names,
         "findings": [
             {"wrong": finding.wrong, "subject": finding.subject, "message": finding.message}
@@ -202,8 +233,13 @@ def _document(result: _Result, proofs: _Proofs) -> dict[str, object]:
     }
 
 
+def _reference(sample: Sample | None) -> dict[str, object] | None:
+    return None if sample is None else {"tag": sample.tag, "id": sample.tag_id}
+
+
 def _print(result: _Result) -> None:
     whole = "nothing wrong in the part that is here" if result.lacking else "nothing wrong"
+    whole += f" since {result.since.tag}" if result.since is not None else ""
     verdict = plural(result.wrong, "finding") if result.wrong else whole
     newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
     counts = plural(len(result.samples), "sample") + (f", {plural(result.changes, 'change')}" if result.changes else "")

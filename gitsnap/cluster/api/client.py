@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
-from kubernetes import client
-
+from gitsnap.cluster.api.connection import Connection
 from gitsnap.cluster.api.responses import Request, error_of
 from gitsnap.cluster.api.shapes import api_object, bad_answer, check_items, mapping, mappings, text
 from gitsnap.cluster.api.transport import JSON, Transport
@@ -49,10 +48,10 @@ class Identity:
 class KubernetesCluster:
     """One API server (ports.Cluster)."""
 
-    def __init__(self, api: client.ApiClient, *, known_kinds: KnownKinds, identity: Identity, proxy: str = "") -> None:
+    def __init__(self, connection: Connection, *, known_kinds: KnownKinds, identity: Identity, proxy: str = "") -> None:
         """``proxy``: the proxy of the connection, for messages, without credentials."""
         self._known_kinds = known_kinds
-        self._transport = Transport(api, headers=identity.headers, proxy=proxy)
+        self._transport = Transport(connection, headers=identity.headers, proxy=proxy)
         self._identity = identity
         self._server = self._transport.server
         self._types: dict[Kind, ResourceType | None] = {}
@@ -243,8 +242,8 @@ class KubernetesCluster:
             read_seconds=WATCH_READ_SECONDS,
         )
         if answer.status != 200:
-            raise error_of(int(answer.status), answer.read() or b"", request)
-        yield from watch_events(answer.response, resource, request)
+            raise error_of(answer.status, answer.read() or b"", request)
+        yield from watch_events(answer, resource, request)
 
     # Writing ----------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Credentials that the client library handles differently from kubectl: impersonation, and tokens from files."""
+"""Credentials of a user: impersonation, tokens from files, and what a header can hold."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client
-
 from gitsnap.core.errors import AccessDeniedError, InputError
 
 _TOKEN_SECONDS = 50.0
@@ -20,6 +18,10 @@ _KEY_BYTES = frozenset(b"!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDE
 """Characters of an HTTP header's name, without ``%``, which client-go encodes as well."""
 
 _NO_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class RenewalError(Exception):
+    """The credentials expired, and their plugin returns no new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +101,19 @@ class TokenFile:
             raise ValueError("the file is empty")
         return text
 
-    def install(self, settings: client.Configuration) -> None:
-        """Send the token with every request. Raises InputError where the file cannot be read now."""
+    def authorization(self) -> str:
+        """Return the header Authorization with the token. Raises OSError, ValueError without any token."""
+        return f"Bearer {self.token()}"
+
+    def check(self) -> None:
+        """Raise InputError if the token cannot be read now."""
         try:
-            settings.api_key["BearerToken"] = f"Bearer {self.token()}"
+            self.token()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is empty or not text"
             raise InputError(
                 f"the token file {self._path} cannot be used: {reason}", hint="The kubeconfig names it as tokenFile."
             ) from None
-
-        def refresh(configuration: client.Configuration) -> None:
-            """The client calls this before each request."""
-            configuration.api_key["BearerToken"] = f"Bearer {self.token()}"
-
-        settings.refresh_api_key_hook = refresh  # type: ignore[assignment]  # annotated as None only
 
 
 def check_headers(headers: Mapping[str, str], *, server: str) -> None:

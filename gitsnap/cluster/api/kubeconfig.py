@@ -6,18 +6,16 @@ No request is sent, except by a credential plugin of the kubeconfig.
 from __future__ import annotations
 
 import base64
-import contextlib
-import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
-
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.cluster.api.connection import Connection, ConnectionSettings
 from gitsnap.cluster.api.credentials import Impersonation, TokenFile
+from gitsnap.cluster.api.pem_files import pem_file
 from gitsnap.cluster.api.proxies import proxy_for, without_credentials
 from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.core.errors import InputError
@@ -25,9 +23,12 @@ from gitsnap.core.model import JsonObject
 from gitsnap.format import load_documents
 
 IN_CLUSTER = "in-cluster"
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_DEFAULT_SERVER = "http://localhost"
 _CLUSTER_FILES = ("certificate-authority",)
 _USER_FILES = ("client-certificate", "client-key", "tokenFile")
+_PLUGIN_FIELDS = ("auth-provider", "exec")
+"""The fields of a user whose credentials ``credential_plugins`` obtains."""
 
 
 class _Entry(NamedTuple):
@@ -48,18 +49,16 @@ class _Chosen(NamedTuple):
 
 def connect(*, known_kinds: KnownKinds, kubeconfig: str, context: str) -> KubernetesCluster:
     """See ``gitsnap.cluster.connect``."""
-    settings = client.Configuration()
-    settings.retries = False  # a repeated write may be executed twice; Transport repeats reads
     named = kubeconfig or os.environ.get("KUBECONFIG", "")
     paths = [_expanded(part) for part in named.split(os.pathsep) if part] or _default_paths()
-    if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT):
-        return _in_this_pod(settings, known_kinds)
+    if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT / "token"):
+        return _cluster(_settings_in_pod(os.environ), Identity(IN_CLUSTER), known_kinds)
     chosen = _choose(paths, context)
     _check_certificates(chosen)
     impersonation = Impersonation.of(chosen.user, name=chosen.user_name)
-    _load(settings, chosen, os.pathsep.join(map(str, paths)))
+    settings = _settings(chosen, os.pathsep.join(map(str, paths)))
     identity = Identity(chosen.context, impersonation.describe(chosen.user_name), tuple(impersonation.headers()))
-    return _cluster(settings, identity, known_kinds, proxy=str(chosen.cluster.get("proxy-url") or ""))
+    return _cluster(settings, identity, known_kinds)
 
 
 def _default_paths() -> list[Path]:
@@ -83,40 +82,40 @@ def _exists(path: Path) -> bool:
         raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
 
 
-def _in_this_pod(settings: client.Configuration, known_kinds: KnownKinds) -> KubernetesCluster:
+def _settings_in_pod(environment: Mapping[str, str]) -> ConnectionSettings:
+    """The settings for the service account of this pod. Raises InputError."""
+    host, port = (environment.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
+    authority = _SERVICE_ACCOUNT / "ca.crt"
+    problem = "" if host and port else "KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is not set"
     try:
-        config.load_incluster_config(client_configuration=settings)
-    except (ConfigException, OSError) as error:
+        problem = problem or ("" if authority.read_bytes() else f"{authority} is empty")
+    except OSError as error:
+        problem = f"{authority} cannot be read: {error.strerror}"
+    if not host or problem:
         raise InputError(
-            f"the service account of this pod cannot be used: {error}",
+            f"the service account of this pod cannot be used: {problem}",
             hint="Name a kubeconfig with --kubeconfig, or let the pod have its token (automountServiceAccountToken).",
-        ) from None
-    TokenFile(_SERVICE_ACCOUNT).install(settings)
-    return _cluster(settings, Identity(IN_CLUSTER), known_kinds)
+        )
+    settings = ConnectionSettings(f"https://{f'[{host}]' if ':' in host else host}:{port}", str(authority))
+    _use_token_file(settings, TokenFile(_SERVICE_ACCOUNT / "token"))
+    return settings
 
 
-def _cluster(
-    settings: client.Configuration, identity: Identity, known_kinds: KnownKinds, *, proxy: str = ""
-) -> KubernetesCluster:
-    """``proxy`` of the kubeconfig takes precedence over the environment, including NO_PROXY."""
+def _cluster(settings: ConnectionSettings, identity: Identity, known_kinds: KnownKinds) -> KubernetesCluster:
+    """The cluster. A proxy of the kubeconfig takes precedence over the environment, including NO_PROXY."""
+    owner = "the proxy-url" if settings.proxy else "the server, or the proxy of the environment,"
     try:
-        settings.proxy = proxy or proxy_for(str(settings.host), os.environ) or None
-        settings.no_proxy = None
-        api = client.ApiClient(settings)
+        settings.proxy = settings.proxy or proxy_for(settings.server, os.environ)
+        connection = Connection(settings)
     except ImportError:
         raise InputError(
-            f"the proxy {str(settings.proxy).partition('://')[0]}://… needs the Python package PySocks",
+            f"the proxy {settings.proxy.partition('://')[0]}://… needs the Python package PySocks",
             hint="Install it together with gitsnap: pip install PySocks",
         ) from None
-    except OSError as error:
-        raise InputError(f"a certificate or key of the kubeconfig cannot be used: {error}") from None
     except ValueError:  # its message is left out: it may contain the password of a proxy
-        setting = "the proxy-url" if proxy else "the server, or the proxy of the environment,"
-        raise InputError(
-            f"{setting} of the context {identity.context} is not a valid URL, or a certificate is damaged"
-        ) from None
+        raise InputError(f"{owner} of the context {identity.context} is not a valid URL") from None
     return KubernetesCluster(
-        api, known_kinds=known_kinds, identity=identity, proxy=without_credentials(settings.proxy or "")
+        connection, known_kinds=known_kinds, identity=identity, proxy=without_credentials(settings.proxy)
     )
 
 
@@ -205,7 +204,7 @@ def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
     value = dict(entry.value)
     for field in fields:
         if value.get(field) == "":
-            del value[field]  # as kubectl does; the client would read the current folder
+            del value[field]  # as kubectl does; the path would be that of the current folder
         elif isinstance(value.get(field), str):
             value[field] = str(folder / value[field])
     plugin = value.get("exec")
@@ -227,60 +226,41 @@ def _read(path: Path) -> dict[str, Any]:
     return documents[0] or {}
 
 
-# Settings of the client -----------------------------------------------------------------------------------------------
+# Settings of the connection -------------------------------------------------------------------------------------------
 
 
-def _load(settings: client.Configuration, chosen: _Chosen, joined: str) -> None:
-    """Load the chosen context into the settings. Raises InputError."""
-    user = dict(chosen.user)
+def _settings(chosen: _Chosen, kubeconfig: str) -> ConnectionSettings:
+    """The settings for a context. ``kubeconfig`` is for messages. Raises InputError."""
+    cluster, user = chosen.cluster, dict(chosen.user)
     token_file = str(user.pop("tokenFile", "") or "")
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": chosen.context,
-        "contexts": [{"name": chosen.context, "context": {"cluster": "cluster", "user": "user"}}],
-        "clusters": [{"name": "cluster", "cluster": chosen.cluster}],
-        "users": [{"name": "user", "user": user}],
-    }
+    settings = ConnectionSettings(
+        server=str(cluster.get("server") or _DEFAULT_SERVER).rstrip("/"),
+        verifies_server=not cluster.get("insecure-skip-tls-verify"),
+        tls_server_name=str(cluster.get("tls-server-name") or ""),
+        proxy=str(cluster.get("proxy-url") or ""),
+    )
     try:
-        with _complaints() as complaints:
-            config.load_kube_config_from_dict(
-                document, context=chosen.context, client_configuration=settings, persist_config=False
-            )
-    except ConfigException as error:
-        raise InputError(f"the kubeconfig {joined} cannot be used: {error}") from None
+        if any(field in user for field in _PLUGIN_FIELDS):
+            from gitsnap.cluster.api import credential_plugins  # noqa: PLC0415 - takes 0.2 s
+
+            credential_plugins.load(settings, cluster, user, name=chosen.user_name, kubeconfig=kubeconfig)
+        elif user.get("token"):
+            settings.authorization = partial(str, f"Bearer {user['token']}")
+        elif "username" in user and "password" in user:
+            login = f"{user['username']}:{user['password']}".encode()
+            settings.authorization = partial(str, f"Basic {base64.b64encode(login).decode()}")
+        if settings.server.startswith("https"):
+            settings.authority_file = pem_file(cluster, "certificate-authority")
+            if not settings.certificate_file:  # a plugin may have returned one
+                settings.certificate_file = pem_file(user, "client-certificate")
+                settings.key_file = pem_file(user, "client-key")
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"the kubeconfig {joined} cannot be used: {type(error).__name__}: {error}") from None
-    if complaints:
-        raise InputError(
-            f"the credentials of the user {chosen.user_name} of the kubeconfig cannot be obtained: "
-            f"{'; '.join(complaints)}",
-            hint="The kubeconfig names a program for them, which must work in this shell. "
-            "Does `kubectl get namespaces` work with the same context?",
-        )
+        raise InputError(f"the kubeconfig {kubeconfig} cannot be used: {type(error).__name__}: {error}") from None
     if token_file:  # as in client-go, the file takes precedence over a token in the kubeconfig
-        TokenFile(Path(token_file), fallback=str(user.get("token") or "")).install(settings)
+        _use_token_file(settings, TokenFile(Path(token_file), fallback=str(user.get("token") or "")))
+    return settings
 
 
-class _Collector(logging.Handler):
-    """Collects the messages of errors."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See logging.Handler."""
-        self.messages.append(record.getMessage())
-
-
-@contextlib.contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Collect the errors that the client logs: when a plugin fails, it continues without credentials."""
-    collector = _Collector()
-    root = logging.getLogger()
-    root.addHandler(collector)
-    try:
-        yield collector.messages
-    finally:
-        root.removeHandler(collector)
+def _use_token_file(settings: ConnectionSettings, token_file: TokenFile) -> None:
+    token_file.check()
+    settings.authorization = token_file.authorization

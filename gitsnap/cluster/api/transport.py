@@ -7,7 +7,6 @@ that it did nothing: a write that timed out may have been executed.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -15,11 +14,8 @@ from typing import Any
 
 import msgspec
 import urllib3
-from kubernetes import client
-from kubernetes.client.rest import RESTResponse
 
-from gitsnap import __version__
-from gitsnap.cluster.api.credentials import check_headers
+from gitsnap.cluster.api.connection import Connection
 from gitsnap.cluster.api.deadline import Deadline
 from gitsnap.cluster.api.responses import Request, error_of, truncate_depth
 from gitsnap.cluster.api.shapes import bad_answer
@@ -47,19 +43,16 @@ JSON = "application/json"
 class Transport:
     """The connection to one API server."""
 
-    def __init__(self, api: client.ApiClient, *, headers: Sequence[tuple[str, str]], proxy: str) -> None:
+    def __init__(self, connection: Connection, *, headers: Sequence[tuple[str, str]], proxy: str) -> None:
         """``headers`` are sent with every request; names may repeat. ``proxy`` is named in messages."""
-        self._api = api
-        self._api.user_agent = f"gitsnap/{__version__} ({sys.platform})"
+        self._connection = connection
         self._headers = tuple(headers)
         self._proxy = proxy
-        self.server = str(api.configuration.host)
+        self.server = connection.server
         self._answered = False
         self._outage_left = OUTAGE_SECONDS
         """Seconds for which lost connections are still retried."""
         self._deadline = Deadline()
-        if not api.configuration.verify_ssl:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def request(self, action: str, *, confidential: bool = False) -> Request:
         """Describe a request for messages; ``action`` is a phrase such as ``list configmaps``."""
@@ -163,8 +156,8 @@ class Transport:
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
             answer = self.open(method, path, request, query=query, body=body, headers=headers)
-            with connection_errors(request, is_write=method != "GET"), answer.response as response:
-                return int(answer.status), dict(answer.getheaders() or {}), self._read_body(response, request)
+            with connection_errors(request, is_write=method != "GET"), answer as response:
+                return response.status, dict(response.headers), self._read_body(response, request)
         except ClusterUnreachableError:
             self._deadline.check(request)  # if no time is left, the deadline is the cause
             raise
@@ -187,25 +180,15 @@ class Transport:
         headers: Mapping[str, str],
         body: JsonObject | None = None,
         read_seconds: float | None = None,
-    ) -> RESTResponse:
+    ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the response before its body is read. Raises ClusterUnreachableError."""
         with connection_errors(request, is_write=method != "GET"):
-            method, url, serialized, content, form = self._api.param_serialize(
-                method=method,
-                resource_path=path,
-                query_params=list(query.items()),
-                header_params=dict(headers),
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            check_headers(serialized, server=self.server)
-            sent = urllib3.HTTPHeaderDict(serialized)
+            sent = urllib3.HTTPHeaderDict(headers)
             for name, value in self._headers:
                 sent.add(name, value)
-            limits = tuple(
-                self._deadline.limit(seconds, request) for seconds in (CONNECT_SECONDS, read_seconds or READ_SECONDS)
-            )
-            return self._api.call_api(method, url, sent, content, form, _request_timeout=limits)
+            connect_seconds = self._deadline.limit(CONNECT_SECONDS, request)
+            limits = connect_seconds, self._deadline.limit(read_seconds or READ_SECONDS, request)
+            return self._connection.open(method, path, query=query, headers=sent, body=body, timeout=limits)
 
 
 def _parse(content: bytes, request: Request, *, truncate: bool) -> Any:

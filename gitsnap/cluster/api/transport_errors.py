@@ -1,4 +1,4 @@
-"""Translates exceptions of the client to typed errors, and computes pauses between attempts."""
+"""Translates exceptions of urllib3 to typed errors, and computes pauses between attempts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 import urllib3
-from kubernetes import client
-from kubernetes.config.config_exception import ConfigException
 
+from gitsnap.cluster.api.credentials import RenewalError
 from gitsnap.cluster.api.responses import Request
 from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError
 
@@ -33,9 +32,7 @@ def connection_errors(request: Request, *, is_write: bool) -> Iterator[None]:
     """Translate exceptions of the block. Raises ClusterUnreachableError, AccessDeniedError."""
     try:
         yield
-    except client.ApiException as error:  # the client raises it when TLS fails
-        raise _tls_failure(str(error.reason or "").partition("\n")[2], request) from None
-    except ConfigException as error:
+    except RenewalError as error:
         raise AccessDeniedError(f"{request.server}: the credentials cannot be renewed: {error}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(error, request, is_write=is_write) from None
@@ -49,7 +46,7 @@ def _tls_failure(reason: str, request: Request) -> ClusterUnreachableError:
 
 
 def _unreachable(error: Exception, request: Request, *, is_write: bool) -> ClusterUnreachableError:
-    """The error for a failed connection, with a short reason in place of the client's long text."""
+    """The error for a failed connection, with a short reason in place of urllib3's long text."""
     cause: BaseException = error
     while isinstance(cause, urllib3.exceptions.MaxRetryError | urllib3.exceptions.ProxyError):
         inner = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause.original_error
