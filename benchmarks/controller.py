@@ -78,16 +78,16 @@ def _measure(server: ApiServer, folder: Path, mix: PlainMix, count: int) -> None
 
 
 def _idle(process: int, situation: str) -> None:
-    before = _cpu(process)
+    before = cpu_seconds(process)
     time.sleep(_IDLE_SECONDS)
-    used = (_cpu(process) - before) / _IDLE_SECONDS
-    resident, _ = _memory(process)
+    used = (cpu_seconds(process) - before) / _IDLE_SECONDS
+    resident, _ = memory(process)
     print(f"idle, {situation:<14} {used * 1000:6.1f} ms of CPU per second, {resident:.0f} MiB")
 
 
 def _sample(server: ApiServer, process: int, mix: PlainMix, number: int) -> None:
     change(server, mix, str(number))
-    before, started = _cpu(process), time.perf_counter()
+    before, started = cpu_seconds(process), time.perf_counter()
     request = str(number)
     patch = {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": request}}}
     server.ask("PATCH", f"{_SNAPSHOTS}/bench", patch, content_type="application/merge-patch+json")
@@ -99,17 +99,17 @@ def _sample(server: ApiServer, process: int, mix: PlainMix, number: int) -> None
             raise SystemExit(f"the sample failed: {status.get('failureMessage')}")
         time.sleep(0.05)
     wall = time.perf_counter() - started
-    resident, peak = _memory(process)
-    print(f"sample {number + 1:<14}{wall:>8.2f}{_cpu(process) - before:>8.2f}{resident:>7.0f}{peak:>7.0f}")
+    resident, peak = memory(process)
+    print(f"sample {number + 1:<14}{wall:>8.2f}{cpu_seconds(process) - before:>8.2f}{resident:>7.0f}{peak:>7.0f}")
 
 
-def _cpu(process: int) -> float:
+def cpu_seconds(process: int) -> float:
     """CPU seconds of a process (utime and stime in proc_pid_stat(5))."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _memory(process: int) -> tuple[float, float]:
+def memory(process: int) -> tuple[float, float]:
     """Present and peak resident memory in MiB."""
     values = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     return int(values["VmRSS"].split()[0]) / 1024, int(values["VmHWM"].split()[0]) / 1024

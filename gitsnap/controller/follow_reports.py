@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gitsnap.capture.follow import Runner
 from gitsnap.controller.run import RunReport
+from gitsnap.controller.status import Condition, ConditionUpdate, Reason
+from gitsnap.core.consequences import consequence_of
+from gitsnap.core.errors import GitsnapError, IncompleteError
 from gitsnap.core.ports import RecordedChange
 from gitsnap.core.text import plural
 
@@ -28,20 +32,30 @@ def note_changes(served: ServedPolicy, changes: Sequence[RecordedChange], now: d
         served.runs.request_push(now, at_once=False)
 
 
-def note_problem(served: ServedPolicy, problem: str, now: datetime) -> None:
-    """Report why changes are not followed; ``""``: they are followed."""
-    served.services.metrics.set_following(served.name, following=not problem)
-    if not problem:
+def note_runner(served: ServedPolicy, runner: Runner) -> None:
+    """Let the metrics show the state of follow mode."""
+    served.services.metrics.observe_runner(
+        served.name, lag=lambda: runner.lag_seconds, watches=lambda: runner.open_watches
+    )
+
+
+def note_problem(served: ServedPolicy, problem: GitsnapError | None, now: datetime) -> None:
+    """Report why changes are not followed, or not all of them; None: all changes are followed."""
+    served.services.metrics.set_following(served.name, following=problem is None)
+    served.report_condition(_following(problem), now)
+    if problem is None:
         _log.info("changes are followed", extra={"policy": served.name})
         return
-    note = f"changes are not followed: {problem}"
+    partly = isinstance(problem, IncompleteError)
+    note = f"{'not all changes are' if partly else 'changes are not'} followed: {problem}"
     served.event(now, "FollowFailed", note, warning=True)
     _log.warning("%s", note, extra={"policy": served.name})
 
 
-def note_end(served: ServedPolicy, _now: datetime) -> None:
+def note_end(served: ServedPolicy, now: datetime) -> None:
     """Report that changes are no longer to be followed."""
     served.services.metrics.remove_following(served.name)
+    served.report_condition(None, now)
     _log.info("changes are no longer followed", extra={"policy": served.name})
 
 
@@ -55,3 +69,12 @@ def note_missed(served: ServedPolicy, run: RunReport, now: datetime) -> None:
         note = f"{run.result.recorded.sample.tag}: follow mode missed {plural(missed, 'object')}"
         served.event(now, "FollowMissed", note, warning=True)
         _log.warning("%s", note, extra={"policy": served.name})
+
+
+def _following(problem: GitsnapError | None) -> ConditionUpdate:
+    """The condition Following."""
+    if problem is None:
+        return ConditionUpdate(Condition.FOLLOWING, True, Reason.FOLLOWING, "every change is recorded")
+    if isinstance(problem, IncompleteError):
+        return ConditionUpdate(Condition.FOLLOWING, False, Reason.KINDS_NOT_FOLLOWED, str(problem))
+    return ConditionUpdate(Condition.FOLLOWING, False, consequence_of(problem).run.reason, str(problem))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from gitsnap.controller import follow_reports
 from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run import Sampler
 from gitsnap.controller.workers import Note, report_defect
-from gitsnap.core.errors import GitsnapError
+from gitsnap.core.errors import GitsnapError, InternalError
 from gitsnap.core.ports import RecordedChange
 from gitsnap.policy.snapshot import Policy
 
@@ -22,6 +23,9 @@ _PAUSES = (5.0, 300.0)
 
 _SAMPLE_PAUSE = 2.0
 """Seconds between two looks for the sample that the first change follows."""
+
+_START_SECONDS = 10.0
+"""How long a sample that is due waits for the start of follow mode, which may record changes with their authors."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +37,20 @@ class _FollowedPolicy:
         self.policy = policy
         self.runner: Runner | None = None
         self.has_ended = False
+        self._has_tried = False
+        self._created = time.monotonic()
         self._sampler = sampler
         self._send = send
         self._stopped = threading.Event()
         self._problem: str | None = None
+        """The problem that was reported last; None before the first report."""
         self._thread = threading.Thread(target=self._forever, name="follow", daemon=True)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the first attempt to follow is being made."""
+        waited = time.monotonic() - self._created
+        return self.runner is None and not self._has_tried and waited < _START_SECONDS
 
     def start(self) -> None:
         """Follow until ``stop``."""
@@ -62,13 +75,12 @@ class _FollowedPolicy:
                 pause = self._follow(pause)
                 failures = 0
             except GitsnapError as error:
-                self._say(str(error))
+                self._say(error)
                 failures += 1
             except Exception as error:  # noqa: BLE001 - without this thread no change would be recorded
-                self._say(report_defect(self.policy.name, error))
+                self._say(InternalError(report_defect(self.policy.name, error)))
                 failures += 1
-            finally:
-                self.runner = None
+            self._has_tried = True
             self._stopped.wait(pause)
         self.has_ended = True
         self._send(follow_reports.note_end)
@@ -79,7 +91,8 @@ class _FollowedPolicy:
         if runner is None:
             self._send(_request_sample)
             return _SAMPLE_PAUSE
-        self.runner = runner
+        self.runner = runner  # also after its end: a sample counts what it misses
+        self._send(lambda served, _now: follow_reports.note_runner(served, runner))
         if self._stopped.is_set():
             runner.stop()
         runner.run()
@@ -88,9 +101,9 @@ class _FollowedPolicy:
     def _note_changes(self, changes: Sequence[RecordedChange]) -> None:
         self._send(lambda served, now: follow_reports.note_changes(served, changes, now))
 
-    def _say(self, problem: str) -> None:
-        if problem != self._problem:
-            self._problem = problem
+    def _say(self, problem: GitsnapError | None) -> None:
+        if str(problem) != self._problem:
+            self._problem = str(problem)
             self._send(lambda served, now: follow_reports.note_problem(served, problem, now))
 
 
@@ -123,9 +136,14 @@ class Followers:
                 _log.info("following the cluster", extra={"policy": name})
 
     def runner(self, name: str) -> Runner | None:
-        """The follow mode of a policy, if it runs."""
+        """The follow mode of a policy, if it runs or has ended with an error."""
         followed = self._followed.get(name)
         return followed.runner if followed is not None else None
+
+    def is_starting(self, name: str) -> bool:
+        """Whether the follow mode of a policy will run in a moment."""
+        followed = self._followed.get(name)
+        return followed.is_starting if followed is not None else name not in self._ending
 
     def close(self, seconds: float) -> None:
         """End all, and wait for them."""

@@ -36,6 +36,9 @@ LEASE_NAME = "gitsnap-controller"
 _LONGEST_WAIT = 10.0
 """The longest time between two steps, in seconds, so that a change of the wall clock is noticed soon."""
 
+_FOLLOW_PAUSE = timedelta(seconds=0.5)
+"""The time between two looks whether follow mode has started, while a sample is due."""
+
 _STALLED_SECONDS = 120.0
 """A loop without a step for this time is reported as unhealthy."""
 
@@ -280,6 +283,8 @@ class Controller:
             return None
         decision = decide(served.policy, served.runs, now, request=served.request)
         served.note_decision(decision, now)
+        if decision.trigger is not None and served.followed is not None and self._followers.is_starting(served.name):
+            return now + _FOLLOW_PAUSE
         if decision.trigger is not None:
             follow = self._followers.runner(served.name)
             self._workers.start_sample(served, served.policy, decision.trigger, decision.request, follow=follow)

@@ -5,7 +5,7 @@ Names and units follow Prometheus's "Metric and label naming": base units, secon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
@@ -55,6 +55,12 @@ class Metrics:
         self._following = self._gauge(
             "following", "1 while changes are followed, otherwise 0; absent without spec.follow."
         )
+        self._follow_lag = self._gauge(
+            "follow_lag_seconds", "How long the oldest change has waited to be committed; 0 if none waits."
+        )
+        self._follow_watches = self._gauge(
+            "follow_watches", "Lists whose changes arrive: open watches, and lists that are read every 10 seconds."
+        )
         self._follow_changes = self._counter(
             "follow_changes", "Changes that follow mode recorded, by the source of the author's name.", "source"
         )
@@ -67,6 +73,7 @@ class Metrics:
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
             self._unresolved, self._samples, self._bytes, self._ready, self._lag, self._following,
+            self._follow_lag, self._follow_watches,
         )  # fmt: skip
 
     def _gauge(self, name: str, text: str) -> Gauge:
@@ -114,9 +121,15 @@ class Metrics:
         """Set whether changes are followed."""
         self._following.labels(policy).set(1 if following else 0)
 
+    def observe_runner(self, policy: str, *, lag: Callable[[], float], watches: Callable[[], float]) -> None:
+        """Read lag and number of watches from follow mode whenever the metrics are read."""
+        self._follow_lag.labels(policy).set_function(lag)
+        self._follow_watches.labels(policy).set_function(watches)
+
     def remove_following(self, policy: str) -> None:
-        """Remove the gauge of a policy that is not to be followed."""
-        self._following.remove_by_labels({"policy": policy})
+        """Remove the gauges of a policy that is not to be followed."""
+        for gauge in (self._following, self._follow_lag, self._follow_watches):
+            gauge.remove_by_labels({"policy": policy})
 
     def count_follow_changes(self, policy: str, changes: Sequence[RecordedChange]) -> None:
         """Count changes that follow mode recorded."""

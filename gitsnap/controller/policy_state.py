@@ -330,6 +330,10 @@ class ServedPolicy:
         self.status |= fields
         self.services.reporter.write_status(self.name, dict(self.status))
 
+    def report_condition(self, update: ConditionUpdate | None, now: datetime) -> None:
+        """Report a condition. None: drop the conditions that no longer apply."""
+        self._report_conditions(now, *([update] if update is not None else []), keep_failure=True)
+
     def _report_conditions(
         self,
         now: datetime,
@@ -339,7 +343,10 @@ class ServedPolicy:
         **fields: Any,
     ) -> None:
         """Report conditions and other fields; ``failureMessage`` becomes ``failure`` unless ``keep_failure`` is set."""
-        dropped = () if self.policy is None or self.policy.push is not None else (Condition.PUSHED,)
+        policy = self.policy
+        dropped = [Condition.PUSHED] if policy is not None and policy.push is None else []
+        if policy is not None and (policy.follow is None or policy.suspend):
+            dropped.append(Condition.FOLLOWING)
         conditions = reports.update_conditions(
             self.status.get("conditions") or (),
             updates,

@@ -13,11 +13,11 @@ from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Pushed
 from gitsnap.capture import prune
-from gitsnap.capture.follow import Follower, FollowSettings, Runner
+from gitsnap.capture.follow import Follower, FollowSettings, Runner, StoppedFollower
 from gitsnap.controller.permissions import Permissions
 from gitsnap.core.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
-from gitsnap.core.model import Sample, SecretsMode, Trigger
-from gitsnap.core.ports import Cluster, ControlPlane, RecordedChange
+from gitsnap.core.model import Sample, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import ArchiveWriter, Cluster, ControlPlane, RecordedChange
 from gitsnap.git.signing import SshSigner
 from gitsnap.policy import retention
 from gitsnap.policy.retention import Decision, Rules
@@ -158,7 +158,11 @@ class Sampler:
                 message=message,
                 reading_seconds=reading_seconds(policy, self._now()),
             )
-            recorder = follow if follow is not None and follow.info == request.info else None
+            recorder: capture.ChangeRecorder | None = None
+            if follow is not None and follow.info == request.info:
+                recorder = follow
+            elif _was_followed(policy, archive, writer, request.info):
+                recorder = StoppedFollower()
             result = capture.capture(cluster, archive, request, writer=writer, follow=recorder, progress=progress)
         removed, retention_error = _prune(archive, policy, self._now())
         return RunReport(
@@ -180,7 +184,7 @@ class Sampler:
         policy: Policy,
         *,
         on_changes: Callable[[Sequence[RecordedChange]], None],
-        on_problem: Callable[[str], None],
+        on_problem: Callable[[GitsnapError | None], None],
     ) -> Runner | None:
         """Follow mode for a policy with ``spec.follow``, with a new connection. None if a sample must be taken first.
 
@@ -242,6 +246,14 @@ def reading_seconds(policy: Policy, now: datetime) -> float:
         return capture.READING_SECONDS
     until_next = (policy.schedule.next_after(now) - now).total_seconds()
     return min(max(until_next, _LEAST_READING_SECONDS), capture.READING_SECONDS)
+
+
+def _was_followed(policy: Policy, archive: GitArchive, writer: ArchiveWriter, info: TreeInfo) -> bool:
+    """Whether follow mode recorded changes on which a sample builds. ``info``: the settings of the sample."""
+    if policy.follow is None or policy.suspend or writer.head is None or writer.head.info != info:
+        return False
+    samples = archive.samples()
+    return writer.ends_in_change or bool(samples and "Followed" in dict(samples[-1].metadata.extra))
 
 
 def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:

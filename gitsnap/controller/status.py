@@ -28,6 +28,7 @@ class Condition(enum.StrEnum):
     COMPLETE = "Complete"
     PUSHED = "Pushed"
     SECRETS_RESTORABLE = "SecretsRestorable"
+    FOLLOWING = "Following"
 
 
 class Reason(enum.StrEnum):
@@ -52,6 +53,10 @@ class Reason(enum.StrEnum):
     PUSHED = "Pushed"
     NOT_PRUNED = "NotPruned"
     """Pushed, but samples that retention removed could not be removed from the remote (push.prune)."""
+    FOLLOWING = "Following"
+    """Every change becomes a commit."""
+    KINDS_NOT_FOLLOWED = "KindsNotFollowed"
+    """Not following: kinds or objects cannot be read. The changes of all others are recorded."""
     ENCRYPTED = "Encrypted"
     PLAINTEXT = "Plaintext"
     NO_RECIPIENTS = "NoRecipients"

@@ -147,9 +147,15 @@ class Watchable(Protocol):
     ) -> Iterator[WatchEvent]:
         """The events of a list after a resource version, until the server ends the watch after about ``seconds``.
 
+        The first event may be a BOOKMARK with this version, when the watch is open.
         An object that leaves the list, because the selectors no longer match, is reported as ``DELETED``.
-        Raises GoneError if the server no longer has the version. The caller then lists the kind and watches again.
+        Raises GoneError if the server no longer has the version, and BehindError if the server does not have the
+        version yet, as after it was restored from a backup. The caller then lists the kind and watches again.
+        Raises KindNotInstalledError if the server no longer serves the kind.
         """
+
+    def refresh(self) -> None:
+        """Forget the identity of the cluster and the kinds that it serves. The next use reads them from the server."""
 
 
 class ControlPlane(Cluster, Watchable, Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitsnap.controller.snapshot_watch import SnapshotWatch
-from gitsnap.core.errors import GoneError
+from gitsnap.core.errors import BehindError, GoneError
 from gitsnap.core.model import JsonObject, ResourceType
 from gitsnap.core.ports import ControlPlane, WatchEvent
 from gitsnap.policy.snapshot import SNAPSHOT
@@ -89,6 +89,14 @@ def test_an_expired_resource_version_raises_gone(installed: Installation) -> Non
 
     with pytest.raises(GoneError):
         list(cluster.watch(resource, resource_version="1", seconds=5))
+
+
+def test_a_version_that_the_server_does_not_have_yet_raises_behind(installed: Installation) -> None:
+    """As after etcd was restored. The server itself would answer, and omit all events up to the version."""
+    cluster, resource, version = _watched(installed)
+
+    with pytest.raises(BehindError):
+        list(cluster.watch(resource, resource_version=str(int(version) + 1_000_000), seconds=5))
 
 
 def test_changes_during_an_outage_are_reported(installed: Installation) -> None:

@@ -9,11 +9,11 @@ from typing import cast
 from gitsnap import capture
 from gitsnap.archive import GitArchive
 from gitsnap.capture.follow import Follower, FollowSettings
-from gitsnap.capture.follow.follower import count_missed
+from gitsnap.capture.follow.differences import count_missed
 from gitsnap.capture.follow.mirror import Query
 from gitsnap.capture.sample import Files
 from gitsnap.core.model import CommitId, JsonObject, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange, SecretsKeeper
+from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange, SecretsKeeper, WatchEvent
 from gitsnap.format.fingerprint import key_id
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.normalize import RULES
@@ -115,6 +115,23 @@ class Reader:
             self.follower.receive(query, event, moment=self.moment)
             self._positions[query] = int(event.document["metadata"]["resourceVersion"])
 
+    def deliver_bookmark(self, query: Query) -> None:
+        """Deliver all events of a watch, and a bookmark. Raises GoneError."""
+        self.deliver(query, 10_000)
+        document = {"metadata": {"resourceVersion": str(self.server.version)}}
+        self.follower.receive(query, WatchEvent("BOOKMARK", document), moment=self.moment)
+        self._positions[query] = self.server.version
+
+    def repeat(self, query: Query) -> None:
+        """Let a watch begin again where its list was read: its events are delivered twice."""
+        self._positions[query] = int(self.follower.lists[query])
+
+    def skip(self, query: Query) -> bool:
+        """Lose the next events of a watch, as a faulty proxy does. Returns whether there were any."""
+        position = self.lists[query]
+        self._positions[query] = self.server.version
+        return bool(self.server.events(query, max(position, self.server.compacted)))
+
     def deliver_all(self) -> None:
         """Deliver all events of all watches."""
         for query in sorted(self.lists, key=str):
@@ -145,9 +162,12 @@ class Witness:
 
     def settle(self, writer: ArchiveWriter, files: Files, revision: int) -> int:
         """See capture.ChangeRecorder."""
-        self.deliver()
-        self._reader.follower.commit(writer, self._reader.moment, up_to=revision)
-        return count_missed(writer, files)
+        for _ in range(3):  # a reference that begins adds a list, whose watch delivers further events
+            self.deliver()
+            self._reader.follower.commit(writer, self._reader.moment, up_to=revision)
+            if not (missed := count_missed(writer, files)):
+                break
+        return missed
 
     def continue_from(self, commit: CommitId, files: Files) -> None:
         """See capture.ChangeRecorder."""

@@ -39,6 +39,9 @@ class WatchedServer:
         self.clock = datetime(2026, 1, 1, 12, tzinfo=UTC)
         self.compacted = version
         """Lists and watches need at least this version."""
+        self.identity = CLUSTER
+        self.unserved: set[Kind] = {kinds.DEPLOYMENT}
+        """Kinds whose CRD is not installed."""
         self.down = False
         """Whether no request is answered."""
         self.writers: defaultdict[tuple[ObjectKey, str], set[str]] = defaultdict(set)
@@ -141,6 +144,11 @@ class WatchedServer:
         """The current objects."""
         return self._state(self.version)
 
+    def written(self, key: ObjectKey, version: str) -> JsonObject | None:
+        """The object as the write of a resource version left it; None after a deletion."""
+        entry = next(entry for entry in self._log if entry.key == key and str(entry.version) == version)
+        return None if entry.change == "DELETED" else entry.document
+
     def events(self, query: Query, after: int) -> list[WatchEvent]:
         """The events of the watch of a list after a resource version. Raises GoneError."""
         if after < self.compacted:
@@ -158,7 +166,7 @@ class WatchedServer:
     def info(self) -> ClusterInfo:
         """See ports.Cluster."""
         self._check()
-        return CLUSTER
+        return self.identity
 
     def _check(self) -> None:
         if self.down:
@@ -174,7 +182,7 @@ class WatchedServer:
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """See ports.Cluster."""
         self._check()
-        return None if kind == kinds.DEPLOYMENT else self._types.resource_type(kind)
+        return None if kind in self.unserved else self._types.resource_type(kind)
 
     def list(
         self,
@@ -217,6 +225,10 @@ class WatchedServer:
         del seconds
         query = Query(resource, namespace, label_selector, field_selector)
         position, cut = int(resource_version), self._cut
+        with self._changed:
+            self._check()
+            self.events(query, position)
+        yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": resource_version}})
         while True:
             with self._changed:
                 self._check()
@@ -228,6 +240,9 @@ class WatchedServer:
             for event in events:
                 position = int(event.document["metadata"]["resourceVersion"])
                 yield event
+
+    def refresh(self) -> None:
+        """See ports.Watchable. Nothing is remembered."""
 
     def get(self, key: ObjectKey) -> JsonObject:
         """See ports.Cluster."""

@@ -142,16 +142,51 @@ class WritePoints:
         self._server.stdout.close()
 
 
-@contextlib.contextmanager
-def write_points(place: Path) -> Iterator[WritePoints | None]:
-    """The server in its own folder. None without a C compiler or without a way to preload a library."""
+def compile_library(place: Path) -> Path | None:
+    """Compile the library in a new folder. None without a C compiler or without a way to preload a library."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or not sys.platform.startswith("linux"):
-        yield None
-        return
+        return None
     place.mkdir()
     library = place / "write_points.so"
     subprocess.run([compiler, "-Wall", "-Werror", "-O1", "-shared", "-fPIC", "-o", library, _SOURCE], check=True)
+    return library
+
+
+class ArmedProcess:
+    """A running process in which a point can be set. The process group ends at this point."""
+
+    def __init__(self, place: Path, library: Path) -> None:
+        self._file = place / "control"
+        self._file.write_bytes(bytes(ctypes.sizeof(_Control)))
+        self.environment = {"LD_PRELOAD": str(library), "WRITE_POINTS": str(self._file)}
+        """The variables of the process."""
+
+    def arm(self, below: Path, point: int) -> None:
+        """Kill the process at its next call with this number, from 1, that changes a file below a folder."""
+        with self._file.open("r+b") as file, mmap.mmap(file.fileno(), ctypes.sizeof(_Control)) as shared:
+            control = _Control.from_buffer(shared)
+            control.below = b""
+            control.count, control.limit, control.action = 0, point, Fault.KILL
+            control.below = str(below).encode()
+            del control
+
+    def disarm(self) -> int:
+        """Count no further calls. Returns the number of calls since ``arm``."""
+        with self._file.open("r+b") as file, mmap.mmap(file.fileno(), ctypes.sizeof(_Control)) as shared:
+            control = _Control.from_buffer(shared)
+            control.below, count = b"", control.count
+            del control
+            return int(count)
+
+
+@contextlib.contextmanager
+def write_points(place: Path) -> Iterator[WritePoints | None]:
+    """The server in its own folder. None without a C compiler or without a way to preload a library."""
+    library = compile_library(place)
+    if library is None:
+        yield None
+        return
     server = WritePoints(place, library)
     try:
         yield server

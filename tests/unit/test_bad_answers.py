@@ -175,11 +175,11 @@ def test_a_refusal_of_any_form_is_an_error(field: str, wrong: Any) -> None:
 
 class _Stream:
     def __init__(self, *lines: str) -> None:
-        self._lines = lines
+        self._lines = [f"{line}\n".encode() for line in lines]
 
-    def stream(self, _size: int) -> Iterator[bytes]:
+    def read1(self, _size: int) -> bytes:
         """As urllib3's."""
-        return iter([f"{line}\n".encode() for line in self._lines])
+        return self._lines.pop(0) if self._lines else b""
 
     def close(self) -> None:
         """As urllib3's."""

@@ -335,3 +335,56 @@ def test_a_kind_that_cannot_be_read_is_kept_and_named(
     (change,) = again.catch_up()
     assert change.subject == "hourly: 1 ClusterProfile modified"
     assert "Gitsnap-Incomplete: ConfigMap carried forbidden" in _git(hourly, "log", "-1", "--format=%B")
+
+
+def test_an_object_of_a_reference_that_waits_is_not_recorded_before_its_time(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """A write after the reference began is a change of its own author."""
+    server.write(config_map("c", "1"), "setup")
+    server.advance(1)
+    reader.deliver_all()
+    server.write(profile("p", [_A, _B, _S, _C]), "alice")
+    server.advance(1)
+    server.write(config_map("c", "2"), "bob")
+    server.advance(1)
+    (profiles,) = (query for query in reader.lists if query.resource.kind == kinds.CLUSTER_PROFILE)
+    reader.deliver(profiles, 10)
+    reader.deliver_all()
+
+    assert [change.author.name for change in (*reader.commit(), *reader.commit())] == ["alice", "bob"]
+    texts = [_git(hourly, "show", f"HEAD~{n}:configuration/default/ConfigMap/c.yaml")[-3:] for n in (1, 0)]
+    assert texts == ['"1"', '"2"']
+    assert _is_current(server, hourly)
+
+
+def test_an_object_whose_watch_is_ahead_is_named_by_the_revision(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """The profile's event arrives after a later event of a ConfigMap that the profile begins to refer to."""
+    server.write(config_map("c", "1"), "setup")
+    reader.deliver_all()
+    server.write(profile("p", [_A, _B, _S, _C]), "alice")
+    server.write(config_map("c", "2"), "bob")
+    (maps,) = (query for query in reader.lists if query.resource.kind == kinds.CONFIG_MAP)
+    reader.deliver(maps, 10)
+    reader.deliver_all()
+    (change,) = reader.commit()
+
+    assert f"Gitsnap-Revision: {server.version}" in _git(hourly, "show", "-s", "--format=%B", change.commit)
+    assert Reader(server, hourly).catch_up() == []
+
+
+def test_events_that_a_watch_repeats_are_no_changes(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
+    """A deleted object does not come back."""
+    server.write(config_map("a", "2"), "alice")
+    server.remove(_A)
+    server.write(config_map("b", "2"), "bob")
+    reader.deliver_all()
+    reader.commit()
+    (maps,) = (query for query in reader.lists if query.resource.kind == kinds.CONFIG_MAP)
+    reader.repeat(maps)
+    for _ in range(3):
+        reader.deliver(maps, 1)
+        assert reader.commit() == []
+    assert _is_current(server, hourly)

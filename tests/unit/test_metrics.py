@@ -48,6 +48,7 @@ def _all_series() -> Metrics:
     metrics.count_removed("hourly", 2)
     metrics.count_failure("hourly", "StorageError")
     metrics.set_following("hourly", following=True)
+    metrics.observe_runner("hourly", lag=lambda: 1.5, watches=lambda: 20)
     metrics.count_missed("hourly", 1)
     author = Author("kubectl", AuthorSource.MANAGER)
     metrics.count_follow_changes(

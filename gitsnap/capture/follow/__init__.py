@@ -12,6 +12,7 @@ from gitsnap.capture.follow.follower import (
     FollowSettings,
 )
 from gitsnap.capture.follow.runner import Runner
+from gitsnap.capture.follow.stopped import StoppedFollower
 from gitsnap.capture.follow.watches import WatchedCluster
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ManagerAuthors",
     "Runner",
     "StampAuthors",
+    "StoppedFollower",
     "WatchedCluster",
     "Write",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,13 +17,14 @@ from gitsnap.capture.collector import READING_SECONDS, Collected, collect
 from gitsnap.capture.context import CaptureContext
 from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, StampAuthors, Write, newest_time, time_of_write
 from gitsnap.capture.follow.collected_tree import CollectedTree
+from gitsnap.capture.follow.differences import ChangedFiles, differences, is_change, object_path
 from gitsnap.capture.follow.mirror import Mirror, Query, version_number
 from gitsnap.capture.follow.pending import AuthoredChanges, PendingChanges, SeenChange
 from gitsnap.capture.sample import Files, check_cluster
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, BlobId, CommitId, IncompleteKind, JsonObject, ObjectKey, TreeInfo
+from gitsnap.core.model import Area, CommitId, IncompleteKind, JsonObject, ObjectKey, TreeInfo
 from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import (
     Archive,
@@ -39,8 +40,6 @@ from gitsnap.format import encode, path_of, shown_key
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.normalize import normalize
-
-ChangedFiles = Mapping[Area, Mapping[str, BlobId | None]]
 
 DEFAULT_QUIET_SECONDS = 2.0
 DEFAULT_MOST_SECONDS = 10.0
@@ -90,7 +89,7 @@ class Follower:
         self._targets: frozenset[ObjectKey] = frozenset()
         """The targets of references that could not be resolved."""
         self._cache: CaptureCache | None = None
-        self._incomplete = False
+        self._incomplete: tuple[IncompleteKind, ...] = ()
         self._head: CommitId | None = None
         self._revision = 0
         self._last_time: datetime | None = None
@@ -107,6 +106,11 @@ class Follower:
         return self._settings.info
 
     @property
+    def longest_wait(self) -> float:
+        """The longest time that a change waits, in seconds."""
+        return self._settings.most_seconds
+
+    @property
     def due(self) -> float | None:
         """The moment at which ``commit`` must be called, on the monotonic clock of the events; None for no change."""
         return self._pending.due
@@ -117,9 +121,22 @@ class Follower:
         return len(self._pending)
 
     @property
-    def is_incomplete(self) -> bool:
-        """Whether the last collection could not read a kind or an object."""
+    def incomplete(self) -> tuple[IncompleteKind, ...]:
+        """The kinds and objects that could not be read when the lists were collected last."""
         return self._incomplete
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the oldest change arrived that is not committed, on the monotonic clock of the events."""
+        return self._pending.first
+
+    def check_cluster(self) -> None:
+        """Raise WrongClusterError if another cluster than that of the archive answers."""
+        check_cluster(self._archive, self._cluster.info())
+
+    def serves_new_kind(self) -> bool:
+        """Whether the cluster serves a kind that it did not serve when the lists were read."""
+        return any(self._cluster.resource_type(kind) is not None for kind in self._mirror.absent_kinds)
 
     def documents(self, query: Query) -> Iterator[JsonObject]:
         """The objects of a copied list."""
@@ -132,8 +149,8 @@ class Follower:
     # Samples ----------------------------------------------------------------------------------------------------------
 
     def continue_from(self, commit: CommitId, files: Files) -> None:
-        """Continue after a sample. ``commit``, ``files``: the commit and the files of the sample."""
-        self.must_synchronize |= bool(_differences(self._recorded, files)[Area.CONFIGURATION])
+        """Continue after a sample that was recorded with ``files``. ``commit``: the commit of the sample."""
+        self.must_synchronize |= bool(differences(self._recorded, files)[Area.CONFIGURATION])
         self._recorded, self._head = files, commit
 
     # Reading the lists ------------------------------------------------------------------------------------------------
@@ -164,7 +181,7 @@ class Follower:
         self.must_synchronize = True
         self._pending.clear()
         self.generation += 1
-        check_cluster(self._archive, self._cluster.info())
+        self.check_cluster()
         head = writer.head
         assert head is not None  # noqa: S101 - there is a sample
         self._mirror = Mirror(self._cluster, start=0 if current else writer.head_revision)
@@ -173,9 +190,9 @@ class Follower:
         self._cache = None
         collected = self._collect()
         self._revision = version_number(self._mirror.version)  # a restored cluster counts from a lower version
-        changed = _differences(self._recorded, collected.files)
+        changed = differences(self._recorded, collected.files)
         recorded: Sequence[RecordedChange] = ()
-        if _is_change(changed):
+        if is_change(changed):
             draft = ChangeDraft(
                 changed,
                 UNKNOWN_AUTHOR,
@@ -208,7 +225,7 @@ class Follower:
                 pause=self._pause,
             )
         self.lists = self._mirror.finish()
-        self._incomplete = bool(collected.incomplete)
+        self._incomplete = collected.incomplete
         self._cache = unchanged.result()
         self._targets = frozenset(reference.target for reference in collected.unresolved)
         self._tree.replace(collected.files, collected.incomplete)
@@ -220,29 +237,36 @@ class Follower:
         """Take an event from the watch of a list. ``moment``: when the event arrived, on a monotonic clock."""
         if event.change == "BOOKMARK":
             return
-        obj = KubeObject.of(event.document)
-        key, version = obj.key, version_number(obj.metadata.get("resourceVersion"))
-        newest = self._pending.newest(query, key)
-        if not self._mirror.is_news(query, key, version) or (newest is not None and version <= newest.version):
-            return
+        key = KubeObject.of(event.document).key
+        version = version_number((event.document.get("metadata") or {}).get("resourceVersion"))
         deleted = event.change == "DELETED"
+        self._take(SeenChange(query, key, event.document, deleted, version, moment, self._now()))
+
+    def _take(self, seen: SeenChange) -> None:
+        """Let an event wait for its commit. If it changes no configuration, apply it as soon as no change waits."""
+        query, key, obj = seen.query, seen.key, KubeObject.of(seen.document)
+        newest = self._pending.newest(query, key)
+        if not self._mirror.is_news(query, key, seen.version) or (newest and seen.version <= newest.version):
+            return
         if newest is not None:
             before = None if newest.deleted else KubeObject.of(newest.document)
         else:
             before = self._mirror.held(query, key)
-        seen = SeenChange(query, key, event.document, deleted, version, moment, self._now())
-        if self._is_configured(before, None if deleted else obj):
-            gone = deleted or obj.is_terminating
+        if self._is_configured(before, None if seen.deleted else obj):
+            gone = seen.deleted or obj.is_terminating
             since = newest_time(before) if before is not None else ""
             replaced = str(before.metadata.get("resourceVersion") or "") if before is not None else ""
-            write = Write(gone, str(obj.metadata.get("uid") or ""), str(version), since, replaced)
+            write = Write(gone, str(obj.metadata.get("uid") or ""), str(seen.version), since, replaced)
             time_of_change = min(seen.time, time_of_write(obj, write) or seen.time)
             author = self._authors.find_author(obj, write)
-            self._pending.add(replace(seen, time=time_of_change, author=author))
+            self._pending.add(replace(seen, time=time_of_change, author=author, is_change=True, is_passive=False))
         elif newest is not None:
-            self._pending.add(replace(seen, author=newest.author, time=newest.time, is_change=False))
+            after = replace(seen, author=newest.author, time=newest.time)
+            self._pending.add(replace(after, is_change=False, is_passive=newest.is_passive))
+        elif self._pending.due is not None:
+            self._pending.add(replace(seen, is_change=False, is_passive=True))
         else:
-            self._mirror.apply(query, key, event.document, deleted=deleted)
+            self._mirror.apply(query, key, seen.document, deleted=seen.deleted)
 
     def _is_configured(self, before: KubeObject | None, after: KubeObject | None) -> bool:
         """Whether an event can change the configuration. ``before``, ``after``: the object, None if absent."""
@@ -280,30 +304,46 @@ class Follower:
         """
         if self.must_synchronize or writer.head_commit != self._head:
             return self.synchronize(writer)
-        groups = self._pending.take(moment, up_to=up_to)
+        groups, passive = self._pending.take(moment, up_to=up_to)
         if not groups:
+            self._take_again(passive)
             return ()
         self.must_synchronize = True
         drafts: list[ChangeDraft] = []
         before = self._recorded
         for group in groups:
-            for seen in group.changes:
+            highest = group.changes[-1].version
+            earlier = [seen for seen in passive if seen.version < highest]
+            passive = passive[len(earlier) :]
+            for seen in (*earlier, *group.changes):
                 self._mirror.apply(seen.query, seen.key, seen.document, deleted=seen.deleted)
-            self._revision = max(self._revision, *(seen.version for seen in group.changes))
+            self._revision = max(self._revision, highest)
             collected = self._collect()
-            changed = _differences(before, collected.files)
-            if _is_change(changed):
+            changed = differences(before, collected.files)
+            if is_change(changed):
+                self._revision = max(self._revision, self._highest_of(changed))
                 drafts.append(self._draft(group, changed, collected))
                 before = collected.files
         recorded = self._record(writer, drafts, before, collected.incomplete) if drafts else ()
         self._tree.forget_contents()
         self._head = writer.head_commit
         self.must_synchronize = False
+        self._take_again(passive)
         return recorded
+
+    def _take_again(self, passive: Iterable[SeenChange]) -> None:
+        """Take events that were later than all changes: a change may have begun to refer to their objects."""
+        for seen in passive:
+            self._take(seen)
+
+    def _highest_of(self, changed: ChangedFiles) -> int:
+        """The highest resource version of changed objects. The watch of an object may be ahead of that of a profile."""
+        keys = [shown_key(path) for path, blob in changed[Area.CONFIGURATION].items() if blob is not None]
+        return max((self._mirror.newest_version(key) for key in keys if key is not None), default=0)
 
     def _draft(self, group: AuthoredChanges, changed: ChangedFiles, collected: Collected) -> ChangeDraft:
         paths = changed[Area.CONFIGURATION].keys()
-        newest = {seen.key: seen for seen in group.changes if _path(seen.key) in paths and seen.is_change}
+        newest = {seen.key: seen for seen in group.changes if object_path(seen.key) in paths and seen.is_change}
         objects = tuple(
             ChangedObject(key, str((seen.document.get("metadata") or {}).get("uid") or ""), str(seen.version))
             for key, seen in newest.items()
@@ -336,43 +376,9 @@ class Follower:
         paths = changed[Area.CONFIGURATION]
         objects: dict[str, ChangedObject] = {}
         for key, metadata in self._mirror.objects():
-            path = _path(key)
+            path = object_path(key)
             if path in paths and path not in objects:
                 uid, version = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
                 objects[path] = ChangedObject(key, uid, version)
         absent = [shown_key(path) for path in paths if path not in objects]
         return (*objects.values(), *(ChangedObject(key) for key in absent if key is not None))
-
-
-def count_missed(writer: ArchiveWriter, files: Files) -> int:
-    """The number of objects whose configuration differs between the newest commit and a sample.
-
-    ``files``: the files of the sample.
-    """
-    head = writer.head
-    recorded = {area: head.files(area) if head is not None else {} for area in Area}
-    return len(_differences(recorded, files)[Area.CONFIGURATION])
-
-
-def _differences(before: Files, after: Files) -> ChangedFiles:
-    """The files that differ: path -> id of the new content, None for a file that is removed."""
-    changed: dict[Area, dict[str, BlobId | None]] = {}
-    for area in Area:
-        old, new = before[area], after[area]
-        differing: dict[str, BlobId | None] = {path: blob for path, blob in new.items() if old.get(path) != blob}
-        differing |= dict.fromkeys(old.keys() - new.keys())
-        changed[area] = differing
-    return changed
-
-
-def _is_change(changed: ChangedFiles) -> bool:
-    """Whether the configuration differs. Other areas alone are recorded with the next change or sample."""
-    return bool(changed[Area.CONFIGURATION])
-
-
-def _path(key: ObjectKey) -> str:
-    """The path of an object, ``""`` for a name that no path can hold."""
-    try:
-        return path_of(key)
-    except ValueError:
-        return ""

@@ -16,10 +16,14 @@ from typing import NamedTuple, NoReturn
 
 from gitsnap.core.errors import ClusterError, GoneError
 from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.core.objects import KubeObject
+from gitsnap.core.objects import KubeObject, same_json
 from gitsnap.core.ports import Cluster, Page
 
 _PAGE_SIZE = 500
+_NAME_SELECTOR = "metadata.name="
+_MOST_DELETED = 10_000
+"""The largest number of deleted objects that are remembered for each list."""
+
 _LEVEL = 1
 """The compression level of the objects: speed counts more than size."""
 
@@ -51,6 +55,34 @@ class _HeldList:
     version: str
     """The resource version of the list when it was read."""
     objects: dict[ObjectKey, _HeldObject] = field(default_factory=dict)
+    deleted: dict[ObjectKey, int] = field(default_factory=dict)
+    """The newest deleted objects with the resource version of their deletion: an older event does not restore them."""
+
+    def apply(self, key: ObjectKey, held: _HeldObject, *, deleted: bool) -> None:
+        """Apply an event."""
+        self.deleted.pop(key, None)
+        if not deleted:
+            self.objects[key] = held
+            return
+        self.objects.pop(key, None)
+        self.deleted[key] = held.version
+        if len(self.deleted) > _MOST_DELETED:
+            del self.deleted[next(iter(self.deleted))]
+
+
+def _selects(query: Query, key: ObjectKey, document: JsonObject) -> bool:
+    """Whether a list certainly has an object. Label selectors are left to the server."""
+    field, _, value = query.field_selector.partition("=")
+    return (
+        query.resource.kind == key.kind
+        and not query.label_selector
+        and query.namespace in ("", key.namespace)
+        and (
+            not field
+            or (field == "metadata.name" and key.name == value)
+            or (field == "type" and same_json(document.get("type"), value))
+        )
+    )
 
 
 def version_number(text: object) -> int:
@@ -116,21 +148,28 @@ class Mirror:
         return KubeObject.of(held.document()) if held is not None else None
 
     def held_version(self, query: Query, key: ObjectKey) -> int:
-        """The resource version of an object of a list; 0 if the copy lacks the object."""
-        held = self._lists[query].objects.get(key) if query in self._lists else None
-        return held.version if held is not None else 0
+        """The resource version of an object of a list, or of its deletion; 0 if the copy never had the object."""
+        held = self._lists.get(query)
+        if held is None:
+            return 0
+        return held.objects[key].version if key in held.objects else held.deleted.get(key, 0)
+
+    def newest_version(self, key: ObjectKey) -> int:
+        """The highest resource version of an object in the copies; 0 if no copy has the object."""
+        lists = (query for query in self._lists if query.resource.kind == key.kind)
+        return max((self.held_version(query, key) for query in lists), default=0)
 
     def apply(self, query: Query, key: ObjectKey, document: JsonObject, *, deleted: bool) -> None:
-        """Apply an event of a watch to the copy of its list. An event that is not newer than the copy is ignored."""
+        """Apply an event of a watch to the copies of all lists that select the object.
+
+        A copy that is not older than the event is left as it is. ``query``: the list that the watch follows; it may
+        have no copy any more, because the collector chose another list for the object.
+        """
         version = version_number((document.get("metadata") or {}).get("resourceVersion"))
-        if not self.is_news(query, key, version):
-            return
-        held = self._lists[query]
-        if deleted:
-            held.objects.pop(key, None)
-        else:
-            held.objects[key] = _hold(document)
-        self.contains(str(version))
+        for other, held in self._lists.items():
+            if (other == query or _selects(other, key, document)) and self.is_news(other, key, version):
+                held.apply(key, _hold(document), deleted=deleted)
+                self.contains(str(version))
 
     def contains(self, version: str) -> None:
         """Record that the copies contain everything up to a resource version."""
@@ -148,6 +187,8 @@ class Mirror:
         resource = self._source.resource_type(kind)
         if resource is None:
             self._absent.add(kind)
+        else:
+            self._absent.discard(kind)
         return resource
 
     def list(
@@ -162,25 +203,24 @@ class Mirror:
     ) -> Iterator[Page]:
         """See ports.Cluster. Whole objects are read from the server even if metadata is enough."""
         query = Query(resource, namespace, label_selector, field_selector)
-        source, name = self._list_with(query)
+        source = self._list_with(query)
         self._requested.add(source)
         if source in self._lists:
-            return self._copied(source, name, metadata_only=metadata_only)
+            return self._copied(source, query, metadata_only=metadata_only)
         return self._read(query, resource_version)
 
-    def _list_with(self, query: Query) -> tuple[Query, str]:
-        """The list to read for a query, and the name of the object to take from it; ``""`` for all objects.
+    def _list_with(self, query: Query) -> Query:
+        """The copied list that has all objects of a query; the query itself if there is none.
 
-        A list of a single name is taken from the copy of the list of its namespace, or of all namespaces.
+        The collector chooses between the lists of all namespaces, of a namespace and of a name by their cost, and may
+        choose another list for each change. A list that has a copy is not read from the server again.
         """
-        field, _, name = query.field_selector.partition("=")
-        if query in self._lists or field != "metadata.name" or query.label_selector:
-            return query, ""
-        for namespace in (query.namespace, ""):
-            wider = Query(query.resource, namespace)
-            if wider in self._lists:
-                return wider, f"{query.namespace}/{name}"
-        return query, ""
+        if query in self._lists or query.label_selector:
+            return query
+        wider = [query._replace(namespace="")]
+        if query.field_selector.startswith(_NAME_SELECTOR):
+            wider += [query._replace(field_selector=""), Query(query.resource)]
+        return next((candidate for candidate in wider if candidate in self._lists), query)
 
     def _read(self, query: Query, version: str) -> Iterator[Page]:
         """Read a list from the server, and keep a copy if it is read to its end. ``version``: ``""`` for ``start``."""
@@ -212,10 +252,14 @@ class Mirror:
             resource_version=version,
         )
 
-    def _copied(self, query: Query, name: str, *, metadata_only: bool) -> Iterator[Page]:
-        """The pages of a copy. ``name``: the namespace and name of a single object, ``""`` for all objects."""
-        copies = self._lists[query].objects
-        objects = [copy for key, copy in copies.items() if not name or f"{key.namespace}/{key.name}" == name]
+    def _copied(self, source: Query, query: Query, *, metadata_only: bool) -> Iterator[Page]:
+        """The pages of a query that the copy of the list ``source`` answers."""
+        field, _, name = (query.field_selector if query != source else "").partition("=")
+        objects = [
+            copy
+            for key, copy in self._lists[source].objects.items()
+            if query.namespace in ("", key.namespace) and (field != "metadata.name" or key.name == name)
+        ]
         resource = query.resource
         for start in range(0, max(len(objects), 1), _PAGE_SIZE):
             page = objects[start : start + _PAGE_SIZE]

@@ -31,7 +31,9 @@ class SeenChange:
     """The moment of the change, UTC."""
     author: Author = UNKNOWN_AUTHOR
     is_change: bool = True
-    """False for an event that changes no configuration and follows an event that does. Both have the same author."""
+    """False for an event that changes no configuration, after an event that does. Both have the same author."""
+    is_passive: bool = False
+    """Whether the object is not part of the configuration. A change that waits may begin to refer to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class PendingChanges:
             return None
         return max(min(self._last + self._quiet_seconds, self._first + self._most_seconds), self._not_before)
 
+    @property
+    def first(self) -> float | None:
+        """When the oldest change arrived; None if there is none."""
+        return self._first
+
     def add(self, seen: SeenChange) -> None:
         """Add an event."""
         self._seen.append(seen)
@@ -81,8 +88,8 @@ class PendingChanges:
         """Commit nothing before ``moment``."""
         self._not_before = max(self._not_before, moment)
 
-    def take(self, moment: float, *, up_to: int | None = None) -> list[AuthoredChanges]:
-        """Remove events, and return them as the commits that they become, in order.
+    def take(self, moment: float, *, up_to: int | None = None) -> tuple[list[AuthoredChanges], list[SeenChange]]:
+        """Remove events. Returns the commits that they become, in order, and the passive events by version.
 
         ``up_to``: the highest resource version to remove; None for all events.
         """
@@ -92,7 +99,8 @@ class PendingChanges:
         for change in kept:
             self.add(change)
         self._not_before = max(self._not_before, moment + SECONDS_PER_COMMIT)
-        return group_by_author(taken)
+        passive = sorted((change for change in taken if change.is_passive), key=lambda change: change.version)
+        return group_by_author(change for change in taken if not change.is_passive), passive
 
     def clear(self) -> None:
         """Drop all events."""

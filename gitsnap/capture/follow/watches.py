@@ -29,6 +29,9 @@ _SHORTEST_WATCH = 1.0
 _PAUSES = (0.5, 15.0)
 """The first and the longest pause after a failure, in seconds."""
 
+FAILING_SECONDS = 10.0
+"""A watch that has failed for this time is reported. A shorter failure, such as a restart of the server, is not."""
+
 _system_random = random.SystemRandom()
 
 
@@ -45,6 +48,7 @@ class Report:
     moment: float
     """When the event or the error arrived, on the monotonic clock."""
     event: WatchEvent | None = None
+    """None for a watch that was opened again: another server may answer it."""
     error: GitsnapError | None = None
 
 
@@ -56,7 +60,9 @@ class _Watch:
     """The resource version of the last event."""
     ended: threading.Event = field(default_factory=threading.Event)
     objects: dict[ObjectKey, tuple[str, WatchEvent]] = field(default_factory=dict)
-    """For a list that is read again instead of watched: the objects of the last read, with their resource versions."""
+    """Of a list that is not watched: each object with its resource version."""
+    failing: tuple[float, GitsnapError] | None = None
+    """Since when the watch has failed, on the monotonic clock, and the newest error; None while the watch is open."""
 
 
 class WatchThreads:
@@ -94,6 +100,18 @@ class WatchThreads:
             self._watches[query] = watch
             threading.Thread(target=self._run, args=(target, watch), name="follow", daemon=True).start()
 
+    @property
+    def open(self) -> int:
+        """The number of watches that do not fail, and of lists that are read in place of a watch."""
+        return sum(watch.failing is None for watch in list(self._watches.values()))
+
+    @property
+    def failure(self) -> GitsnapError | None:
+        """The error of a watch that has failed for ``FAILING_SECONDS``; None if there is none."""
+        failing = [watch.failing for watch in list(self._watches.values()) if watch.failing is not None]
+        since, error = min(failing, key=lambda entry: entry[0], default=(float("inf"), None))
+        return error if time.monotonic() - since >= FAILING_SECONDS else None
+
     def close(self) -> None:
         """End all watches. Their threads may end later."""
         self._closed.set()
@@ -105,9 +123,11 @@ class WatchThreads:
             started = time.monotonic()
             try:
                 target(watch)
-                failures = 0
+                failures, watch.failing = 0, None
                 watch.ended.wait(max(_SHORTEST_WATCH - (time.monotonic() - started), 0.0))
-            except ClusterUnreachableError:
+            except ClusterUnreachableError as error:
+                since = watch.failing[0] if watch.failing is not None else time.monotonic()
+                watch.failing = since, error
                 failures = failures + 1 if time.monotonic() - started < _SHORTEST_WATCH else 1
                 first, longest = _PAUSES
                 pause = min(first * 2.0 ** min(failures - 1, 10), longest)
@@ -123,8 +143,8 @@ class WatchThreads:
             self._deliver(Report(watch.generation, watch.query, time.monotonic(), error=error))
 
     def _follow(self, watch: _Watch) -> None:
-        """Deliver the events of one watch, until the server ends the watch."""
-        query = watch.query
+        """One watch, until the server ends it."""
+        query, is_first = watch.query, True
         for event in self._cluster.watch(
             query.resource,
             resource_version=watch.version,
@@ -135,6 +155,9 @@ class WatchThreads:
         ):
             if watch.ended.is_set():
                 return
+            if is_first:
+                watch.failing, is_first = None, False
+                self._deliver(Report(watch.generation, query, time.monotonic()))
             watch.version = str(event.document["metadata"]["resourceVersion"])
             self._deliver(Report(watch.generation, query, time.monotonic(), event))
 

@@ -19,6 +19,7 @@ from gitsnap.cli.archive_creation import choose_archive
 from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
 from gitsnap.cli.resolve import ClusterOptions
 from gitsnap.core.changes import AuthorSource
+from gitsnap.core.errors import IncompleteError
 from gitsnap.core.model import Area, Trigger
 from gitsnap.core.text import plural
 
@@ -141,8 +142,11 @@ def _runner(
 
     followed = f"following {connected.info().description} into {archive.location}; stop with Ctrl-C"
 
-    def say_problem(problem: str) -> None:
-        terminal.say(f"warning: not following: {problem}" if problem else followed)
+    def say_problem(problem: object) -> None:
+        if isinstance(problem, IncompleteError):
+            terminal.say(f"warning: {problem}")
+        else:
+            terminal.say(f"warning: not following: {problem}" if problem else followed)
 
     if cluster.from_dir is not None:
         return FolderRunner(

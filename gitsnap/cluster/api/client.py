@@ -5,7 +5,7 @@ Rules: Kubernetes API concepts (resource versions, pagination, dry run, field va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gitsnap.cluster.api.connection import Connection
 from gitsnap.cluster.api.responses import Request, error_of
 from gitsnap.cluster.api.shapes import api_object, bad_answer, check_items, mapping, mappings, text
 from gitsnap.cluster.api.transport import JSON, Transport
-from gitsnap.cluster.api.transport_errors import WATCH_READ_SECONDS
+from gitsnap.cluster.api.transport_errors import WATCH_READ_SECONDS, connection_errors
 from gitsnap.cluster.api.urls import list_path, object_path
 from gitsnap.cluster.api.watch import watch_events
 from gitsnap.cluster.known_kinds import KnownKinds, preferred_version
@@ -62,20 +62,25 @@ class KubernetesCluster:
 
     def info(self) -> ClusterInfo:
         """The identity of the cluster; requested once."""
-        if self._info is None:
+        info = self._info  # another thread may refresh meanwhile
+        if info is None:
             action = "read the namespace kube-system"
             namespace = self._transport.json("GET", "/api/v1/namespaces/kube-system", action)
             request = self._transport.request(action)
             uid = mapping(namespace.get("metadata"), request, "metadata").get("uid")
             version = self._transport.json("GET", "/version", "read the server's version").get("gitVersion")
-            self._info = ClusterInfo(
+            self._info = info = ClusterInfo(
                 uid=text(uid, request, "metadata.uid"),
                 server=self._server,
                 context=self._identity.context,
                 version=version if isinstance(version, str) else "",
                 user=self._identity.user,
             )
-        return self._info
+        return info
+
+    def refresh(self) -> None:
+        """See ports.Watchable."""
+        self._info, self._types, self._groups = None, {}, {}
 
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:
         """See ports.Cluster. The last response may take READ_SECONDS longer if it arrives byte by byte."""
@@ -85,24 +90,26 @@ class KubernetesCluster:
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """The served form of a kind; None where the server does not serve it."""
-        if kind not in self._types:
+        types = self._types
+        if kind not in types:
             by_version = self._served(kind.group)
             versions = [served for served, kinds in by_version.items() if kind.name in kinds]
             version = preferred_version(kind, versions, self._known_kinds)
-            self._types[kind] = by_version[version][kind.name] if version is not None else None
-        return self._types[kind]
+            types[kind] = by_version[version][kind.name] if version is not None else None
+        return types[kind]
 
     def _served(self, group: str) -> dict[str, dict[str, ResourceType]]:
         """The resources of a group by version and name of the kind; the server's preferred version comes first."""
-        if group not in self._groups:
+        groups = self._groups
+        if group not in groups:
             if not group:
-                self._groups[group] = {"v1": self._resources("", "v1", "/api/v1")}
+                groups[group] = {"v1": self._resources("", "v1", "/api/v1")}
             else:
-                self._groups[group] = {
+                groups[group] = {
                     version: self._resources(group, version, f"/apis/{group}/{version}")
                     for version in self._versions(group)
                 }
-        return self._groups[group]
+        return groups[group]
 
     def _versions(self, group: str) -> list[str]:
         action = f"discover the group {group}"
@@ -225,25 +232,34 @@ class KubernetesCluster:
     ) -> Iterator[WatchEvent]:
         """See ports.Watchable. The server ends the watch after ``seconds``."""
         request = self._transport.request(f"watch {resource.plural}")
+        path = list_path(resource, namespace)
         query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
-            "timeoutSeconds": str(seconds),
             **({"labelSelector": label_selector} if label_selector else {}),
             **({"fieldSelector": field_selector} if field_selector else {}),
         }
+        self._check_version(path, query, request)
+        query |= {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         answer = self._transport.open(
-            "GET",
-            list_path(resource, namespace),
-            request,
-            query=query,
-            headers={"Accept": JSON},
-            read_seconds=WATCH_READ_SECONDS,
+            "GET", path, request, query=query, headers={"Accept": JSON}, read_seconds=WATCH_READ_SECONDS
         )
         if answer.status != 200:
-            raise error_of(answer.status, answer.read() or b"", request)
-        yield from watch_events(answer, resource, request)
+            raise error_of(int(answer.status), answer.read() or b"", request)
+        yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": resource_version}})  # the watch is open
+        yield from watch_events(answer.response, resource, request)
+
+    def _check_version(self, path: str, query: Mapping[str, str], request: Request) -> None:
+        """Raise BehindError if the server does not have the resource version of a watch yet.
+
+        After a cluster was restored from a backup, its versions are lower. The server does not refuse a watch from a
+        version that it does not have: it omits all events up to this version. It refuses such a list.
+        """
+        headers = {"Accept": _METADATA_JSON}
+        answer = self._transport.open("GET", path, request, query={**query, "limit": "1"}, headers=headers)
+        with connection_errors(request, is_write=False):
+            content = answer.read() or b""
+        if answer.status != 200:
+            raise error_of(int(answer.status), content, request)
 
     # Writing ----------------------------------------------------------------------------------------------------------
 

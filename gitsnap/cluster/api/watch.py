@@ -15,6 +15,9 @@ from gitsnap.cluster.api.transport_errors import connection_errors
 from gitsnap.core.model import ResourceType
 from gitsnap.core.ports import WatchEvent
 
+_LARGEST_PIECE = 65536
+"""Bytes to read at a time, at most."""
+
 
 def watch_events(stream: Any, resource: ResourceType, request: Request) -> Iterator[WatchEvent]:
     """Read the events of a response until the server ends it; ``stream`` is its body, which is closed at the end.
@@ -31,11 +34,10 @@ def watch_events(stream: Any, resource: ResourceType, request: Request) -> Itera
 
 def _lines(stream: Any, request: Request) -> Iterator[bytes]:
     rest = b""
-    pieces = stream.stream(65536)
     while True:
         with connection_errors(request, is_write=False):
-            piece = next(pieces, None)
-        if piece is None:
+            piece = stream.read1(_LARGEST_PIECE)  # read() would wait for the whole piece where a proxy sends no chunks
+        if not piece:
             return  # the rest is an incomplete line: the server ended the watch
         *lines, rest = (rest + piece).split(b"\n")
         yield from (line for line in lines if line.strip())

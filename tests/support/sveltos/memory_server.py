@@ -49,6 +49,9 @@ class MemoryServer(MemoryCluster):
         self._pass()
         return super().get(key)
 
+    def refresh(self) -> None:
+        """See ports.Watchable. Nothing is remembered."""
+
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
         """See ports.ControlPlane. The time advances until the next event."""
         end, seen = self.timeline.now + seconds, int(resource_version)
