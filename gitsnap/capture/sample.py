@@ -203,6 +203,8 @@ class Request:
     """The reason for the sample (``gitsnap.format.check_message``)."""
     extra: tuple[tuple[str, str], ...] = ()
     """Further keys of the tag, with encoded values."""
+    names_managers: bool = True
+    """Whether the commit names the field manager that wrote each object last."""
 
 
 class ChangeRecorder(Protocol):
@@ -300,7 +302,7 @@ def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchang
         consistency=collected.consistency,
         incomplete=collected.incomplete,
         unresolved=sum(counts_as_unresolved(reference) for reference in collected.unresolved),
-        managers={**collected.managers, **_own_writes(request)},
+        managers={**(collected.managers if request.names_managers else {}), **_own_writes(request)},
         cache=unchanged.result() if cluster.keeps_versions and not request.also else None,
         signer=request.signer,
         extra=request.extra,

@@ -111,6 +111,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
         ),
         "Secrets and keys": (
             "--decrypt",
+            "--pseudonyms",
             "--identity",
             "--secrets-mode",
             "--recipient",
@@ -129,11 +130,17 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--continues",
             "--quiet-seconds",
             "--max-seconds",
+            "--who",
             "--time-zone",
             "--cluster-uid",
             "--listen",
             "--workers",
             "--grace-seconds",
+            "--audit-listen",
+            "--audit-cert",
+            "--audit-key",
+            "--audit-token-file",
+            "--audit-client-ca",
         ),
     }
 )

@@ -5,8 +5,9 @@ reports (``reporter``). ``due`` and ``status`` are pure functions. ``permissions
 write Snapshots from the rights of those who run the controller.
 """
 
+from gitsnap.controller.audit import AuditSettings
 from gitsnap.controller.logs import configure_logging
 from gitsnap.controller.loop import Controller, Settings
 from gitsnap.controller.permissions import Permissions
 
-__all__ = ["Controller", "Permissions", "Settings", "configure_logging"]
+__all__ = ["AuditSettings", "Controller", "Permissions", "Settings", "configure_logging"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -32,18 +32,21 @@ def note_changes(served: ServedPolicy, changes: Sequence[RecordedChange], now: d
         served.runs.request_push(now, at_once=False)
 
 
-def note_runner(served: ServedPolicy, runner: Runner) -> None:
-    """Let the metrics show the state of follow mode."""
-    served.services.metrics.observe_runner(
-        served.name, lag=lambda: runner.lag_seconds, watches=lambda: runner.open_watches
-    )
+def note_names(names: int) -> Callable[[ServedPolicy, datetime], None]:
+    """Reports names of authors that became known after their changes were recorded, and requests a push."""
+
+    def note(served: ServedPolicy, now: datetime) -> None:
+        _log.info("%s of authors became known late", plural(names, "name"), extra={"policy": served.name})
+        if served.policy is not None and served.policy.push is not None:
+            served.runs.request_push(now, at_once=False)
+
+    return note
 
 
-def note_problem(served: ServedPolicy, problem: GitsnapError | None, now: datetime) -> None:
-    """Report why changes are not followed, or not all of them; None: all changes are followed."""
-    served.services.metrics.set_following(served.name, following=problem is None)
-    served.report_condition(_following(problem), now)
-    if problem is None:
+def note_problem(served: ServedPolicy, problem: str, now: datetime) -> None:
+    """Report why changes are not followed; ``""``: they are followed."""
+    served.services.metrics.set_following(served.name, following=not problem)
+    if not problem:
         _log.info("changes are followed", extra={"policy": served.name})
         return
     partly = isinstance(problem, IncompleteError)

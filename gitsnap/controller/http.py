@@ -38,10 +38,7 @@ class Endpoints:
         self._healthy = healthy
         self._ready = ready
         self._metrics = metrics
-        try:
-            self._socket = _listen(host, port)
-        except (OSError, OverflowError) as error:
-            raise InputError(f"--listen {host}:{port}: {error}", hint="Choose another address or port.") from None
+        self._socket = listen(host, port, option="--listen")
         self._connections: dict[asyncio.StreamWriter, None] = {}
         """Open connections, the oldest first."""
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
@@ -130,8 +127,19 @@ class Endpoints:
         return status, _TEXT, f"{problem or 'ok'}\n".encode()
 
 
+def listen(host: str, port: int, *, option: str) -> socket.socket:
+    """A listening socket. An empty host and ``::`` mean IPv4 and IPv6 where the machine has both.
+
+    ``option``: the option that gives the address. Raises InputError if the address cannot be bound.
+    """
+    try:
+        return _listen(host, port)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"{option} {host}:{port}: {error}", hint="Choose another address or port.") from None
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket. An empty host and ``::`` mean IPv4 and IPv6 where the machine has both. Raises OSError."""
+    """Raises OSError, OverflowError."""
     if not 0 <= port <= 65535:
         raise OverflowError("a port is a number from 0 to 65535")
     if host in ("", "::") and socket.has_dualstack_ipv6():

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from gitsnap.controller import follow_reports
+from gitsnap.controller.audit import AuditReceiver, AuditSettings
 from gitsnap.controller.clock import Instant
 from gitsnap.controller.due import decide
 from gitsnap.controller.followers import Followers
@@ -29,8 +31,10 @@ from gitsnap.controller.reporter import OLD_FINALIZER, Reporter
 from gitsnap.controller.run import Connect, Sampler
 from gitsnap.controller.snapshot_watch import SnapshotWatch
 from gitsnap.controller.workers import Note, Workers, report_defect
-from gitsnap.core.model import JsonObject
+from gitsnap.core.changes import Author
+from gitsnap.core.model import CommitId, JsonObject
 from gitsnap.core.objects import same_json
+from gitsnap.policy.snapshot import Policy
 
 LEASE_NAME = "gitsnap-controller"
 _LONGEST_WAIT = 10.0
@@ -86,6 +90,8 @@ class Settings:
     permissions: Permissions = field(default_factory=Permissions)
     grace_seconds: float = 20.0
     """How long a run may continue after the process was asked to stop."""
+    audit: AuditSettings | None = None
+    """The audit receiver. None: there is none."""
 
 
 class Controller:
@@ -100,7 +106,7 @@ class Controller:
         jitter: Callable[[], float] = _system_random.random,
         lease: Lease | None = None,
     ) -> None:
-        """Bind the port of the probes. Raises InputError if the port cannot be bound.
+        """Bind the ports. Raises InputError if a port cannot be bound, or the audit receiver cannot be secured.
 
         ``now`` is the wall clock. ``jitter`` returns a number from 0 to 1. ``lease`` replaces the Lease in the cluster.
         """
@@ -136,6 +142,11 @@ class Controller:
             ready=lambda: self.readiness_problem(time.monotonic()),
             metrics=self.metrics.text,
         )
+        self._audit: AuditReceiver | None = None
+        if settings.audit is not None:
+            self._audit = AuditReceiver(settings.audit, self.metrics, note_authors=self._note_authors)
+            sampler.audit = self._audit
+        self._sampler = sampler
         self._workers = Workers(
             sampler,
             samplers=settings.workers,
@@ -176,6 +187,11 @@ class Controller:
     def _send(self, name: str, note: Note) -> None:
         self._inbox.put(lambda now: self._note(name, note, now))
 
+    def _note_authors(self, policy: Policy, authors: Mapping[CommitId, Author]) -> None:
+        """Write notes with names that became known late, and request a push. Raises GitsnapError."""
+        self._sampler.note_authors(policy, authors)
+        self._send(policy.name, follow_reports.note_names(len(authors)))
+
     def on_list(self, documents: Sequence[JsonObject]) -> None:
         """Receive all Snapshots that exist, from the watch."""
         self._inbox.put(lambda _now: self._note_list(documents))
@@ -209,6 +225,9 @@ class Controller:
         self._reporter.start()
         self._watch.start()
         _log.info("serving Snapshots; probes and metrics on port %d", self.port)
+        if self._audit is not None:
+            self._audit.start()
+            _log.info("receiving audit events on port %d", self._audit.port)
         wait = 0.0
         while not self._stopping:
             self.wait(wait)
@@ -260,6 +279,8 @@ class Controller:
         self._reporter.flush(_FLUSH_SECONDS)
         self._lease.release(_FLUSH_SECONDS)
         self._endpoints.close()
+        if self._audit is not None:
+            self._audit.close()
         _log.info("stopped")
         return not self.busy
 

@@ -70,6 +70,7 @@ class Metrics:
             ["policy"],
             registry=self._registry,
         )
+        self._audit: dict[str, Counter] = {}
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
             self._unresolved, self._samples, self._bytes, self._ready, self._lag, self._following,
@@ -140,6 +141,34 @@ class Metrics:
         """Count the objects that follow mode missed."""
         self._follow_missed.labels(policy).inc(objects)
 
+    def enable_audit(self) -> None:
+        """Add the series of the audit receiver, which are absent without it."""
+        for name, text, labels in (
+            ("audit_requests", "Requests to the audit receiver, by status of the answer.", ["code"]),
+            ("audit_events", "Audit events that arrived.", []),
+            ("audit_unread", "Documents that are not audit events.", []),
+            ("audit_dropped_events", "Audit events that were dropped because too many waited.", []),
+            ("audit_late_names", "Names of authors that became known after their change was recorded.", ["policy"]),
+        ):
+            self._audit[name] = Counter(f"gitsnap_{name}", text, labels, registry=self._registry)
+
+    def count_audit_request(self, status: int) -> None:
+        """Count a request to the audit receiver."""
+        self._audit["audit_requests"].labels(str(status)).inc()
+
+    def count_audit_events(self, events: int, *, unread: int) -> None:
+        """Count events that were read, and documents that are none."""
+        self._audit["audit_events"].inc(events)
+        self._audit["audit_unread"].inc(unread)
+
+    def count_dropped_audit_events(self, events: int) -> None:
+        """Count events that were dropped."""
+        self._audit["audit_dropped_events"].inc(events)
+
+    def count_late_names(self, policy: str, names: int) -> None:
+        """Count names that became known late."""
+        self._audit["audit_late_names"].labels(policy).inc(names)
+
     def remove_push_lag(self, policy: str) -> None:
         """Remove the push lag of a policy without a remote."""
         self._lag.remove_by_labels({"policy": policy})
@@ -166,6 +195,7 @@ class Metrics:
             self._errors,
             self._follow_changes,
             self._follow_missed,
+            *(metric for name, metric in self._audit.items() if name == "audit_late_names"),
         ):
             metric.remove_by_labels({"policy": policy})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +13,13 @@ from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Pushed
 from gitsnap.capture import prune
-from gitsnap.capture.follow import Follower, FollowSettings, Runner, StoppedFollower
+from gitsnap.capture.follow import Follower, FollowSettings, Runner
+from gitsnap.controller.audit import AuditReceiver
 from gitsnap.controller.permissions import Permissions
+from gitsnap.core.changes import Author, Who
 from gitsnap.core.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
-from gitsnap.core.model import Sample, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import ArchiveWriter, Cluster, ControlPlane, RecordedChange
+from gitsnap.core.model import CommitId, Sample, SecretsMode, Trigger
+from gitsnap.core.ports import Cluster, ControlPlane, RecordedChange
 from gitsnap.git.signing import SshSigner
 from gitsnap.policy import retention
 from gitsnap.policy.retention import Decision, Rules
@@ -97,6 +99,8 @@ class Sampler:
         self._permissions = permissions
         self._connect = connect
         self._now = now
+        self.audit: AuditReceiver | None = None
+        """Gives names to the changes of follow mode. None: no audit events arrive."""
 
     def check(self, policy: Policy) -> None:
         """Check a policy against the flags of the controller. Raises NotPermittedError."""
@@ -157,6 +161,7 @@ class Sampler:
                 signer=signer,
                 message=message,
                 reading_seconds=reading_seconds(policy, self._now()),
+                names_managers=policy.follow is None or policy.follow.who is not Who.NONE,
             )
             recorder: capture.ChangeRecorder | None = None
             if follow is not None and follow.info == request.info:
@@ -206,11 +211,21 @@ class Sampler:
                 keeper,
                 quiet_seconds=timing.quiet_seconds,
                 most_seconds=timing.max_seconds,
+                who=timing.who,
             )
-            follower = Follower(cluster, archive, settings, now=self._now)
+            names = None
+            if self.audit is not None:
+                added = (entry.kind for entry in settings.info.resources)
+                names = self.audit.names(policy, timing.who, settings.pseudonym_key, added)
+            follower = Follower(cluster, archive, settings, now=self._now, names=names)
             if follower.why_sample_is_needed(writer):
                 return None
         return Runner(cluster, archive, follower, on_changes=on_changes, on_problem=on_problem)
+
+    def note_authors(self, policy: Policy, authors: Mapping[CommitId, Author]) -> None:
+        """Write notes with the authors of changes into the archive of a policy. Raises any GitsnapError."""
+        self.check(policy)
+        open_archive(self._folder(policy), policy.name).note_authors(authors, time=self._now())
 
     def push(self, policy: Policy) -> PushReport | None:
         """Push the samples that the remote lacks; None without an archive or without a remote.

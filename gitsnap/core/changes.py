@@ -21,6 +21,19 @@ class AuthorSource(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+class Who(enum.StrEnum):
+    """Which authors follow mode records (``spec.follow.who``)."""
+
+    NONE = "none"
+    """No author and no field manager."""
+    MANAGER = "manager"
+    """Field managers, which are names of programs. No names of users."""
+    PSEUDONYM = "pseudonym"
+    """As ``full``, with a pseudonym in place of the name of each person (docs/FORMAT.md)."""
+    FULL = "full"
+    """Names of users where they are known, otherwise field managers."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Author:
     """Who made a change."""

@@ -6,7 +6,7 @@ The names become notes of the archive. This module must not read or write files.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -102,7 +102,12 @@ def changed_places(archive: ChangeArchive) -> tuple[frozenset[str], frozenset[tu
 
 
 def attribute(
-    archive: AttributedArchive, index: AuditIndex, coverage: Coverage, *, complete: bool
+    archive: AttributedArchive,
+    index: AuditIndex,
+    coverage: Coverage,
+    *,
+    complete: bool,
+    written_as: Callable[[str], str] = short_name,
 ) -> list[Attribution]:
     """Look for the authors of the changes of an archive in an audit log. Oldest change first.
 
@@ -111,6 +116,7 @@ def attribute(
         index: The writes of the log.
         coverage: The time that the log covers.
         complete: Whether the log has every write of this time (``author_join.join_object``).
+        written_as: Returns a name as the archive records it, such as a pseudonym.
 
     Raises ArchiveError.
     """
@@ -119,7 +125,7 @@ def attribute(
         verdicts = _join(archive, states, index, coverage, complete=complete)
         attributions.append(
             [
-                _attribution(state, _written(archive, state, verdicts.get(state.commit, [])), coverage)
+                _attribution(state, _written(archive, state, verdicts.get(state.commit, [])), coverage, written_as)
                 for state in states
             ]
         )
@@ -206,8 +212,10 @@ def _targets(tree: TreeView, keys: Iterable[ObjectKey]) -> set[ObjectKey]:
     return {target for document in documents for target in tree.reference_targets(document)}
 
 
-def _attribution(state: ChangeState, verdicts: Sequence[_ObjectVerdict], coverage: Coverage) -> Attribution:
-    """The attribution of a change, from the verdicts for its objects. All objects must have the same author."""
+def _attribution(
+    state: ChangeState, verdicts: Sequence[_ObjectVerdict], coverage: Coverage, written_as: Callable[[str], str]
+) -> Attribution:
+    """The answer for a change, from the verdicts for its objects. All objects must have the same author."""
     names = _names(verdicts)
     misses = [item for item in verdicts if not item.verdict.author]
     is_recorded = state.author.source is AuthorSource.AUDIT
@@ -216,13 +224,13 @@ def _attribution(state: ChangeState, verdicts: Sequence[_ObjectVerdict], coverag
             return Attribution(state, Outcome.KNOWN if is_recorded else Outcome.OUTSIDE)
         return Attribution(state, Outcome.UNNAMED, reason="the change names no objects: it has more than 500")
     if len(names) == 1 and not misses:
-        author = Author(short_name(names[0]), AuthorSource.AUDIT)
+        author = Author(written_as(names[0]), AuthorSource.AUDIT)
         if not is_recorded:
             return Attribution(state, Outcome.NAMED, author)
         if author == state.author:
             return Attribution(state, Outcome.KNOWN, author)
         return Attribution(state, Outcome.CONTRADICTION, author, f"the log names {author.name}")
-    if is_recorded and set(map(short_name, names)) <= {state.author.name}:
+    if is_recorded and set(map(written_as, names)) <= {state.author.name}:
         return Attribution(state, Outcome.KNOWN)
     reason = _several(names) if len(names) > 1 else _miss_reason(misses, len(verdicts))
     return Attribution(state, Outcome.CONTRADICTION if is_recorded else Outcome.UNNAMED, reason=reason)

@@ -140,6 +140,13 @@ class AuditDecoder:
         unanswered = [write for identity, write in self._open.items() if identity not in self._answered]
         return [*self._writes, *unanswered]
 
+    def take_answered(self) -> list[AuditWrite]:
+        """Remove and return the wanted writes that were answered. Requests without an answer are forgotten."""
+        writes, self._writes = self._writes, []
+        self._open.clear()
+        self._answered.clear()
+        return writes
+
     def feed(self, content: bytes) -> None:
         """Decode a line, or a whole document. Raises AuditLineError. Blank lines are ignored."""
         self._feed(content, _DEEPEST)
@@ -159,7 +166,7 @@ class AuditDecoder:
         if not event.api_version.startswith(_API):
             self._open_envelope(content, depth, reason=_NO_EVENT)
         elif event.kind == "EventList":
-            self._feed_all(bytes(event.items), depth)
+            self._feed_all(bytes(event.items), depth, are_events=True)
         elif event.kind == "Event":
             self._add(event)
         else:
@@ -195,8 +202,11 @@ class AuditDecoder:
         else:
             self._feed(inner, depth - 1)
 
-    def _feed_all(self, content: bytes, depth: int) -> None:
-        """Decode the elements of a list. An element that is not an event does not hide the others."""
+    def _feed_all(self, content: bytes, depth: int, *, are_events: bool = False) -> None:
+        """Decode the elements of a list. An element that is not an event does not hide the others.
+
+        ``are_events``: the list is an EventList. An API server writes neither kind nor version into its items.
+        """
         if depth == 0:
             raise AuditLineError(_NO_EVENT)
         try:
@@ -206,9 +216,14 @@ class AuditDecoder:
         failures = []
         for element in elements:
             try:
-                self._feed(bytes(element), depth - 1)
+                if are_events:
+                    self._add(_decode_event(element))
+                else:
+                    self._feed(bytes(element), depth - 1)
             except AuditLineError as error:
                 failures.append(str(error))
+            except msgspec.ValidationError as error:
+                failures.append(f"a field has another type: {_place(error)}")
         if failures:
             raise AuditLineError(f"{len(failures)} of its {len(elements)} elements: {failures[0]}")
 

@@ -41,13 +41,23 @@ def author_name(
     return f"{name}{IMPERSONATES}{_short(impersonated)}" if impersonated else name
 
 
+def is_person(name: str) -> bool:
+    """Whether a name may be that of a person. Otherwise it is that of a program: ``namespace/name``, or ``system:…``.
+
+    ``name``: as ``author_name`` returns it, without an impersonated user.
+    """
+    return not name.startswith("system:") and not _LIKE_SERVICE_ACCOUNT.match(name)
+
+
 def _short(username: str) -> str:
     """The user name, with the short form of a service account: ``namespace/name``.
 
-    Another user name of that form gets the prefix ``user:``, so that nobody can pass for a service account.
+    Another user name of that form, or of the form of an impersonation, gets the prefix ``user:``, so that nobody can
+    pass for a service account, or for a user who impersonates another.
     """
     if username.startswith(_SERVICE_ACCOUNT):
         namespace, colon, name = username.removeprefix(_SERVICE_ACCOUNT).partition(":")
         short = f"{namespace}/{name}"
         return short if colon and _LIKE_SERVICE_ACCOUNT.match(short) else username
-    return f"user:{username}" if _LIKE_SERVICE_ACCOUNT.match(username) else username
+    is_mistakable = _LIKE_SERVICE_ACCOUNT.match(username) or IMPERSONATES in username
+    return f"user:{username}" if is_mistakable else username

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitsnap.core.errors import InputError
+from gitsnap.core.changes import Who
+from gitsnap.core.errors import GitsnapError, InputError
 from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
 from gitsnap.core.time_zones import check_zone
 from gitsnap.format import check_branch
@@ -70,6 +71,8 @@ class Follow:
     """A change is recorded after this time without another change."""
     max_seconds: int = 10
     """The longest time that a change waits."""
+    who: Who = Who.FULL
+    """The authors that are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class _Reader(FieldReader):
             successful_snapshot_limit=limit,
             suspend=self._flag(spec, "suspend", "spec"),
             resources=self._resources(spec),
-            secrets_mode=self._mode(secrets),
+            secrets_mode=(mode := self._mode(secrets)),
             secrets_set=bool(secrets.get("mode") or secrets.get("recipients")),
             secrets_source=self._source,
             recipients=self._recipients(secrets),
@@ -171,20 +174,31 @@ class _Reader(FieldReader):
             push=self._push(spec),
             signing_secret=self._signing(spec),
             require_complete=self._flag(spec, "requireComplete", "spec"),
-            follow=self._follow(spec),
+            follow=self._follow(spec, mode),
         )
 
-    def _follow(self, spec: JsonObject) -> Follow | None:
+    def _follow(self, spec: JsonObject, mode: SecretsMode) -> Follow | None:
         if spec.get("follow") is None:
             return None
         entry = self._map(spec, "follow", "spec.follow")
-        self._only(entry, "spec.follow", ("quietSeconds", "maxSeconds"))
+        self._only(entry, "spec.follow", ("quietSeconds", "maxSeconds", "who"))
         quiet = self._count(entry, "quietSeconds", "spec.follow")
         longest = self._count(entry, "maxSeconds", "spec.follow")
         default = Follow()
         return Follow(
-            default.quiet_seconds if quiet is None else quiet, default.max_seconds if longest is None else longest
+            default.quiet_seconds if quiet is None else quiet,
+            default.max_seconds if longest is None else longest,
+            self._who(entry, mode),
         )
+
+    def _who(self, entry: JsonObject, mode: SecretsMode) -> Who:
+        text = self._text(entry, "who", "spec.follow")
+        if text and text not in set(Who):
+            self._bad("spec.follow.who", text, f"one of {', '.join(Who)}")
+            return Who.NONE
+        if text == Who.PSEUDONYM and mode in (SecretsMode.OMIT, SecretsMode.PLAINTEXT):
+            self.problems.append(f"spec.follow.who: pseudonym needs a fingerprint key, and the mode {mode} has none")
+        return Who(text) if text else Follow().who
 
     def _schedule(self, spec: JsonObject) -> Schedule | None:
         zone = self._text(spec, "timeZone", "spec")

@@ -15,6 +15,9 @@ from gitsnap import archive
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import Area, Kind, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.core.ports import SampleDraft
+from gitsnap.format.change_message import parse_author_note
+from gitsnap.format.fingerprint import key_id
+from gitsnap.kube.pseudonyms import pseudonym
 from tests.support.changes import write_change
 from tests.support.commands import gitsnap
 
@@ -60,13 +63,17 @@ def _event(name: str, *, version: int, minutes: int, user: str, verb: str = "cre
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """An archive with a sample and two changes."""
-    made = archive.create_archive(tmp_path, "hourly")
-    info = TreeInfo("hourly", "hourly", (_KIND,), SecretsInfo(SecretsMode.OMIT))
+    _fill(tmp_path, SecretsInfo(SecretsMode.OMIT))
+    return tmp_path
+
+
+def _fill(folder: Path, secrets: SecretsInfo) -> None:
+    made = archive.create_archive(folder, "hourly")
+    info = TreeInfo("hourly", "hourly", (_KIND,), secrets)
     with made.writer() as writer:
         writer.record(SampleDraft(info, {Area.CONFIGURATION: {}}, _NOON, Trigger.MANUAL, "cluster-1"))
-    _change(tmp_path, "a", version=10, minutes=5)
-    _change(tmp_path, "b", version=20, minutes=10)
-    return tmp_path
+    _change(folder, "a", version=10, minutes=5)
+    _change(folder, "b", version=20, minutes=10)
 
 
 _EVENTS = [_event("a", version=10, minutes=5, user="alice"), _event("b", version=20, minutes=10, user="bob")]
@@ -223,3 +230,32 @@ def test_the_names_are_shown_by_other_commands(place: Path) -> None:
     gitsnap(place, "attribute", "--audit", "audit.log", code=0)
 
     assert "bob (audit)" in gitsnap(place, "show", "@2026-01-01T12:10:30Z", code=0).stderr
+
+
+def test_pseudonyms_are_recorded_in_place_of_names(tmp_path: Path) -> None:
+    """Those that follow mode makes with the key of the archive. A second run finds them recorded."""
+    key = bytes(range(32))
+    _fill(tmp_path, SecretsInfo(SecretsMode.REDACT, key_id(key)))
+    keys = tmp_path / ".keys" / "hourly"
+    keys.mkdir(parents=True)
+    (keys / "fingerprint.key").write_text(f"{key.hex()}\n")
+    (keys / "fingerprint.key").chmod(0o600)
+    (tmp_path / "audit.log").write_text(_FORMS["lines"])
+
+    gitsnap(tmp_path, "attribute", "--audit", "audit.log", "--pseudonyms", code=0)
+
+    notes = archive.open_archive(tmp_path, "hourly").author_notes()
+    recorded = {parsed.name for note in notes.values() if (parsed := parse_author_note(note)) is not None}
+    assert recorded == {pseudonym(key, "alice"), pseudonym(key, "bob")}
+    again = gitsnap(tmp_path, "attribute", "--audit", "audit.log", "--pseudonyms", code=0)
+    assert again.stdout.splitlines()[-1] == "no new name; 2 known already"
+
+
+def test_pseudonyms_need_a_key(place: Path) -> None:
+    """No name is recorded in their place."""
+    (place / "audit.log").write_text(_FORMS["lines"])
+
+    done = gitsnap(place, "attribute", "--audit", "audit.log", "--pseudonyms", code=7)
+
+    assert "has no fingerprint key" in done.stderr
+    assert not archive.open_archive(place, "hourly").author_notes()

@@ -445,6 +445,24 @@ def test_a_stamp_names_the_author_of_exactly_the_write_that_changed_the_configur
     assert seen == [alice.name, bob.name, alice.name, bob.name, alice.name, "", "", "default/robot"]
 
 
+def test_a_stamp_names_the_impersonated_user(stamped: Audited) -> None:
+    """An admission policy does not see who impersonates. The audit log does."""
+    answer = stamped.write(
+        "POST", CONFIG_MAPS, {"metadata": {"name": "as"}}, user=stamped.alice, impersonate=stamped.bob.name, code=201
+    )
+    assert stamped_author(KubeObject.of(answer), replaced="") == stamped.bob.name
+
+
+def test_a_server_that_does_not_serve_the_policy_refuses_it(tmp_path: Path) -> None:
+    """As servers before Kubernetes 1.36 do. Nothing is applied that would look like a source of names."""
+    flags = ("--emulated-version=1.35",)
+    with apiserver.running(find_binaries(), tmp_path / "server", flags=flags) as api:
+        with pytest.raises(AssertionError, match="MutatingAdmissionPolicy"):
+            kubectl("apply", "-k", str(MANIFESTS / "overlays" / "stamp"), kubeconfig=api.kubeconfig())
+        answer = api.ask("POST", CONFIG_MAPS, {"metadata": {"name": "a"}})
+        assert AUTHOR_ANNOTATION not in answer["metadata"].get("annotations", {})
+
+
 def test_the_stamp_is_not_configuration(stamped: Audited) -> None:
     """Neither the stamp of a ConfigMap nor that of a custom resource is in the archive; Secrets are stamped as well."""
     profile = {

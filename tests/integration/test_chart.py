@@ -55,7 +55,7 @@ def _by_name(text: str) -> dict[tuple[str, str], dict[str, Any]]:
     return named
 
 
-@pytest.mark.parametrize("overlay", ["base", "rollback", "without-secrets", "alerts"])
+@pytest.mark.parametrize("overlay", ["base", "rollback", "without-secrets", "alerts", "audit"])
 def test_the_chart_renders_the_objects_of_kustomize(helm: Path, api: ApiServer, overlay: str) -> None:
     """The example values of each overlay give its objects: the same rights, policies and pod, except labels."""
     rendered = _render(helm, "--include-crds", "--values", CHART / "examples" / f"{overlay}.yaml")
@@ -103,6 +103,8 @@ def _plain(value: Any) -> Any:
         ("networkPolicy.extraPorts={70000}", "extraPorts"),
         ("networkPolicy.ports={1}", "ports"),
         ("admissionPolicies.enable=true", "enable"),
+        ("audit.enable=true", "enable"),
+        ("audit.enabled=perhaps", "enabled"),
         ("alerts.rules=x", "rules"),
         ("snapshots.Hourly.schedule=@hourly", "snapshots"),
         ("snapshots.hourly.storage=/collection", "schedule"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gitsnap.kube.audit_documents import split_documents
 from gitsnap.kube.audit_events import AuditDecoder, AuditLineError
 from gitsnap.kube.audit_writes import AuditWrite
 
@@ -63,8 +64,12 @@ def test_a_write_has_author_object_version_and_times() -> None:
 
 
 _LINE = json.dumps(_event())
+_LISTED = {name: value for name, value in _event().items() if name not in ("kind", "apiVersion")}
+"""An API server writes no kind and no version into the items of an EventList."""
+
 _WRAPPED: dict[str, Any] = {
-    "EventList of a webhook": {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [_event()]},
+    "EventList of a webhook": {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [_LISTED]},
+    "EventList with whole events": {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [_event()]},
     "a list": [_event()],
     "fluent-bit": {"log": _LINE, "stream": "stdout"},
     "filebeat": {"@timestamp": _RECEIVED, "message": _LINE},
@@ -220,6 +225,53 @@ def test_elements_that_are_no_events_do_not_hide_the_others() -> None:
     with pytest.raises(AuditLineError, match="1 of its 2 elements"):
         decoder.feed(json.dumps([{"a": 1}, _event()]).encode())
     assert len(decoder.writes()) == 1
+
+
+@pytest.mark.parametrize("bad", [{"a": 1}, 1, "x", None, [], {"user": 1}, {**_LISTED, "stageTimestamp": "x"}])
+def test_a_bad_item_of_an_event_list_does_not_hide_the_others(bad: object) -> None:
+    """Whatever it is."""
+    decoder = AuditDecoder(lambda _group, _namespace, _name: True)
+    with pytest.raises(AuditLineError, match="1 of its 3 elements"):
+        decoder.feed(
+            json.dumps(
+                {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [_LISTED, bad, _LISTED]}
+            ).encode()
+        )
+    assert len(decoder.writes()) == 2
+
+
+def test_the_answered_writes_are_taken_once() -> None:
+    """A receiver decodes events for ever: what was taken is forgotten."""
+    decoder = AuditDecoder(lambda _group, _namespace, _name: True)
+    decoder.feed(json.dumps(_event()).encode())
+    decoder.feed(json.dumps({**_event(), "auditID": "open", "stage": "RequestReceived"}).encode())
+    assert len(decoder.take_answered()) == 1
+    assert decoder.take_answered() == decoder.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "documents"),
+    [
+        (b'{"a": 1}', 1),
+        (b'{"a": 1}\n', 1),
+        (b'{\n"a": 1\n}\n', 1),
+        (b'[{"a": 1},\n{"b": 2}]', 1),
+        (b'{"a": 1}\n{"b": 2}', 2),
+        (b'{"a": 1}\r\n\r\n{"b": 2}\n', 2),
+        (b'{"a": 1}\nno json\n', 2),
+        (b"", 0),
+        (b"\n \n", 0),
+        (b"a=b&c=d", 0),
+        (b"12", 0),
+        (b'"text"', 0),
+        (b'{"a": ', 0),
+        (b"[" * 100_000, 0),
+        (b"\xff\xfe", 0),
+    ],
+)
+def test_a_text_is_split_into_its_documents(content: bytes, documents: int) -> None:
+    """One document, or one a line. Nothing of a text that does not begin with a document."""
+    assert len(split_documents(content)) == documents
 
 
 def test_only_wanted_writes_are_kept() -> None:

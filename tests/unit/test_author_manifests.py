@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,42 @@ def test_the_stamp_covers_every_captured_kind() -> None:
     assert {(group, name) for rule in rules for group in rule["apiGroups"] for name in rule["resources"]} == _CAPTURED
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
     assert AUTHOR_ANNOTATION in policy["spec"]["mutations"][0]["applyConfiguration"]["expression"]
+
+
+def _yaml(path: str) -> Any:
+    return yaml.safe_load((_MANIFESTS / path).read_text())
+
+
+def test_the_receiver_of_the_overlay_has_its_options_files_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options exist, the files are those of the Secret in AUTHORS.md, and the Service leads to the port."""
+    operations = _yaml("overlays/audit/statefulset.yaml")
+    added: dict[str, list[Any]] = {}
+    for operation in operations:
+        added.setdefault(operation["path"].split("/")[-2], []).append(operation["value"])
+    monkeypatch.setenv("COLUMNS", "200")
+    options = dict(word.split("=") for word in added["args"])
+    shown = subprocess.run(
+        [sys.executable, "-m", "gitsnap", "controller", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    guide = (_MANIFESTS.parent / "docs" / "AUTHORS.md").read_text()
+
+    assert all(option in shown for option in options)
+    (mount,), (volume,), (port,) = added["volumeMounts"], added["volumes"], added["ports"]
+    files = [Path(value) for option, value in options.items() if option != "--audit-listen"]
+    assert {str(file.parent) for file in files} == {mount["mountPath"]}
+    assert mount["name"] == volume["name"]
+    create = f"create secret generic {volume['secret']['secretName']} "
+    assert create + " ".join(f"--from-file={name}" for name in ("token", "tls.crt", "tls.key")) in guide
+    assert {file.name for file in files} == {"token", "tls.crt", "tls.key"}
+    service, network = _yaml("overlays/audit/service.yaml"), _yaml("overlays/audit/networkpolicy.yaml")
+    assert options["--audit-listen"] == f":{port['containerPort']}"
+    assert (
+        service["spec"]["ports"][0]["targetPort"] == network["spec"]["ingress"][0]["ports"][0]["port"] == port["name"]
+    )
+    name = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    assert f"tls-server-name: {name}" in guide
+    assert f"subjectAltName=DNS:{name}" in guide
+    assert f"subjectAltName=DNS:{name}" in (_MANIFESTS / "overlays" / "audit" / "kustomization.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def test_every_command_in_a_document_exists(file: Path) -> None:
         *GROUPS,
         "help",
         "snapshot",
+        "author",
         "fingerprint",
-    }  # `gitsnap fingerprint` is a constant
+    }  # `gitsnap author` and `gitsnap fingerprint` are constants
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)

@@ -19,7 +19,7 @@ _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md")])
 _PLACEHOLDERS = {"N": "3", "SECONDS": "30"}
 """Placeholders for numbers in documents. Other placeholders are valid values."""
 _IN_A_SHELL_LINE = re.compile(r"(?:^|\s-- |\$ |; |&& |\| )(gitsnap(?: [^;|&#<>]*)?)(?=$|[;|&#<>])")
-_OTHER_TEXTS = ("gitsnap fingerprint 1", "gitsnap fingerprint key id")
+_OTHER_TEXTS = ("gitsnap author 1", "gitsnap fingerprint 1", "gitsnap fingerprint key id")
 """Texts of the archive format that look like commands."""
 
 

@@ -54,7 +54,8 @@ def _required() -> dict[str, dict[str, str]]:
     """Lock file -> name -> ranges."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    runtime = [*project["project"]["dependencies"], *extras["report"], *project["build-system"]["requires"]]
+    optional = [*extras["audit"], *extras["report"]]
+    runtime = [*project["project"]["dependencies"], *optional, *project["build-system"]["requires"]]
     tools = [text for text in extras["dev"] if not text.startswith("gitsnap[")]
     listed = {"image.txt": runtime, "ci.txt": [*runtime, *tools]}
     split = re.compile(r"([A-Za-z0-9._-]+)(.*)")

@@ -283,7 +283,17 @@ REF = {"namespace": "gitsnap", "name": "keys"}
         ({"suspend": "yes"}, "spec.suspend: must be true or false, not a string"),
         ({"follow": 5}, "spec.follow: must be"),
         ({"follow": {"quietSeconds": -1}}, "spec.follow.quietSeconds: must be a whole number from 0 to"),
-        ({"follow": {"who": "x"}}, "spec.follow.who: is unknown; known fields: maxSeconds, quietSeconds"),
+        ({"follow": {"whom": "x"}}, "spec.follow.whom: is unknown; known fields: maxSeconds, quietSeconds, who"),
+        ({"follow": {"who": "x"}}, "spec.follow.who: 'x' is not one of none, manager, pseudonym, full"),
+        ({"follow": {"who": 1}}, "spec.follow.who: must be"),
+        (
+            {"follow": {"who": "pseudonym"}, "secrets": {"mode": "omit"}},
+            "spec.follow.who: pseudonym needs a fingerprint key, and the mode omit has none",
+        ),
+        (
+            {"follow": {"who": "pseudonym"}, "secrets": {"mode": "plaintext"}},
+            "spec.follow.who: pseudonym needs a fingerprint key, and the mode plaintext has none",
+        ),
         ({"requireComplete": 1}, "spec.requireComplete: must be true or false, not a number"),
         ({"resources": {}}, "spec.resources: must be a list, not an object"),
         ({"resources": ["Pod"]}, "spec.resources[0]: must be an object with kind, group, namespaces"),

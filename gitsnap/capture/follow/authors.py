@@ -1,15 +1,17 @@
-"""Finds the author of a change in the object itself: in the stamp of an admission policy, or in ``managedFields``."""
+"""Who made a change: the stamp of an admission policy, ``managedFields``, and audit events that arrive meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, AuthorSource
+from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, AuthorSource, Who
+from gitsnap.core.model import CommitId, ObjectKey
 from gitsnap.core.objects import KubeObject
 from gitsnap.kube.author_stamp import stamped_author
+from gitsnap.kube.pseudonyms import pseudonymous
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,59 @@ class AuthorFinder(Protocol):
 
     def find_author(self, obj: KubeObject, write: Write) -> Author:
         """The author of a write; ``UNKNOWN_AUTHOR`` if it is not certain. ``obj``: the object after the write."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWrite:
+    """A write of an object, as a watch reported it."""
+
+    key: ObjectKey
+    write: Write
+    created: bool
+    """Whether the object was not in its list before."""
+    time: datetime
+    """The moment of the write, UTC. The API server's clock counts, in whole seconds, if the object has the moment."""
+
+
+class AuditNames(Protocol):
+    """The names that audit events give. Thread-safe."""
+
+    def find_author(self, seen: SeenWrite) -> Author | None:
+        """The author of a write as far as the events that have arrived tell for certain."""
+
+    def note_recorded(self, commit: CommitId, author: Author, writes: Sequence[SeenWrite]) -> None:
+        """Take the writes of a change that was recorded: their events may arrive later."""
+
+
+def author_finder(who: Who, key: bytes) -> AuthorFinder:
+    """Finds the authors that ``spec.follow.who`` permits. ``key``: the fingerprint key, for pseudonyms."""
+    if who is Who.NONE:
+        return NoAuthors()
+    if who is Who.MANAGER:
+        return ManagerAuthors()
+    finder = StampAuthors(ManagerAuthors())
+    return PseudonymousAuthors(finder, key) if who is Who.PSEUDONYM else finder
+
+
+class NoAuthors:
+    """Names nobody."""
+
+    def find_author(self, obj: KubeObject, write: Write) -> Author:  # noqa: ARG002 - the interface
+        """See ``AuthorFinder``."""
+        return UNKNOWN_AUTHOR
+
+
+class PseudonymousAuthors:
+    """Names pseudonyms in place of persons."""
+
+    def __init__(self, others: AuthorFinder, key: bytes) -> None:
+        """``others``: finds the names. ``key``: the fingerprint key of the archive."""
+        self._others = others
+        self._key = key
+
+    def find_author(self, obj: KubeObject, write: Write) -> Author:
+        """See ``AuthorFinder``."""
+        return pseudonymous(self._key, self._others.find_author(obj, write))
 
 
 class StampAuthors:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from gitsnap.capture.empty_sample import check_folder
-from gitsnap.capture.follow.follower import Follower, FollowSettings
+from gitsnap.capture.follow.follower import Follower
+from gitsnap.capture.follow.settings import FollowSettings
 from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, EmptyError, InputError
 from gitsnap.core.ports import Archive, Cluster, RecordedChange
 

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gitsnap.capture.archiver import OBJECT_ERRORS
 from gitsnap.capture.collector import READING_SECONDS, Collected, collect
 from gitsnap.capture.context import CaptureContext
-from gitsnap.capture.follow.authors import AuthorFinder, ManagerAuthors, StampAuthors, Write, newest_time, time_of_write
+from gitsnap.capture.follow.authors import (
+    AuditNames,
+    AuthorFinder,
+    SeenWrite,
+    Write,
+    author_finder,
+    newest_time,
+    time_of_write,
+)
 from gitsnap.capture.follow.collected_tree import CollectedTree
 from gitsnap.capture.follow.differences import ChangedFiles, differences, is_change, object_path
 from gitsnap.capture.follow.mirror import Mirror, Query, version_number
 from gitsnap.capture.follow.pending import AuthoredChanges, PendingChanges, SeenChange
+from gitsnap.capture.follow.settings import FollowSettings
 from gitsnap.capture.sample import Files, check_cluster
 from gitsnap.capture.unchanged import Unchanged
-from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision
+from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision, Who
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, IncompleteKind, JsonObject, ObjectKey, TreeInfo
 from gitsnap.core.objects import KubeObject
@@ -33,7 +42,6 @@ from gitsnap.core.ports import (
     ChangeDraft,
     Cluster,
     RecordedChange,
-    SecretsKeeper,
     WatchEvent,
 )
 from gitsnap.format import encode, path_of, shown_key
@@ -41,20 +49,7 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.normalize import normalize
 
-DEFAULT_QUIET_SECONDS = 2.0
-DEFAULT_MOST_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class FollowSettings:
-    """The settings of the recorded trees, and the times after which a change is recorded."""
-
-    info: TreeInfo
-    keeper: SecretsKeeper | None
-    quiet_seconds: float = DEFAULT_QUIET_SECONDS
-    """A change is committed after this time without another change."""
-    most_seconds: float = DEFAULT_MOST_SECONDS
-    """The longest time that a change waits, however many changes follow."""
+ChangedFiles = Mapping[Area, Mapping[str, BlobId | None]]
 
 
 class Follower:
@@ -68,13 +63,18 @@ class Follower:
         *,
         now: Callable[[], datetime],
         authors: AuthorFinder | None = None,
+        names: AuditNames | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``now``: the wall clock. ``pause`` waits for a number of seconds."""
+        """``now``: the wall clock. ``names``: the names of audit events. ``pause`` waits for a number of seconds.
+
+        Raises InputError if the settings want pseudonyms and there is no key.
+        """
         self._cluster = cluster
         self._archive = archive
         self._settings = settings
-        self._authors = authors or StampAuthors(ManagerAuthors())
+        self._authors = authors or author_finder(settings.who, settings.pseudonym_key)
+        self._names = names
         self._now = now
         self._pause = pause
         self._pending = PendingChanges(settings.quiet_seconds, settings.most_seconds)
@@ -200,7 +200,7 @@ class Follower:
                 (Revision(str(self._revision)),),
                 late=late,
                 objects=self._late_objects(changed),
-                managers=collected.managers,
+                managers=self._managers(collected),
             )
             recorded = self._record(writer, [draft], collected.files, collected.incomplete)
         self._tree.forget_contents()
@@ -259,7 +259,8 @@ class Follower:
             write = Write(gone, str(obj.metadata.get("uid") or ""), str(seen.version), since, replaced)
             time_of_change = min(seen.time, time_of_write(obj, write) or seen.time)
             author = self._authors.find_author(obj, write)
-            self._pending.add(replace(seen, time=time_of_change, author=author, is_change=True, is_passive=False))
+            seen_write = SeenWrite(key, write, before is None, time_of_change)
+            self._pending.add(replace(seen, time=time_of_change, author=author, write=seen_write))
         elif newest is not None:
             after = replace(seen, author=newest.author, time=newest.time)
             self._pending.add(replace(after, is_change=False, is_passive=newest.is_passive))
@@ -304,12 +305,13 @@ class Follower:
         """
         if self.must_synchronize or writer.head_commit != self._head:
             return self.synchronize(writer)
-        groups, passive = self._pending.take(moment, up_to=up_to)
+        groups = self._pending.take(moment, up_to=up_to, names=self._names)
         if not groups:
             self._take_again(passive)
             return ()
         self.must_synchronize = True
         drafts: list[ChangeDraft] = []
+        drafted: list[AuthoredChanges] = []
         before = self._recorded
         for group in groups:
             highest = group.changes[-1].version
@@ -323,23 +325,32 @@ class Follower:
             if is_change(changed):
                 self._revision = max(self._revision, self._highest_of(changed))
                 drafts.append(self._draft(group, changed, collected))
+                drafted.append(group)
                 before = collected.files
         recorded = self._record(writer, drafts, before, collected.incomplete) if drafts else ()
+        self._note_writes(drafted, drafts, recorded)
         self._tree.forget_contents()
         self._head = writer.head_commit
         self.must_synchronize = False
         self._take_again(passive)
         return recorded
 
-    def _take_again(self, passive: Iterable[SeenChange]) -> None:
-        """Take events that were later than all changes: a change may have begun to refer to their objects."""
-        for seen in passive:
-            self._take(seen)
+    def _note_writes(
+        self, groups: Sequence[AuthoredChanges], drafts: Sequence[ChangeDraft], recorded: Sequence[RecordedChange]
+    ) -> None:
+        """Report the writes of the changes, whose audit events may arrive later."""
+        if self._names is None or len(recorded) != len(drafts):
+            return
+        for group, draft, change in zip(groups, drafts, recorded, strict=True):
+            paths = draft.files[Area.CONFIGURATION]
+            seen = [entry for entry in group.changes if entry.write is not None]
+            own = [entry for entry in seen if _path(entry.key) in paths]
+            writes = [entry.write for entry in own or seen if entry.write is not None]
+            self._names.note_recorded(change.commit, change.author, writes)
 
-    def _highest_of(self, changed: ChangedFiles) -> int:
-        """The highest resource version of changed objects. The watch of an object may be ahead of that of a profile."""
-        keys = [shown_key(path) for path, blob in changed[Area.CONFIGURATION].items() if blob is not None]
-        return max((self._mirror.newest_version(key) for key in keys if key is not None), default=0)
+    def _managers(self, collected: Collected) -> Mapping[str, str] | None:
+        """The field managers that the commit of a change names."""
+        return collected.managers if self._settings.who is not Who.NONE else None
 
     def _draft(self, group: AuthoredChanges, changed: ChangedFiles, collected: Collected) -> ChangeDraft:
         paths = changed[Area.CONFIGURATION].keys()
@@ -354,7 +365,7 @@ class Follower:
             self._time_of_commit(max(seen.time for seen in group.changes)),
             (Revision(str(self._revision)),),
             objects=objects,
-            managers=collected.managers,
+            managers=self._managers(collected),
         )
 
     def _record(

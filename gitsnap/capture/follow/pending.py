@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gitsnap.capture.follow.authors import AuditNames, SeenWrite
 from gitsnap.capture.follow.mirror import Query
 from gitsnap.core.changes import UNKNOWN_AUTHOR, Author
 from gitsnap.core.model import JsonObject, ObjectKey
@@ -32,8 +33,8 @@ class SeenChange:
     author: Author = UNKNOWN_AUTHOR
     is_change: bool = True
     """False for an event that changes no configuration, after an event that does. Both have the same author."""
-    is_passive: bool = False
-    """Whether the object is not part of the configuration. A change that waits may begin to refer to it."""
+    write: SeenWrite | None = None
+    """The write, for the join with audit events. None if ``is_change`` is False."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,12 @@ class PendingChanges:
         """Commit nothing before ``moment``."""
         self._not_before = max(self._not_before, moment)
 
-    def take(self, moment: float, *, up_to: int | None = None) -> tuple[list[AuthoredChanges], list[SeenChange]]:
-        """Remove events. Returns the commits that they become, in order, and the passive events by version.
+    def take(
+        self, moment: float, *, up_to: int | None = None, names: AuditNames | None = None
+    ) -> list[AuthoredChanges]:
+        """Remove events, and return them as the commits that they become, in order.
 
-        ``up_to``: the highest resource version to remove; None for all events.
+        ``up_to``: the highest resource version to remove; None for all events. ``names``: gives better authors.
         """
         taken = [change for change in self._seen if up_to is None or change.version <= up_to]
         kept = [change for change in self._seen if up_to is not None and change.version > up_to]
@@ -99,12 +102,23 @@ class PendingChanges:
         for change in kept:
             self.add(change)
         self._not_before = max(self._not_before, moment + SECONDS_PER_COMMIT)
-        passive = sorted((change for change in taken if change.is_passive), key=lambda change: change.version)
-        return group_by_author(change for change in taken if not change.is_passive), passive
+        return group_by_author(taken if names is None else _with_names(taken, names))
 
     def clear(self) -> None:
         """Drop all events."""
         self._seen, self._newest, self._first = [], {}, None
+
+
+def _with_names(seen: Iterable[SeenChange], names: AuditNames) -> list[SeenChange]:
+    """The events with the authors that audit events name. ``seen``: in the order in which each watch reported them."""
+    named: list[SeenChange] = []
+    authors: dict[tuple[Query, ObjectKey], Author] = {}
+    for change in seen:
+        place = change.query, change.key
+        if change.write is not None:
+            authors[place] = names.find_author(change.write) or change.author
+        named.append(replace(change, author=authors.get(place, change.author)))
+    return named
 
 
 def group_by_author(seen: Iterable[SeenChange]) -> list[AuthoredChanges]:

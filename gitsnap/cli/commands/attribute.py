@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from functools import partial
 from io import BufferedReader
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -16,18 +17,20 @@ from gitsnap.cli import clock, options, terminal
 from gitsnap.cli.documents import author_document, change_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.core.errors import EXIT_INCOMPLETE
+from gitsnap.core.errors import EXIT_INCOMPLETE, SecretsError
 from gitsnap.core.text import describe, join_names, plural
-from gitsnap.format.change_message import AUTHOR_NOTES
+from gitsnap.format.change_message import AUTHOR_NOTES, short_name
 from gitsnap.history.attribution import Outcome, attribute, changed_places
 from gitsnap.history.audit_index import AuditIndex
 from gitsnap.history.audit_log import coverage_of, read_logs
 from gitsnap.kube.audit_events import AuditDecoder
+from gitsnap.kube.pseudonyms import pseudonymous_name
 from gitsnap.render import render_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from gitsnap.archive import GitArchive
     from gitsnap.history.attribution import Attribution
@@ -60,6 +63,14 @@ _OTHERS = {
 _MOST_NAMED = 2
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
+_Pseudonyms = Annotated[
+    bool,
+    typer.Option(
+        "--pseudonyms",
+        help="Record a keyed pseudonym in place of the name of each person, as follow mode does with `who: pseudonym`. "
+        "Needs the fingerprint key of the archive.",
+    ),
+]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the names, and record nothing.")]
 
 
@@ -69,6 +80,8 @@ def attribute_(
     archive: ArchiveOptions,
     complete_log: _Complete = False,
     dry_run: _DryRun = False,
+    pseudonyms: _Pseudonyms = False,
+    identity: options.Identity = None,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Record who made each change, from audit logs of the API server.
@@ -89,7 +102,8 @@ def attribute_(
     )
     reading = read_logs(audit, decoder, cast("BufferedReader", sys.stdin.buffer))
     coverage = coverage_of(decoder)
-    answers = attribute(opened, AuditIndex(decoder.writes()), coverage, complete=complete_log)
+    written_as = _pseudonyms(opened, identity or []) if pseudonyms else short_name
+    answers = attribute(opened, AuditIndex(decoder.writes()), coverage, complete=complete_log, written_as=written_as)
     named = {
         answer.state.commit: answer.author
         for answer in answers
@@ -106,6 +120,21 @@ def attribute_(
         _print_document(opened, answers, reading, decoder.events, coverage, form, dry_run=dry_run)
     if reading.unread or any(answer.outcome is Outcome.CONTRADICTION for answer in answers):
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _pseudonyms(archive: GitArchive, identities: Sequence[Path]) -> Callable[[str], str]:
+    """Returns the function that makes a pseudonym of a name. Raises SecretsError if the archive has no key."""
+    from gitsnap.secrets import archive_keys
+
+    keeper = archive_keys.for_reading(
+        archive, max(archive.samples(), key=lambda sample: sample.sequence, default=None), identities=identities
+    )
+    if keeper is None:
+        raise SecretsError(
+            f"--pseudonyms: the archive {archive.source} has no fingerprint key",
+            hint="Only the secrets modes encrypt and redact have a key.",
+        )
+    return partial(pseudonymous_name, keeper.fingerprint_key)
 
 
 def _warn_unread(reading: LogReading) -> None:

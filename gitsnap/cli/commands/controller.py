@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ from gitsnap.cli import options
 from gitsnap.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from gitsnap.controller import Permissions
+    from gitsnap.controller import AuditSettings, Permissions
 
 _DEFAULT_STORAGE = Path("/collection")
 _DEFAULT_NAMESPACE = "gitsnap"
@@ -67,6 +68,57 @@ class PermissionOptions:
             insecure_push=self.insecure_push,
             local_push=self.local_push,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """The options of the audit receiver (docs/AUTHORS.md)."""
+
+    audit_listen: Annotated[
+        str,
+        typer.Option(
+            "--audit-listen",
+            metavar="[HOST]:PORT",
+            show_default=False,
+            help="Receive audit events of the API server at this address, by HTTPS. Default: no events are received.",
+        ),
+    ] = ""
+    audit_certificate: Annotated[
+        Path | None, typer.Option("--audit-cert", metavar="FILE", help="Certificate of the audit receiver, PEM.")
+    ] = None
+    audit_key: Annotated[
+        Path | None, typer.Option("--audit-key", metavar="FILE", help="Private key of --audit-cert, PEM.")
+    ] = None
+    audit_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--audit-token-file",
+            metavar="FILE",
+            help="Who sends audit events needs one of these bearer tokens, one a line.",
+        ),
+    ] = None
+    audit_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--audit-client-ca",
+            metavar="FILE",
+            help="Who sends audit events needs a client certificate that this authority signed, PEM. With "
+            "--audit-token-file both are needed.",
+        ),
+    ] = None
+
+    def settings(self) -> AuditSettings | None:
+        """Return the settings of the audit receiver; None without one. Raises UsageError."""
+        from gitsnap.controller import AuditSettings
+
+        files = (self.audit_certificate, self.audit_key, self.audit_client_ca, self.audit_token_file)
+        if not self.audit_listen:
+            if any(files):
+                raise UsageError("the --audit- options need --audit-listen")
+            return None
+        if find_spec("h11") is None:
+            raise UsageError("--audit-listen needs h11, which is not installed", hint="`pip install h11` installs it.")
+        return AuditSettings(_address(self.audit_listen, option="--audit-listen"), *files)
 
 
 _Storage = Annotated[
@@ -127,12 +179,16 @@ def controller(
     grace: _Grace = 20.0,
     *,
     permitted: PermissionOptions,
+    audit: AuditOptions,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also log debug messages.")] = False,
 ) -> None:
     """Run the controller: take samples on schedule and on request.
 
     The controller runs until SIGTERM or Ctrl-C. The status of a Snapshot has the result of its samples. A Snapshot with
     a field that needs an --allow option is not ready without the option; its status names the field and the option.
+
+    With --audit-listen, the controller receives audit events and names the users who made the changes of follow mode.
+    The files of the --audit- options are read again when they change.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """
@@ -149,10 +205,11 @@ def controller(
             storage=storage,
             namespace=namespace,
             identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-            listen=_address(listen),
+            listen=_address(listen, option="--listen"),
             permissions=permitted.permissions(namespace),
             workers=workers,
             grace_seconds=grace,
+            audit=audit.settings(),
         ),
         open_cluster,
         now=lambda: datetime.now(UTC),
@@ -167,9 +224,9 @@ def controller(
         os._exit(0)  # a thread that waits for a server would keep the process; an archive is consistent at any time
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, *, option: str) -> tuple[str, int]:
     """Return host and port; an empty host means all addresses. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen {text}: [HOST]:PORT is needed, such as :8080 or 127.0.0.1:8080")
+        raise UsageError(f"{option} {text}: [HOST]:PORT is needed, such as :8080 or 127.0.0.1:8080")
     return host.strip("[]"), int(port)

@@ -18,8 +18,7 @@ from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.archive_creation import choose_archive
 from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
 from gitsnap.cli.resolve import ClusterOptions
-from gitsnap.core.changes import AuthorSource
-from gitsnap.core.errors import IncompleteError
+from gitsnap.core.changes import AuthorSource, Who
 from gitsnap.core.model import Area, Trigger
 from gitsnap.core.text import plural
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.capture.follow import FolderRunner, Follower, FollowSettings, Runner, WatchedCluster
     from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange
+    from gitsnap.policy.snapshot import Policy
 
 _Snapshot = Annotated[
     str,
@@ -60,6 +60,18 @@ _Longest = Annotated[
 ]
 
 
+_Who = Annotated[
+    Who | None,
+    typer.Option(
+        "--who",
+        metavar="|".join(Who),
+        show_default=False,
+        help="Authors that are recorded: none, field managers only, users by pseudonyms, or users by name. Default: as "
+        "in the policy, else `full`.",
+    ),
+]
+
+
 def follow(
     *,
     snapshot: _Snapshot = "",
@@ -71,13 +83,15 @@ def follow(
     accept_secrets_change: options.AcceptSecretsChange = False,
     quiet: _Quiet = 2.0,
     longest: _Longest = 10.0,
+    who: _Who = None,
 ) -> None:
     """Record each change as a commit with its author, until Ctrl-C.
 
     The command watches the objects of a sample. It takes a sample first if the archive has none, or if the policy
-    changed. The author of a change is its field manager (`kubectl-edit`), or unknown. After a pause, the changes in
-    between are recorded with their authors if the API server still has the events (about five minutes). Otherwise they
-    become one change by an unknown author, seen late. With --from-dir, the command follows the files of a folder.
+    changed. The author of a change is the user, if an admission policy records the user in the object, otherwise the
+    field manager (`kubectl-edit`), or unknown. What changed while nothing
+    followed the cluster is recorded with its author if the API server still has the events (about five minutes),
+    otherwise as one change by an unknown author, seen late. With --from-dir, the files of a folder are followed.
 
     Example: gitsnap follow --snapshot hourly --storage /var/lib/gitsnap
     """
@@ -108,13 +122,17 @@ def follow(
             accept_fields=bool(policy_options.sensitive_fields),
         )
         info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
-        settings = FollowSettings(info, keeper, quiet_seconds=quiet, most_seconds=longest)
+        settings = FollowSettings(info, keeper, quiet_seconds=quiet, most_seconds=longest, who=who or _who_of(policy))
         follower = Follower(connected, archive, settings, now=_now)
         if reason := follower.why_sample_is_needed(writer):
             _take_sample(connected, archive, writer, settings, reason)
     say_new_identity(keeper)
     gc.enable()  # main() disables it for processes that run for seconds
     _run(_runner(connected, cluster, archive, follower, settings))
+
+
+def _who_of(policy: Policy) -> Who:
+    return policy.follow.who if policy.follow is not None else Who.FULL
 
 
 def _now() -> datetime:
@@ -127,7 +145,8 @@ def _take_sample(
     """Take the sample that the first change follows."""
     from gitsnap import capture as sampling
 
-    request = sampling.Request(settings.info, settings.keeper, _now(), Trigger.MANUAL)
+    named = settings.who is not Who.NONE
+    request = sampling.Request(settings.info, settings.keeper, _now(), Trigger.MANUAL, names_managers=named)
     with terminal.ProgressLine() as progress:
         result = sampling.capture(cluster, archive, request, writer=writer, progress=progress)
     terminal.say(f"a sample was taken first, because {reason}")
