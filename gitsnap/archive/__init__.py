@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
-    from gitsnap.core.changes import Author, Change
-    from gitsnap.core.commits import LoggedCommit
+    from gitsnap.core.changes import Author, Change, UnreadableChange
+    from gitsnap.core.ports import LoggedCommit
 
 __all__ = [
     "GitArchive",
@@ -154,16 +154,19 @@ class GitArchive:
             )
         return tree
 
-    def changes(self, after: Sample | None, until: Sample | None) -> list[Change]:
+    def changes(
+        self, after: Sample | None, until: Sample | None, unreadable: list[UnreadableChange] | None = None
+    ) -> list[Change]:
         """The changes on the branch between two samples, oldest first.
 
         ``after``: the earlier sample; None for the beginning of the history. ``until``: the later sample; None for the
-        head of the branch. Both are samples on the branch, not detached ones. Raises ArchiveError for a damaged ref.
+        head of the branch. Both are samples on the branch, not detached ones. ``unreadable``: commits that cannot be
+        read are appended. Raises ArchiveError for a damaged ref.
         """
         from gitsnap.archive.changes import changes_between
 
         heads = [until.commit] if until else branch_heads(self._repository, self._branch).values()
-        return changes_between(self._repository, heads, after.commit if after else None)
+        return changes_between(self._repository, heads, after.commit if after else None, unreadable)
 
     def changes_named(self, prefix: str) -> list[Change]:
         """The changes whose commit ids begin with some digits, by id; also those that the branch does not have."""
@@ -199,17 +202,24 @@ class GitArchive:
         """The tree of a commit, which need not be that of a sample."""
         return GitTree(self._repository, commit, folders=self._folders)
 
-    def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
+    def log(
+        self, patterns: Sequence[str], *, containing: str = "", until: CommitId | None = None
+    ) -> Iterator[LoggedCommit]:
         """The commits that changed files, newest first. ``patterns``: git's pathspecs. Raises ArchiveError.
 
         ``containing``: only files in which this extended regular expression matches more or less often than before;
-        ``""`` for all files.
+        ``""`` for all files. ``until``: the commit with which the history ends; None for the head of the branch.
         """
         from gitsnap.archive.commit_history import read_log
 
         last = newest(self._samples.read()[0])
         return read_log(
-            self._repository, self._branch, patterns, newest=last.commit if last else None, containing=containing
+            self._repository,
+            self._branch,
+            patterns,
+            newest=last.commit if last else None,
+            containing=containing,
+            until=until,
         )
 
     def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> Histories | None:

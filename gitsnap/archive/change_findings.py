@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import takewhile
 
 import pygit2
 
 from gitsnap.archive.changes import AuthorNotes, changes_between
-from gitsnap.archive.commit_objects import RecordedCommit
+from gitsnap.archive.commit_objects import RecordedCommit, walk_first_parents
 from gitsnap.archive.findings import Finding
 from gitsnap.archive.reader import GitTree
 from gitsnap.archive.refs import branch_heads
@@ -30,6 +31,24 @@ def check_change(repository: pygit2.Repository, folders: Folders, commit: Record
     if change is not None and change.policy != policy:
         message = f"is a change of the policy {change.policy}, and gitsnap.yaml in its tree names {policy}"
         yield Finding(True, name, message)
+
+
+def lost_changes(
+    repository: pygit2.Repository, unreferenced: Iterable[str], on_branch: Container[str]
+) -> Iterator[Finding]:
+    """Changes that are neither on the branch nor in the history of a sample.
+
+    ``unreferenced``: the commits that no ref and no other commit leads to.
+    """
+    for name in sorted(unreferenced):
+        lost = takewhile(lambda commit: commit.id not in on_branch, walk_first_parents(repository, name))
+        if changes := [commit.id for commit in lost if commit.is_change]:
+            verb, pronoun = ("is", "it") if len(changes) == 1 else ("are", "them")
+            message = (
+                f"{plural(len(changes), 'change')} {verb} neither on the branch nor in a sample: follow mode was "
+                f"interrupted, or somebody moved the branch; `git branch NAME {changes[0][:SHORT_ID]}` keeps {pronoun}"
+            )
+            yield Finding(False, changes[0][:SHORT_ID], message)
 
 
 def unproved_changes(repository: pygit2.Repository, branch: str, last: Sample | None) -> Iterator[Finding]:

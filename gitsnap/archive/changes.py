@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.commit_objects import read_commit, walk_first_parents
+from gitsnap.archive.commit_objects import RecordedCommit, read_commit, walk_first_parents
+from gitsnap.archive.completeness import shallow_commits
 from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import read_ref
 from gitsnap.archive.trees import Folders
-from gitsnap.core.changes import Change
+from gitsnap.core.changes import Change, UnreadableChange
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId, CommitId
 from gitsnap.format.change_message import AUTHOR_NOTES
@@ -25,46 +26,78 @@ from gitsnap.git.process import run_git
 _FULL_ID = re.compile(r"[0-9a-f]{40}")
 
 
-def changes_between(repository: pygit2.Repository, heads: Iterable[str], after: CommitId | None) -> list[Change]:
+def changes_between(
+    repository: pygit2.Repository,
+    heads: Iterable[str],
+    after: CommitId | None,
+    unreadable: list[UnreadableChange] | None = None,
+) -> list[Change]:
     """The changes of a history since a commit, oldest first.
 
     Args:
         repository: The repository of the archive.
-        heads: The newest commits: the commit of a sample, or the heads of the branch. A change can be a head. If
-            several heads have ``after`` among their ancestors, as in a clone, the longest history counts.
-        after: The commit of the previous sample, which is not included. None for the whole history.
-
-    Returns:
-        The changes. A change that cannot be read is left out; ``verify`` reports it.
+        heads: The newest commits: that of a sample, or the heads of the branch. A change can be a head. If several
+            heads have ``after`` among their ancestors, as in a clone, the longest history counts.
+        after: The commit of the sample before, which is not included. None for the whole history.
+        unreadable: The commits that cannot be read are appended: invalid changes, and a commit that is missing or
+            damaged, at which the history ends. None: they are left out; ``verify`` reports them.
     """
     histories = [_history(repository, head, after) for head in heads]
-    return max(histories, key=len, default=[])
+    longest = max(histories, key=len, default=_History([], []))
+    if unreadable is not None:
+        unreadable += longest.unreadable
+    return longest.changes
 
 
-def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -> list[Change]:
-    changes = []
+@dataclass(frozen=True, slots=True)
+class _History:
+    """The changes between two commits, oldest first."""
+
+    changes: list[Change]
+    unreadable: list[UnreadableChange]
+
+    def __len__(self) -> int:
+        return len(self.changes) + len(self.unreadable)
+
+
+def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -> _History:
+    changes, unreadable = list[Change](), list[UnreadableChange]()
+    last: RecordedCommit | None = None
     for commit in walk_first_parents(repository, head):
         if commit.id == after:
             break
-        with suppress(ArchiveError):
+        last = commit
+        try:
             if (change := commit.change) is not None:
                 changes.append(change)
+        except ArchiveError as error:
+            unreadable.append(UnreadableChange(CommitId(commit.id), error.message, commit.time))
     else:
-        if after is not None:
-            return []  # another history: the commit of the sample is not on it
-    return changes[::-1]
+        missing = last.parents[0] if last and last.parents else "" if last else head
+        if missing and (last is None or last.id not in shallow_commits(repository)):
+            problem = f"the commit {missing[:12]} is missing or damaged, and the changes before it cannot be found"
+            unreadable.append(UnreadableChange(CommitId(missing), problem))
+        elif after is not None:
+            return _History([], [])  # another history: the commit of the sample is not on it
+    return _History(changes[::-1], unreadable[::-1])
 
 
 def find_changes(repository: pygit2.Repository, prefix: str) -> list[Change]:
-    """The changes whose commit ids begin with some digits, by id. Changes that are not on the branch are included."""
+    """The changes whose commit ids begin with some digits, by id; also those that the branch does not have.
+
+    Raises ArchiveError for a change with invalid lines.
+    """
     names = [prefix]
     if not _FULL_ID.fullmatch(prefix):
         names = sorted(run_git(Path(repository.path), "rev-parse", f"--disambiguate={prefix}").stdout.split())
     changes = []
     for name in names:
-        with suppress(ArchiveError):  # another object, or none
-            if (change := read_commit(repository, name).change) is not None:
-                changes.append(change)
+        try:
+            commit = read_commit(repository, name)
+        except ArchiveError:  # another object, or none
+            continue
+        if (change := commit.change) is not None:
+            changes.append(change)
     return changes
 
 

@@ -37,6 +37,7 @@ def read_log(
     newest: CommitId | None,
     containing: str = "",
     after: CommitId | None = None,
+    until: CommitId | None = None,
 ) -> Iterator[LoggedCommit]:
     """The commits that changed files, newest first.
 
@@ -48,6 +49,7 @@ def read_log(
         containing: Only files in which this extended regular expression matches more or less often than before
             (`git log -S --pickaxe-regex`).
         after: Only commits that are not this commit or an ancestor of it.
+        until: Only this commit and its ancestors. None for the heads of the branch.
 
     Yields:
         The commits, each with its matching files. The commits at which a shallow clone ends are left out: git shows all
@@ -56,9 +58,10 @@ def read_log(
     Raises:
         ArchiveError: The history cannot be read.
     """
-    heads: list[str] = []
-    with contextlib.suppress(ArchiveError):  # the ref is damaged: use the newest sample
-        heads += branch_heads(repository, branch)
+    heads: list[str] = [until] if until else []
+    if not heads:
+        with contextlib.suppress(ArchiveError):  # the ref is damaged: use the newest sample
+            heads += branch_heads(repository, branch)
     if not heads and newest:
         heads.append(newest)
     if heads:
@@ -96,7 +99,7 @@ def _read_commits(
                 for action, before, after, path in files
             ),
             commit.time,
-            _change(commit),
+            *_change(commit),
         )
 
 
@@ -111,7 +114,7 @@ def logged_file(
     if commit is None:
         content = read_commit(repository, name)
         parent = CommitId(content.parents[0]) if content.parents else None
-        commit = known[name] = LoggedCommit(name, parent, (), content.time)
+        commit = known[name] = LoggedCommit(name, parent, (), content.time, *_change(content))
     manager = _managers(read_commit(repository, name).message).get(file.path, "")
     return commit, replace(file, manager=manager)
 
@@ -125,11 +128,12 @@ def read_managers(repository: pygit2.Repository, name: str) -> dict[str, str]:
     return _managers(read_commit(repository, name).message)
 
 
-def _change(commit: RecordedCommit) -> Change | None:
-    """The change that a commit records. None for another commit, and for a change that ``verify`` reports."""
-    with contextlib.suppress(ArchiveError):
-        return commit.change
-    return None
+def _change(commit: RecordedCommit) -> tuple[Change | None, str]:
+    """The change that a commit records, and why it cannot be read. None and ``""`` for another commit."""
+    try:
+        return commit.change, ""
+    except ArchiveError as error:
+        return None, error.message
 
 
 def _run_log(

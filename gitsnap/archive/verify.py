@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.change_findings import check_change, unproved_changes
+from gitsnap.archive.change_findings import check_change, lost_changes, unproved_changes
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
 from gitsnap.archive.content_digest import ContentDigests
@@ -31,7 +31,8 @@ from gitsnap.format import TREE_INFO_FILE, parse_forgotten, parse_tag_message, p
 from gitsnap.git.process import common_folder, git_settings, run_git
 from gitsnap.git.signing import AllowedSigners
 
-_REMARKS = ("notice:", "hint:")
+_DANGLING = "dangling "
+_REMARKS = ("notice:", "hint:", _DANGLING)
 """Prefixes of lines of git that report no damage."""
 
 _PROMISED = {"remote.origin.promisor": "true"}
@@ -117,6 +118,8 @@ class Verifier:
         self._policies: dict[Entry, str] = {}
         self._removed: list[str] = []
         """Names of removed tags that the chain leads through and whose objects are in this copy."""
+        self._unreferenced: list[str] = []
+        """Ids of commits that no ref and no other commit leads to."""
 
     # Refs and objects -------------------------------------------------------------------------------------------------
 
@@ -172,10 +175,13 @@ class Verifier:
         """The errors of `git fsck`. The index, whose damage would stop git, is not read."""
         self._progress("git fsck", 0)
         done = run_git(
-            Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress", refs="copied",
+            Path(self._repository.path), "fsck", "--full", "--strict", "--no-progress", refs="copied",
             environment=git_settings(_PROMISED) if self._is_partial else None,
         )  # fmt: skip
-        errors = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith(_REMARKS)]
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line]
+        commits = f"{_DANGLING}commit "
+        self._unreferenced = [line.removeprefix(commits) for line in lines if line.startswith(commits)]
+        errors = [line for line in lines if not line.startswith(_REMARKS)]
         for line in errors or ([f"git fsck ended with {done.returncode}"] if done.returncode else []):
             yield Finding(True, "git", line.removeprefix("error: "))
 
@@ -202,6 +208,7 @@ class Verifier:
                 message = f"the history cannot be walked beyond the commit {name[:12]}, which is missing or damaged"
                 yield Finding(True, self._branch, message)
         yield from self._on_branch(history)
+        yield from lost_changes(self._repository, self._unreferenced, history.commits)
         for commit in history.commits.values():
             if commit.is_change:
                 yield from check_change(self._repository, self._folders, commit)

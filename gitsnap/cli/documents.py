@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC
+from typing import TYPE_CHECKING
 
 from gitsnap.core.changes import Author
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import ChangeCounts, IncompleteKind, Sample, SampleMetadata
-from gitsnap.core.states import ChangeState
+from gitsnap.core.states import ChangeState, State
 from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
+
+if TYPE_CHECKING:
+    from gitsnap.history.changelog import CommitOrigin
 
 
 def sample_document(sample: Sample) -> dict[str, object]:
@@ -63,9 +67,20 @@ def change_document(state: ChangeState) -> dict[str, object]:
     }
 
 
+def state_document(state: State) -> dict[str, object]:
+    """Return the JSON form of a sample or a change."""
+    return change_document(state) if isinstance(state, ChangeState) else sample_document(state)
+
+
 def author_document(author: Author) -> dict[str, str]:
     """Return the JSON form of an author; the name is ``""`` if the author is unknown."""
     return {"name": author.name, "source": str(author.source)}
+
+
+def origin_document(origin: CommitOrigin) -> dict[str, object]:
+    """Return the fields of a document that name the change of a version: commit, author, and whether it is late."""
+    author = author_document(origin.author) if origin.author else None
+    return {"change": origin.commit, "author": author, "late": origin.late}
 
 
 def _rollback_document(metadata: SampleMetadata) -> dict[str, str] | None:

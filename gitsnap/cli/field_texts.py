@@ -1,13 +1,15 @@
-"""The value of a field, and the date of a version, as texts for the tables of `blame` and `search`."""
+"""The value of a field, and the date and the author of a version, for the tables of `log`, `blame` and `search`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitsnap.core.states import author_text
 from gitsnap.render import cut, json_line, one_line
 
 if TYPE_CHECKING:
     from gitsnap.history.blame import Version
+    from gitsnap.history.changelog import CommitOrigin
 
 
 def value_text(value: Any, longest: int) -> str:
@@ -22,3 +24,10 @@ def version_date(version: Version) -> str:
     if version.sample is not None:
         return version.sample.moment
     return version.time.strftime("%Y-%m-%d:%H:%M:%S") if version.time is not None else "(by hand)"
+
+
+def origin_author(origin: CommitOrigin, manager: str) -> str:
+    """Return the author of a change with the source of the name; for other commits the field manager."""
+    if origin.problem:
+        return "(unreadable)"
+    return manager if origin.author is None else author_text(origin.author, late=origin.late)

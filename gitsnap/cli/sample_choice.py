@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import clock, terminal
+from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Sample
-from gitsnap.core.states import State
+from gitsnap.core.states import ChangeState, State
+from gitsnap.core.text import plural
 from gitsnap.history.changes import Changes, search_state
 from gitsnap.history.moments import Period, format_moment, parse_period
 from gitsnap.history.samples import describe_period, search_sample
@@ -16,6 +19,8 @@ from gitsnap.render import wrapped
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
+
+_MOST_NAMED = 3
 
 
 def choose_sample(samples: Sequence[Sample], name: str, *, end: bool = True, noun: str = "sample") -> Sample:
@@ -52,6 +57,48 @@ def choose_state(archive: GitArchive, name: str, *, end: bool = True) -> State:
         text = f"{name} is {format_moment(match.moment)}. The newest change or sample at that time: {match.state}."
         terminal.say(wrapped(text, terminal.width()))
     return match.state
+
+
+def choose_sample_only(archive: GitArchive, name: str, *, reason: str, hint: Callable[[ChangeState], str]) -> Sample:
+    """Return the sample with a name, for a command that takes no change.
+
+    ``reason``: why the command takes no change, and ``hint``: what to do instead, for the UsageError about a change.
+    Raises the errors of ``choose_sample``.
+    """
+    try:
+        return choose_sample(archive.samples(), name)
+    except NotFoundError:
+        change = change_named(archive, name)
+        if change is None:
+            raise
+        raise UsageError(f"{name} is a change between samples, and {reason}", hint=hint(change)) from None
+
+
+def change_named(archive: GitArchive, name: str) -> ChangeState | None:
+    """Return the change whose commit has a name, None for any other name."""
+    try:
+        match = search_state(archive.samples(), name, Changes(archive))
+    except (NotFoundError, UsageError):
+        return None
+    return match.state if isinstance(match.state, ChangeState) and match.moment is None else None
+
+
+def revert_hint(archive: GitArchive, change: ChangeState) -> str:
+    """Return how to revert what a change did."""
+    before = Changes(archive).state_before(change)
+    keys = [changed.key for changed in change.change.objects]
+    objects = ["/".join(filter(None, (key.kind.name, key.namespace, key.name))) for key in keys]
+    words = [before.moment if before else "SAMPLE", *(objects if len(objects) <= _MOST_NAMED else ())]
+    return f"To revert the change, restore the state before it: `gitsnap rollback {shlex.join(words)}`."
+
+
+def say_changes_stay(archive: GitArchive) -> None:
+    """Print that the removal of samples removes no change, if the archive has changes. Raises ArchiveError."""
+    if count := len(archive.changes(None, None)):
+        verb, pronoun = ("stays", "it") if count == 1 else ("stay", "them")
+        terminal.say(
+            f"{plural(count, 'change')} between samples {verb} in the history; `gitsnap list --changes` lists {pronoun}"
+        )
 
 
 def choose_period(since: str, until: str) -> Period:

@@ -38,6 +38,9 @@ class Metrics:
         self._samples = self._gauge("archive_samples", "Samples in the archive.")
         self._bytes = self._gauge("archive_bytes", "Size of .git on disk.")
         self._lag = self._gauge("push_lag_samples", "Samples that the remote lacks; absent without a remote.")
+        self._lag_changes = self._gauge(
+            "push_lag_changes", "Changes by follow mode that the remote lacks; absent without a remote."
+        )
         self._ready = self._gauge("ready", "1 if the condition Ready is True, otherwise 0.")
         self._leading = Gauge(
             "gitsnap_leading",
@@ -73,8 +76,7 @@ class Metrics:
         self._audit: dict[str, Counter] = {}
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
-            self._unresolved, self._samples, self._bytes, self._ready, self._lag, self._following,
-            self._follow_lag, self._follow_watches,
+            self._unresolved, self._samples, self._bytes, self._ready, self._lag, self._lag_changes, self._following,
         )  # fmt: skip
 
     def _gauge(self, name: str, text: str) -> Gauge:
@@ -97,9 +99,10 @@ class Metrics:
         """Count samples that retention removed."""
         self._removed.labels(policy).inc(count)
 
-    def set_push_lag(self, policy: str, samples: int) -> None:
-        """Set the number of samples that the remote lacks."""
+    def set_push_lag(self, policy: str, samples: int, changes: int) -> None:
+        """Set the numbers of samples and changes that the remote lacks."""
         self._lag.labels(policy).set(samples)
+        self._lag_changes.labels(policy).set(changes)
 
     def set_archive(self, policy: str, newest: SampleMetadata, *, samples: int, repository_bytes: int) -> None:
         """Set the gauges of an archive, after a sample or after a restart of the controller."""
@@ -171,7 +174,8 @@ class Metrics:
 
     def remove_push_lag(self, policy: str) -> None:
         """Remove the push lag of a policy without a remote."""
-        self._lag.remove_by_labels({"policy": policy})
+        for gauge in (self._lag, self._lag_changes):
+            gauge.remove_by_labels({"policy": policy})
 
     def set_schedule(self, policy: str, *, upcoming: datetime | None, interval: float | None) -> None:
         """Set the next scheduled time and the seconds between two scheduled times; None removes a series."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gitsnap.controller import follow_reports, run_reports
+from gitsnap.archive.remote import describe_unpushed
+from gitsnap.controller import follow_reports
 from gitsnap.controller import status as reports
 from gitsnap.controller.due import Decision, RunState
 from gitsnap.controller.metrics import Metrics
@@ -22,7 +23,6 @@ from gitsnap.core.consequences import FailureReason, consequence_of
 from gitsnap.core.errors import GitsnapError, InputError
 from gitsnap.core.model import JsonObject, Trigger
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import plural
 from gitsnap.policy import snapshot as policies
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
@@ -240,7 +240,7 @@ class ServedPolicy:
         follow_reports.note_missed(self, run, now)
         run_reports.note_retention(self, run, now)
         if run.lag is not None:
-            self.services.metrics.set_push_lag(self.name, run.lag)
+            self.services.metrics.set_push_lag(self.name, run.lag, run.lag_changes)
 
     def _report_suspect(self, complete: ConditionUpdate, now: datetime) -> None:
         """Report a sample without objects, or a kind that is not served, but not again for each later sample."""
@@ -279,9 +279,9 @@ class ServedPolicy:
             self.runs.note_push_success()
             return
         if report.lag is not None:
-            self.services.metrics.set_push_lag(self.name, report.lag)
+            self.services.metrics.set_push_lag(self.name, report.lag, report.lag_changes)
         if report.error is not None:
-            self._note_push_failure(report.error, report.lag, now)
+            self._note_push_failure(report.error, report, now)
             return
         self.runs.note_push_success()
         pushed = report.pushed
@@ -293,19 +293,22 @@ class ServedPolicy:
             message = f"the remote is at {commit}; samples that retention removed are still there: {pushed.problem}"
             update = ConditionUpdate(Condition.PUSHED, True, Reason.NOT_PRUNED, message)
         self._report_conditions(now, update, keep_failure=True, lastPushedCommit=pushed.commit)
-        if pushed.tags:
-            note = f"pushed {plural(pushed.tags, 'sample')}, commit {commit}"
-            self.event(now, "Pushed", note)
+        if named := describe_unpushed(pushed.tags, pushed.changes):
+            note = f"pushed {named}, commit {commit}"
+            if pushed.tags:  # an Event for each change would hide the others
+                self.event(now, "Pushed", note)
             _log.info("%s", note, extra={"policy": self.name})
         if pushed.notes_problem:
             _log.warning("names of authors were not pushed: %s", pushed.notes_problem, extra={"policy": self.name})
         if pushed.problem:
             _log.warning("nothing was removed from the remote: %s", pushed.problem, extra={"policy": self.name})
 
-    def _note_push_failure(self, error: GitsnapError, lag: int | None, now: datetime) -> None:
+    def _note_push_failure(self, error: GitsnapError, report: PushReport, now: datetime) -> None:
         follows = consequence_of(error)
         self.runs.note_push_failure(now, backoff=follows.backoff, jitter=self.services.jitter)
-        behind = plural(lag, "sample", "is") if lag is not None else "the newest samples are"
+        lacking = describe_unpushed(report.lag or 0, report.lag_changes)
+        verb = "is" if (report.lag or 0) + report.lag_changes == 1 else "are"
+        behind = f"{lacking} {verb}" if lacking else "the newest samples are"
         message = f"{behind} not on the remote: {error}"
         before = reports.find_condition(self.status, Condition.PUSHED)
         update = ConditionUpdate(Condition.PUSHED, False, follows.push.reason, message)

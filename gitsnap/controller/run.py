@@ -57,6 +57,8 @@ class RunReport:
     repository_bytes: int
     seconds: float
     """Duration of the run."""
+    lag_changes: int = 0
+    """Changes by follow mode that the remote lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class PushReport:
     """Why the push failed; None if it succeeded."""
     lag: int | None
     """Samples that the remote lacks; None where the number is unknown."""
+    lag_changes: int = 0
+    """Changes by follow mode that the remote lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,7 @@ class Sampler:
             samples=len(archive.samples()),
             repository_bytes=archive.repository_bytes(),
             seconds=time.monotonic() - started,
+            lag_changes=_count_changes(archive) if policy.push is not None else 0,
         )
 
     def follow(
@@ -294,7 +299,13 @@ def _push(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport |
         pushed = remotes.push(archive.git_folder, archive.branch, remote, prune=policy.push.prune)
     except GitsnapError as error:
         failure = error
-    return PushReport(pushed, failure, remotes.count_unpushed(archive.git_folder, archive.branch))
+    lag = remotes.count_unpushed(archive.git_folder, archive.branch)
+    return PushReport(pushed, failure, lag, _count_changes(archive))
+
+
+def _count_changes(archive: GitArchive) -> int:
+    """The number of changes that the remote lacks."""
+    return remotes.count_unpushed_changes(archive.git_folder, archive.branch)
 
 
 def _remote(push: Push, cluster: Cluster) -> remotes.Remote:

@@ -43,8 +43,11 @@ class Author:
     source: AuthorSource
 
     def __str__(self) -> str:
-        """``alice (audit)``, ``kubectl-edit (manager)`` or ``unknown``."""
-        return str(self.source) if self.source is AuthorSource.UNKNOWN else f"{self.name} ({self.source})"
+        """``alice (audit)``, ``kubectl-edit (manager)`` or ``unknown``, on one line whatever the name contains."""
+        if self.source is AuthorSource.UNKNOWN:
+            return str(self.source)
+        name = self.name.replace("\n", "\\n")
+        return f"{name} ({self.source})"
 
 
 UNKNOWN_AUTHOR = Author("", AuthorSource.UNKNOWN)
@@ -68,6 +71,21 @@ class ChangedObject:
     """``""`` if unknown."""
     resource_version: str = ""
     """The version that the change wrote; of a deletion the version of the deletion. ``""`` if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableChange:
+    """A commit between samples that cannot be read as a change."""
+
+    commit: CommitId
+    problem: str
+    """What is wrong with the commit, in a sentence that names it."""
+    time: datetime | None = None
+    """The author date of the commit, UTC. None if the commit is missing: the history ends there."""
+
+    def __str__(self) -> str:
+        """``the change 3f2a1b9c0d1e is not valid: …``."""
+        return self.problem
 
 
 @dataclass(frozen=True, slots=True)

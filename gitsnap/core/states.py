@@ -90,6 +90,11 @@ def cluster_of(state: State) -> str:
     return state.metadata.cluster if isinstance(state, Sample) else state.change.cluster
 
 
+def name_state(state: State) -> str:
+    """The name in messages: the tag of a sample, ``change 3f2a1b9c0d1e`` for a change."""
+    return state.tag if isinstance(state, Sample) else f"change {state.moment}"
+
+
 def policy_of(state: State) -> str:
     """The name of the snapshot policy."""
     return state.metadata.policy if isinstance(state, Sample) else state.change.policy

@@ -83,7 +83,7 @@ def parse_change(commit: CommitId, parent: CommitId | None, identity: str, messa
         version = int(fields["Format"][:18])
         if version > FORMAT:
             raise ArchiveError(
-                f"the change {commit} is of archive format {version}; this gitsnap reads up to format {FORMAT}",
+                f"the change {commit[:12]} is of archive format {version}; this gitsnap reads up to format {FORMAT}",
                 hint="Use a newer gitsnap to read it.",
             )
         return Change(
@@ -100,7 +100,7 @@ def parse_change(commit: CommitId, parent: CommitId | None, identity: str, messa
             incomplete=parse_incomplete(lines),
         )
     except ValueError as error:
-        raise ArchiveError(f"the change {commit} is not valid: {error}") from None
+        raise ArchiveError(f"the change {commit[:12]} is not valid: {error}") from None
 
 
 # Authors --------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 from gitsnap.archive import GitArchive
 from gitsnap.archive.completeness import FETCH_TAGS, is_clone_at
 from gitsnap.archive.remote import configured_remote
-from gitsnap.archive.remote.push import pushed_tags
+from gitsnap.archive.remote.push import count_unpushed_changes, pushed_tags
 from gitsnap.core.errors import GitsnapError, UsageError
 from gitsnap.core.model import Area, Consistency, Sample, SecretsMode
 from gitsnap.core.ports import Cluster
@@ -45,7 +45,7 @@ def check_archive(
 
 
 def check_pushed(archive: GitArchive, samples: Sequence[Sample], url: str) -> Check:
-    """Whether the remote has the samples, by the record of the last push. Does not connect to the remote.
+    """Whether the remote has the samples and changes, by the record of the last push. Does not connect to the remote.
 
     ``url`` is the remote without credentials, ``""`` if neither the archive nor its Snapshot names a remote.
     """
@@ -53,7 +53,7 @@ def check_pushed(archive: GitArchive, samples: Sequence[Sample], url: str) -> Ch
         hint = f"`{FETCH_TAGS}` in this folder fetches newer samples. `gitsnap verify --remote URL` compares."
         return Check("remote", State.NOT_CHECKED, f"this folder is a clone{f' of {url}' if url else ''}", hint)
     pushed = pushed_tags(archive.git_folder)
-    hint = f"`gitsnap push --snapshot {archive.policy}` pushes the samples."
+    hint = f"`gitsnap push --snapshot {archive.policy}` pushes the samples and changes."
     waiting = sum(sample.tag_id not in pushed for sample in samples)
     where = f" to {url}" if url else ""
     if not pushed:
@@ -61,10 +61,13 @@ def check_pushed(archive: GitArchive, samples: Sequence[Sample], url: str) -> Ch
         if url:
             return Check("remote", State.WRONG, never, hint)
         return Check("remote", State.OK, f"{never}: this disk has the only copy")
-    if waiting:
-        message = f"{plural(waiting, 'sample')} of {len(samples)} not pushed{where}"
-        return Check("remote", State.WRONG, message, hint)
-    return Check("remote", State.OK, f"all samples were pushed{where}; `gitsnap verify --remote URL` checks the remote")
+    changes = count_unpushed_changes(archive.git_folder, archive.branch)
+    if waiting or changes:
+        of_all = f"{plural(waiting, 'sample')} of {len(samples)}" if waiting else ""
+        named = " and ".join(filter(None, (of_all, plural(changes, "change") if changes else "")))
+        return Check("remote", State.WRONG, f"{named} not pushed{where}", hint)
+    message = f"all samples and changes were pushed{where}; `gitsnap verify --remote URL` checks the remote"
+    return Check("remote", State.OK, message)
 
 
 def find_remote(archive: GitArchive) -> str:

@@ -14,11 +14,14 @@ from typing import Any, Protocol
 from gitsnap.core.commits import LoggedCommit
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
-from gitsnap.core.ports import Archive, Tree
+from gitsnap.core.ports import Archive, LoggedCommit, Tree
+from gitsnap.core.states import State, name_state
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
 from gitsnap.format import decode_object, path_of
-from gitsnap.history.changelog import CommitHistory
+from gitsnap.history.authors import Authors
+from gitsnap.history.changelog import AuthoredHistory, CommitOrigin, origin_of
+from gitsnap.history.changes import sample_with
 from gitsnap.history.fields import Fields, fields_of, is_hidden, plain_path, text_of_value
 from gitsnap.history.samples import find_object
 
@@ -34,7 +37,7 @@ class Verdict(enum.StrEnum):
     """The configuration cannot be judged."""
 
 
-class SearchedArchive(Archive, CommitHistory, Protocol):
+class SearchedArchive(Archive, AuthoredHistory, Protocol):
     """The archive whose changes are searched."""
 
     def commits_between(self, older: CommitId, newer: CommitId) -> list[LoggedCommit]:
@@ -46,24 +49,29 @@ class ConfigurationChange:
     """A commit that changed the configuration."""
 
     commit: LoggedCommit
-    sample: Sample | None
-    """The first sample of the commit. None for a commit without one: a change between samples, or a pruned sample."""
+    origin: CommitOrigin
+    """The first sample of the commit, or the author of a change that follow mode recorded. Neither for a commit whose
+    samples were pruned."""
     contained_in: Sample | None
     """The first sample of this commit or of a later one; None for none."""
 
+    @property
+    def sample(self) -> Sample | None:
+        """The first sample of the commit; None for a change between samples."""
+        return self.origin.sample
 
-def read_changes(archive: SearchedArchive, older: Sample, newer: Sample) -> list[ConfigurationChange]:
-    """The changes of the configuration after one sample up to another, oldest first.
+
+def read_changes(archive: SearchedArchive, older: State, newer: State) -> list[ConfigurationChange]:
+    """The changes of the configuration after one sample or change up to another, oldest first.
 
     Raises ArchiveError if ``older`` is not in the history of ``newer``, or if the history cannot be read.
     """
-    first_samples = archive.first_samples()
-    changes, following = [], newer
+    first_samples, authors = archive.first_samples(), Authors(archive.author_notes)
+    changes, following = [], sample_with(archive.samples(), newer)
     for commit in reversed(archive.commits_between(older.commit, newer.commit)):
-        sample = first_samples.get(commit.id)
-        following = following if sample is None else sample
+        following = first_samples.get(commit.id, following)
         if any(file.path.startswith(_CONFIGURATION) for file in commit.files):
-            changes.append(ConfigurationChange(commit, sample, following))
+            changes.append(ConfigurationChange(commit, origin_of(commit, first_samples, authors), following))
     return changes[::-1]
 
 
@@ -204,16 +212,16 @@ def _values_hint(condition: FieldCondition, good: Tree, bad: Tree) -> str:
     return f"the good sample has {shown[0]}, the bad sample {shown[1]}"
 
 
-def order_samples(good: Sample, bad: Sample) -> tuple[Sample, Sample]:
-    """Return the older and the newer of two samples. Raises UsageError if they have the same configuration."""
+def order_states(good: State, bad: State) -> tuple[State, State]:
+    """Return the older and the newer of two samples or changes. Raises UsageError if they have the same commit."""
     if good.commit == bad.commit:
         raise no_change(good, bad)
     return (good, bad) if good.order < bad.order else (bad, good)
 
 
-def no_change(good: Sample, bad: Sample) -> UsageError:
-    """The error for two samples with the same configuration."""
+def no_change(good: State, bad: State) -> UsageError:
+    """The error for two samples or changes with the same configuration."""
     return UsageError(
-        f"{good.tag} and {bad.tag} have the same configuration",
+        f"{name_state(good)} and {name_state(bad)} have the same configuration",
         hint="Name two samples between which the configuration changed; `gitsnap log` lists the changes.",
     )

@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 
 from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Sample, SensitiveField
+from gitsnap.core.model import Area, BlobId, JsonObject, Sample, SensitiveField
 from gitsnap.core.objects import same_json
+from gitsnap.core.ports import LoggedFile
+from gitsnap.core.states import State
 from gitsnap.format import decode_object
-from gitsnap.history.changelog import CommitHistory
+from gitsnap.history.authors import Authors
+from gitsnap.history.changelog import AuthoredHistory, CommitHistory, CommitOrigin, origin_of
 from gitsnap.history.fields import Fields, split_fields
 
 
@@ -25,17 +28,24 @@ class Version:
 
     fields: Fields | None
     """None for a version in which the object does not exist."""
-    time: datetime | None = None
-    """The time of the change or sample that recorded the version, UTC. None if somebody else made the commit."""
-    sample: Sample | None = None
-    """The first sample with the version. None if retention removed it, if follow mode recorded the version before a
-    sample, or if somebody else made the commit."""
+    origin: CommitOrigin = field(default_factory=CommitOrigin)
+    """When the version was recorded: with a sample, or as a change of an author."""
     manager: str = ""
     """The field manager that wrote the object last, ``""`` if unknown."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """The texts that ``fields`` shows field by field, such as the documents in a ConfigMap, by path."""
     oldest: bool = False
     """Whether the history of this copy of the archive begins here, and the object may be older."""
+
+    @property
+    def time(self) -> datetime | None:
+        """The time of the change or sample that recorded the version, UTC. None if somebody else made the commit."""
+        return self.origin.time
+
+    @property
+    def sample(self) -> Sample | None:
+        """The first sample with the version. None if follow mode recorded it (``CommitOrigin.sample`` has the rest)."""
+        return self.origin.sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,55 +93,36 @@ def blame(versions: Iterable[Version]) -> Blame:
 
 
 def read_versions(
-    archive: CommitHistory, path: str, sample: Sample, sensitive: Collection[SensitiveField] = ()
+    archive: AuthoredHistory, path: str, state: State, sensitive: Collection[SensitiveField] = ()
 ) -> Iterator[Version]:
-    """The versions of an object up to a sample, oldest first. ``path``: its file below ``configuration/``.
+    """The versions of an object up to a sample or change, oldest first. ``path``: its file below ``configuration/``.
 
     ``sensitive``: the fields whose values are hidden in every version, also in those from before a policy named them.
     Raises ArchiveError if a version cannot be read.
     """
-    first_samples = archive.first_samples()
-    commits = list(_up_to(sample, archive.log([literal_pattern(path)]), first_samples))
+    first_samples, authors = archive.first_samples(), Authors(archive.author_notes)
+    commits = list(archive.log([literal_pattern(path)], until=state.commit))
     for position, commit in enumerate(reversed(commits)):
         (file,) = commit.files
         if position == 0 and file.before is not None:  # a shallow clone has no commit that added the object
             yield Version(_read(archive, file.before, path, sensitive).fields, oldest=True)
-        yield version_of(archive, commit, file, first_samples, sensitive)
+        yield version_of(archive, file, origin_of(commit, first_samples, authors), sensitive)
 
 
 def version_of(
-    archive: CommitHistory,
-    commit: LoggedCommit,
-    file: LoggedFile,
-    first_samples: Mapping[CommitId, Sample],
-    sensitive: Collection[SensitiveField] = (),
+    archive: CommitHistory, file: LoggedFile, origin: CommitOrigin, sensitive: Collection[SensitiveField] = ()
 ) -> Version:
-    """The version of an object that a commit has. Raises ArchiveError if the version cannot be read."""
-    found = first_samples.get(commit.id)
-    if commit.change is not None:  # a sample may have the commit too, but it is later than the change
-        found = None
-    time = found.time if found is not None else commit.time
+    """The version of an object after a commit. Raises ArchiveError if the version cannot be read.
+
+    ``file``: the file of the object in this commit. ``origin``: of the commit.
+    """
     content = _read(archive, file.after, file.path, sensitive)
-    return Version(content.fields, time, found, file.manager, content.texts)
+    return Version(content.fields, origin, file.manager, content.texts)
 
 
 def literal_pattern(path: str) -> str:
     """The git pathspec of one file below ``configuration/``."""
     return f":(literal){Area.CONFIGURATION}/{path}"
-
-
-def _up_to(
-    sample: Sample, commits: Iterable[LoggedCommit], first_samples: Mapping[CommitId, Sample]
-) -> Iterator[LoggedCommit]:
-    """The commits without those that are newer than the sample; ``commits`` are newest first."""
-    reached = False
-    for commit in commits:
-        found = first_samples.get(commit.id)
-        if found is not None:  # two samples may have the same time
-            reached = reached or found.order <= sample.order
-        reached = reached or (found is None and commit.time is not None and commit.time <= sample.time)
-        if reached:
-            yield commit
 
 
 class _Content(NamedTuple):

@@ -62,6 +62,8 @@ class CommitOrigin:
     """Who made that change."""
     late: bool = False
     """Whether follow mode found that change afterwards."""
+    problem: str = ""
+    """Why that change cannot be read. Its author is then unknown, and its time is the one in the commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,13 @@ class CommitHistory(Protocol):
     def first_samples(self) -> Mapping[CommitId, Sample]:
         """Return the first sample of each commit. Later samples of a commit recorded no change."""
 
-    def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
+    def log(
+        self, patterns: Sequence[str], *, containing: str = "", until: CommitId | None = None
+    ) -> Iterator[LoggedCommit]:
         """Yield the commits that changed files which match git pathspecs, newest first.
 
         ``containing``: only files in which this extended regular expression matches more or less often than before.
+        ``until``: the commit with which the history ends; None for the head of the branch.
         """
 
     def read(self, blob: BlobId) -> bytes:
@@ -167,7 +172,7 @@ def read_entries(
     """
     first_samples, authors = archive.first_samples(), Authors(archive.author_notes)
     for commit in archive.log(_pathspecs(patterns)):
-        origin = _origin(commit, first_samples, authors)
+        origin = origin_of(commit, first_samples, authors)
         if not is_within(origin.time, since, until):
             continue
         changes = list(_changes(archive, commit, patterns))
@@ -186,9 +191,12 @@ def read_entries(
                 yield LogEntry(origin, action, change.key, referrers, file.manager)
 
 
-def _origin(commit: LoggedCommit, first_samples: Mapping[CommitId, Sample], authors: Authors) -> CommitOrigin:
+def origin_of(commit: LoggedCommit, first_samples: Mapping[CommitId, Sample], authors: Authors) -> CommitOrigin:
+    """Return when a commit was recorded, and for whom. Raises ArchiveError where the notes are damaged."""
     if (change := commit.change) is not None:  # a sample may have the commit too, but it is later than the change
         return CommitOrigin(None, change.time, change.commit, authors.of(change), change.late)
+    if commit.problem:
+        return CommitOrigin(None, commit.time, commit.id, problem=commit.problem)
     sample = first_samples.get(commit.id)
     return CommitOrigin(sample, sample.time if sample else commit.time)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from gitsnap.core.changes import Change
-from gitsnap.core.errors import NotFoundError
+from gitsnap.core.changes import Change, UnreadableChange
+from gitsnap.core.errors import ArchiveError, NotFoundError
 from gitsnap.core.model import CommitId, Sample
 from gitsnap.core.states import ChangeState, State
 from gitsnap.core.text import join_names
@@ -32,8 +32,13 @@ class ChangeArchive(Protocol):
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first."""
 
-    def changes(self, after: Sample | None, until: Sample | None) -> list[Change]:
-        """The changes on the branch between two samples, oldest first. None: no limit."""
+    def changes(
+        self, after: Sample | None, until: Sample | None, unreadable: list[UnreadableChange], /
+    ) -> list[Change]:
+        """The changes on the branch between two samples, oldest first. None: no limit.
+
+        ``unreadable``: commits that cannot be read are appended.
+        """
 
     def changes_named(self, prefix: str) -> list[Change]:
         """The changes whose commit ids begin with some digits; also those that the branch does not have."""
@@ -62,6 +67,12 @@ class Changes:
         self._archive = archive
         self._until = until
         self._authors = Authors(archive.author_notes)
+        self._unreadable: list[UnreadableChange] = []
+
+    @property
+    def unreadable(self) -> list[UnreadableChange]:
+        """The commits among the changes read so far that cannot be read, each once."""
+        return list(dict.fromkeys(self._unreadable))
 
     def before(self, sample: Sample) -> Changes:
         """The changes before a sample."""
@@ -76,7 +87,7 @@ class Changes:
         most = until.time if until else _LAST
         least = min(after.time, most) if after else _FIRST  # the clock may have been set back
         states = []
-        for position, change in enumerate(self._archive.changes(after, until)):
+        for position, change in enumerate(self._archive.changes(after, until, self._unreadable)):
             # The time decides only against detached samples, which have the number of the next sample on the branch.
             least = max(least, min(change.time, most))
             order = ((after.sequence if after else 0) + 1, least, f" {position:09}")
@@ -147,6 +158,13 @@ def _newest(changes: Sequence[ChangeState], time: datetime) -> ChangeState | Non
     return next((state for state in reversed(changes) if state.time <= time), None)
 
 
+def sample_with(samples: Sequence[Sample], state: State) -> Sample | None:
+    """The sample itself, or the first sample on the branch after a change. None if there is none yet."""
+    if isinstance(state, Sample):
+        return state
+    return _next_on_branch(samples, bisect_right(samples, state.order, key=lambda sample: sample.order))
+
+
 def search_state(
     samples: Sequence[Sample], name: str, changes: Changes, *, now: datetime | None = None, end: bool = True
 ) -> FoundState:
@@ -156,7 +174,8 @@ def search_state(
     that time or before it. The id of the commit of a change, or its first digits, name the change. ``latest`` and
     ``latest~2`` count samples only.
 
-    Raises NotFoundError also for digits with which several commits begin; and the errors of ``search_sample``.
+    Raises NotFoundError also for digits with which several commits begin; ArchiveError for a change that cannot be
+    read, also if it may be the newest one at a moment; and the errors of ``search_sample``.
     """
     if samples and _COMMIT.match(name) and (named := changes.named(samples, name)):
         return FoundState(_only(name, named, samples))
@@ -165,12 +184,26 @@ def search_state(
     except NotFoundError:
         time = moment_named(name, now, end=end) if samples else None
         earlier = changes.newest_until(samples, None, time) if time is not None else None
-        if earlier is None:
+        if earlier is None or time is None:
             raise
-        return FoundState(earlier, time)
+        return FoundState(_certain(name, earlier, time, changes), time)
     if found.moment is None:
         return FoundState(found.sample)
-    return FoundState(changes.newest_until(samples, found.sample, found.moment) or found.sample, found.moment)
+    newest = changes.newest_until(samples, found.sample, found.moment) or found.sample
+    return FoundState(_certain(name, newest, found.moment, changes), found.moment)
+
+
+def _certain(name: str, state: State, time: datetime, changes: Changes) -> State:
+    """The newest state at a time. Raises ArchiveError if a change that cannot be read may be newer."""
+    for unreadable in changes.unreadable:
+        # A missing commit ends the history: every change that was read is newer.
+        if isinstance(state, Sample) if unreadable.time is None else state.time <= unreadable.time <= time:
+            raise ArchiveError(
+                f"{name}: {unreadable}",
+                hint="The change may be the state at that time. Name a sample, or another change of "
+                "`gitsnap list --changes`.",
+            )
+    return state
 
 
 def _only(name: str, named: Sequence[ChangeState], samples: Sequence[Sample]) -> ChangeState:

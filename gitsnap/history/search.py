@@ -17,8 +17,9 @@ from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, ObjectKey, Sample, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.format import decode_object, key_of, kind_folder
+from gitsnap.history.authors import Authors
 from gitsnap.history.blame import Version, literal_pattern, version_of
-from gitsnap.history.changelog import CommitHistory, ObjectPattern
+from gitsnap.history.changelog import AuthoredHistory, CommitHistory, ObjectPattern, origin_of
 from gitsnap.history.fields import Fields, is_hidden, text_of_value
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@=+-]{2,}")
@@ -45,7 +46,7 @@ FileHistories = Mapping[str, list[tuple[LoggedCommit, LoggedFile]]]
 """Path from the root of the tree -> the commits that changed the file, newest first."""
 
 
-class SearchedArchive(CommitHistory, Protocol):
+class SearchedArchive(AuthoredHistory, Protocol):
     """The archive that is searched."""
 
     def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> FileHistories | None:
@@ -127,6 +128,7 @@ def _histories(
     sensitive: Collection[SensitiveField],
 ) -> Iterator[list[_ObjectVersion]]:
     """The versions of each file that may have had the text, oldest first."""
+    authors = Authors(archive.author_notes)
     hidden_folders = {kind_folder(field.kind) for field in sensitive}
     files = archive.find_histories(_expression(text), hidden_folders)
     if files is None:
@@ -136,7 +138,10 @@ def _histories(
         if _SECRETS.search(path) or (key is not None and not pattern.matches(key)):
             continue
         yield [
-            _ObjectVersion(_key(archive, file), version_of(archive, commit, file, first_samples, sensitive))
+            _ObjectVersion(
+                _key(archive, file),
+                version_of(archive, file, origin_of(commit, first_samples, authors), sensitive),
+            )
             for commit, file in reversed(files[path])
         ]
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitsnap.core.changes import Author, UnreadableChange
 from gitsnap.core.model import ChangeCounts, IncompleteKind, ObjectKey, Sample, SensitiveField
+from gitsnap.core.states import State
 from gitsnap.diff.rows import Action, NotComparable
 from gitsnap.history.moments import Period
 
@@ -72,6 +74,10 @@ class ObjectRow:
     message: str
     manager: str
     """The field manager that wrote the object last, ``""`` if unknown."""
+    author: Author | None = None
+    """Who made the change between samples; None for what a sample shows."""
+    late: bool = False
+    """Whether follow mode found that change afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +95,10 @@ class DiffExcerpt:
 
 @dataclass(frozen=True, slots=True)
 class PeriodChange:
-    """What one sample changed, compared with the sample before it."""
+    """What one sample, or one change between samples, changed, compared with the sample or change before it."""
 
-    sample: Sample
-    before: Sample
+    sample: State
+    before: State
     managed: tuple[ManagedRow, ...] = ()
     managed_left_out: int = 0
     objects: tuple[ObjectRow, ...] = ()
@@ -150,13 +156,14 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class OlderChanges:
-    """The samples of the period whose changes were not compared, because the limits were reached."""
+    """The samples and changes of the period that were not compared, because the limits were reached."""
 
-    first: Sample
-    last: Sample
+    first: State
+    last: State
     samples: int
+    """The number of samples and changes."""
     counts: ChangeCounts
-    """Objects that the samples record as changed."""
+    """Objects that they record as changed; zeros if changes between samples are among them, which record less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +183,14 @@ class Timeline:
     changes: tuple[PeriodChange, ...] = ()
     """Newest first."""
     without_rows: int = 0
-    """Compared samples in which nothing of the scope changed: only reports of Sveltos, settings or hidden values."""
+    """Compared samples and changes in which nothing of the scope changed: only reports of Sveltos, settings or hidden
+    values."""
+    made: int = 0
+    """Changes between samples that follow mode recorded in the period."""
+    unreadable: tuple[UnreadableChange, ...] = ()
+    """Changes that cannot be read. The next sample or change has what they changed."""
     older: OlderChanges | None = None
-    """None if all samples were compared."""
+    """None if all samples and changes were compared."""
     incomplete: tuple[IncompleteRun, ...] = ()
     incomplete_left_out: int = 0
     incomplete_samples: int = 0

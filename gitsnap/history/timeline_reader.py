@@ -1,21 +1,24 @@
-"""Reads the timeline of a period from an archive: each sample once, and each pair of samples that differ."""
+"""Reads the timeline of a period from an archive: each sample and change once, and each pair of them that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import accumulate, pairwise
 from statistics import median
 from typing import Protocol
 
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Area, ChangeCounts, CommitId, IncompleteKind, Sample, SensitiveField, Trigger
 from gitsnap.core.ports import Tree
+from gitsnap.core.states import ChangeState, State
 from gitsnap.diff.comparability import NOT_COMPARABLE
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.format import path_of
+from gitsnap.history.changes import ChangeArchive, Changes
 from gitsnap.history.moments import Period
 from gitsnap.history.timeline import (
     Activity,
@@ -46,14 +49,11 @@ _SHORTEST_GAP = 60
 """Seconds. A shorter time is never a gap: samples around a rollback are seconds apart."""
 
 
-class RecordedPeriod(Protocol):
+class RecordedPeriod(ChangeArchive, Protocol):
     """The archive that a timeline is read from."""
 
-    def samples(self) -> Sequence[Sample]:
-        """Return all samples, oldest first."""
-
-    def tree(self, sample: Sample) -> Tree:
-        """Return the tree of a sample. Raises ArchiveError."""
+    def tree(self, state: State) -> Tree:
+        """Return the tree of a sample or change. Raises ArchiveError."""
 
     def managers(self, commit: CommitId) -> Mapping[str, str]:
         """Return path -> field manager, for files that a commit changed. Raises ArchiveError."""
@@ -76,35 +76,40 @@ def read_timeline(
 
     Args:
         archive: The archive.
-        period: Only samples of this period.
+        period: Only samples and changes of this period.
         scope: What the changes are limited to. The other parts of the timeline are about all samples of the period.
         hidden: Fields whose values are not shown where an older sample has them in plain text.
         limits: How much the timeline holds at most.
-        progress: Is called for each pair of samples that differ.
+        progress: Is called for each pair of samples or changes that differ.
 
     Raises:
         ArchiveError: The tag of a sample cannot be read. A damaged tree is the ``problem`` of its change.
     """
     samples = archive.samples()
-    numbers = [number for number, sample in enumerate(samples) if sample.time in period]
-    if not numbers:
-        return Timeline(period, scope, hidden=tuple(hidden))
-    pairs = [(samples[number - 1] if number else None, samples[number]) for number in numbers]
-    changed = [(before, sample) for before, sample in pairs if before and before.commit != sample.commit]
+    changes_of_archive = Changes(archive)
+    states = _states(changes_of_archive, samples, period)
+    changed = [(before, state) for before, state in states if before and before.commit != state.commit]
     changes, visited = _read_changes(changed, _Comparer(archive, scope, tuple(hidden), limits), limits, progress)
+    numbers = [number for number, sample in enumerate(samples) if sample.time in period]
+    pairs = [(samples[number - 1] if number else None, samples[number]) for number in numbers]
     inside = [sample for _, sample in pairs]
-    commits = {sample.tag for _, sample in changed}
+    commits = {sample.tag for before, sample in pairs if before and before.commit != sample.commit}
+    shown = {state.tag for _, state in changed}
     runs = _incomplete_runs(inside)
     gaps, interval = _gaps(pairs)
-    quiet = [sample for sample in reversed(inside) if sample.metadata.message and sample.tag not in commits]
+    quiet = [sample for sample in reversed(inside) if sample.metadata.message and sample.tag not in shown]
     return Timeline(
         period,
         scope,
-        first=inside[0],
-        last=inside[-1],
-        before=pairs[0][0],
+        first=inside[0] if inside else None,
+        last=inside[-1] if inside else None,
+        before=pairs[0][0] if pairs else None,
         samples=len(inside),
-        commits=len(changed),
+        commits=len(commits),
+        made=sum(isinstance(state, ChangeState) for _, state in states),
+        unreadable=tuple(
+            change for change in changes_of_archive.unreadable if change.time is None or change.time in period
+        ),
         changes=tuple(changes),
         without_rows=visited - len(changes),
         older=_older(changed[: len(changed) - visited]),
@@ -122,17 +127,33 @@ def read_timeline(
     )
 
 
+def _states(changes: Changes, samples: Sequence[Sample], period: Period) -> list[tuple[State | None, State]]:
+    """Return the samples and changes of a period, oldest first, each with the sample or change before it.
+
+    Raises ArchiveError.
+    """
+    newest = accumulate((sample.time for sample in samples), max)  # the clock may have been set back
+    earlier = {sample.tag for sample, time in zip(samples, newest, strict=True) if period.since and time < period.since}
+    states: list[State] = []
+    for state in changes.newest_first(samples):
+        states.append(state)
+        if state.tag in earlier:
+            break
+    pairs = pairwise([None, *reversed(states)])
+    return [(before, state) for before, state in pairs if state is not None and state.time in period]
+
+
 def _read_changes(
-    changed: Sequence[tuple[Sample, Sample]], comparer: _Comparer, limits: Limits, progress: Progress
+    changed: Sequence[tuple[State, State]], comparer: _Comparer, limits: Limits, progress: Progress
 ) -> tuple[list[PeriodChange], int]:
-    """Return the changes between pairs of samples, newest first, and the number of pairs that were visited."""
+    """Return the changes between pairs of states, newest first, and the number of pairs that were visited."""
     changes: list[PeriodChange] = []
     visited = compared = 0
     for before, sample in reversed(changed):
         if len(changes) == limits.changes or compared == limits.comparisons:
             break
         visited += 1
-        progress("samples", visited)
+        progress("samples and changes", visited)
         if comparer.is_outside(before, sample):
             continue
         compared += 1
@@ -142,7 +163,7 @@ def _read_changes(
 
 
 class _Comparer:
-    """Compares samples with the sample before, and counts what the limits on all changes together still allow."""
+    """Compares samples and changes with the one before, and counts what the limits on all changes together allow."""
 
     def __init__(
         self, archive: RecordedPeriod, scope: Scope, hidden: tuple[SensitiveField, ...], limits: Limits
@@ -156,7 +177,7 @@ class _Comparer:
         self._rows = limits.all_rows
         self._size = limits.diff_size
 
-    def change(self, before: Sample, sample: Sample) -> PeriodChange | None:
+    def change(self, before: State, sample: State) -> PeriodChange | None:
         """Return the change, None if nothing changed that the scope asks for."""
         removed = _removed(before, sample)
         try:
@@ -170,7 +191,7 @@ class _Comparer:
             return None
         return replace(self._with_rows(before, sample, comparison), removed_before=removed)
 
-    def is_outside(self, before: Sample, sample: Sample) -> bool:
+    def is_outside(self, before: State, sample: State) -> bool:
         """Return whether the files show that no object of the scope changed. Only objects have known files."""
         if not self._scope.objects or self._scope.profiles:
             return False
@@ -180,7 +201,7 @@ class _Comparer:
         except ArchiveError:  # the comparison reports the damage
             return False
 
-    def _with_rows(self, before: Sample, sample: Sample, comparison: Comparison) -> PeriodChange:
+    def _with_rows(self, before: State, sample: State, comparison: Comparison) -> PeriodChange:
         managed = _grouped(comparison)
         objects = self._object_rows(sample, comparison)
         kept_objects = objects[: min(self._limits.rows, self._rows)]
@@ -207,10 +228,18 @@ class _Comparer:
             profiles=tuple(sorted(changed | redeployed | reached)),
         )
 
-    def _object_rows(self, sample: Sample, comparison: Comparison) -> list[ObjectRow]:
-        managers = self._archive.managers(sample.commit) if comparison.management else {}
+    def _object_rows(self, state: State, comparison: Comparison) -> list[ObjectRow]:
+        managers = self._archive.managers(state.commit) if comparison.management else {}
+        change = state if isinstance(state, ChangeState) else None
         return [
-            ObjectRow(row.key, row.action, row.message, managers.get(f"{Area.CONFIGURATION}/{path_of(row.key)}", ""))
+            ObjectRow(
+                row.key,
+                row.action,
+                row.message,
+                managers.get(f"{Area.CONFIGURATION}/{path_of(row.key)}", ""),
+                author=change.author if change else None,
+                late=change is not None and change.change.late,
+            )
             for row in comparison.management
         ]
 
@@ -252,10 +281,11 @@ def _grouped(comparison: Comparison) -> list[ManagedRow]:
     ]
 
 
-def _older(pairs: Sequence[tuple[Sample, Sample]]) -> OlderChanges | None:
+def _older(pairs: Sequence[tuple[State, State]]) -> OlderChanges | None:
     if not pairs:
         return None
-    counts = [sample.metadata.changes for _, sample in pairs]
+    samples = [state for _, state in pairs if isinstance(state, Sample)]
+    counts = [sample.metadata.changes for sample in samples] if len(samples) == len(pairs) else []
     total = ChangeCounts(
         sum(count.added for count in counts),
         sum(count.modified for count in counts),
@@ -279,9 +309,15 @@ def _incomplete_runs(samples: Iterable[Sample]) -> list[IncompleteRun]:
     return sorted(runs, key=lambda run: (run.first.order, run.incomplete))
 
 
-def _removed(before: Sample, sample: Sample) -> int:
-    """Return the number of samples between two consecutive samples that were removed from the archive."""
-    return max(sample.sequence - before.sequence - 1, 0)
+def _removed(before: State, state: State) -> int:
+    """Return the number of samples between two consecutive states that were removed from the archive."""
+    return max(state.sequence - _sequence(before) - 1, 0) if isinstance(state, Sample) else 0
+
+
+def _sequence(state: State) -> int:
+    """Return the number of a sample, or of the sample before a change; 0 if there is none."""
+    sample = state if isinstance(state, Sample) else state.after
+    return sample.sequence if sample else 0
 
 
 def _gaps(pairs: Iterable[tuple[Sample | None, Sample]]) -> tuple[list[Gap], int]:
@@ -296,6 +332,8 @@ def _gaps(pairs: Iterable[tuple[Sample | None, Sample]]) -> tuple[list[Gap], int
 
 def _activity(samples: Sequence[Sample], changed: set[str]) -> list[Activity]:
     """Return the activity by day, or by month for a long period; oldest first."""
+    if not samples:
+        return []
     days = [sample.time.date() for sample in samples]
     by_day = (max(days) - min(days)).days < _MOST_DAYS
     labels = _days(min(days), max(days)) if by_day else _months(min(days), max(days))

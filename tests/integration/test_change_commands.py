@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.commands import gitsnap
 from tests.support.followed_archives import Story, story
+from tests.support.report_pages import read_page
 
 _EVERYTHING = ("--storage", "s")
 _LIVE = (*_EVERYTHING, "--from-dir", "cluster")
@@ -118,6 +120,92 @@ def test_the_log_of_a_period_counts_the_moment_of_a_change(made: Story) -> None:
     assert [entry["change"] for entry in entries] == [made.late]
 
 
+def test_blame_names_the_author_of_a_change_and_the_source_of_the_name(made: Story) -> None:
+    """Also of the change that a sample has as its commit. A field from a sample has no author."""
+    table = gitsnap(made.folder, "blame", "ClusterProfile/guestbook", *_EVERYTHING, code=0)
+    (late,) = _json(made, "blame", "ClusterProfile/other", *_EVERYTHING)["fields"]
+    (first,) = _json(made, "blame", made.first, "ClusterProfile/other", *_EVERYTHING)["fields"]
+
+    assert _rows(table.stdout) == [["spec.tier", "2", "2026-01-01:12:05:00", "alice@example.com (audit)", "1"]]
+    assert (late["change"], late["author"], late["late"], late["sample"]) == (
+        made.late, {"name": "kubectl-edit", "source": "manager"}, True, None,
+    )  # fmt: skip
+    assert (first["change"], first["author"], first["sample"]) == (None, None, made.first)
+
+
+@pytest.mark.parametrize(
+    ("name", "since"), [("alice", "12:05:00"), ("late", "12:05:00"), ("second", "12:05:00"), ("bob", "12:25:00")]
+)
+def test_blame_at_a_change_has_the_fields_of_that_change(made: Story, name: str, since: str) -> None:
+    """And not those of the sample before it."""
+    table = gitsnap(made.folder, "blame", getattr(made, name), "ClusterProfile/guestbook", *_EVERYTHING, code=0)
+
+    assert _rows(table.stdout)[0][2] == f"2026-01-01:{since}"
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_a_search_finds_changes_with_their_own_times_and_authors(made: Story, *, has_index: bool) -> None:
+    """With the index, and without it, as where the branch has several heads."""
+    if not has_index:
+        _git(made, "remote", "add", "origin", "elsewhere")
+        _git(made, "update-ref", "refs/remotes/origin/hourly", made.alice)
+    found = {
+        tier: _json(made, "search", tier, "--field", "spec", *_EVERYTHING)["matches"][0] for tier in ("2", "3", "9")
+    }
+
+    assert {
+        tier: (match["since"], match["change"], match["author"]["source"], match["sample"], match["untilChange"])
+        for tier, match in found.items()
+    } == {
+        "2": ("2026-01-01:12:05:00", made.alice, "audit", None, made.bob),
+        "3": ("2026-01-01:12:10:00", made.late, "manager", None, None),
+        "9": ("2026-01-01:12:25:00", made.bob, "stamp", None, None),
+    }
+    table = gitsnap(made.folder, "search", "3", *_EVERYTHING, code=0)
+    assert _rows(table.stdout)[0][-1] == "kubectl-edit (manager), seen late"
+
+
+def test_bisect_finds_and_names_a_change(made: Story) -> None:
+    """Between samples, between changes, and after the newest sample."""
+    between = ("bisect", "--good", made.first, "--bad", made.second, *_EVERYTHING)
+    text = gitsnap(made.folder, *between, "--field", "ClusterProfile/guestbook", "spec.tier=1", code=0).stdout
+    after = ("bisect", "--good", made.alice[:12], "--bad", "@2026-01-01T12:25:00Z", *_EVERYTHING)
+    newest = _json(made, *after, "--field", "ClusterProfile/guestbook", "spec.tier=9")
+    older = _json(made, *after, "--field", "ClusterProfile/other", "spec.tier=1")
+
+    assert (
+        f"the first bad change is {made.alice[:12]} of 2026-01-01:12:05:00 by alice@example.com (audit), "
+        f"first contained in {made.second}" in text
+    )
+    assert _rows(text)[0][-1] == "alice@example.com (audit)"
+    assert (newest["first"]["change"], newest["first"]["containedIn"]) == (made.bob, None)
+    assert (newest["good"]["change"], newest["bad"]["change"]) == (made.alice, made.bob)
+    first = older["first"]
+    assert (first["change"], first["sample"], first["containedIn"]) == (made.late, None, made.second)
+    assert first["late"]
+
+
+def test_a_report_lists_each_change_with_its_author(made: Story) -> None:
+    """Also a change after the newest sample, and the changes of a period without a sample."""
+    gitsnap(made.folder, "report", *_EVERYTHING, "-o", "all.html", code=0)
+    period = ("--since", "2026-01-01T12:02:00Z", "--until", "2026-01-01T12:12:00Z")
+    told = gitsnap(made.folder, "report", *_EVERYTHING, *period, "-o", "part.html", code=0)
+
+    def authors(file: str) -> list[tuple[str, str]]:
+        page = read_page((made.folder / file).read_text())
+        changes = [element for element in page.all(".change") if element.tag == "article"]
+        return [(change.one(".tag").text.split()[-1], change.one(".who").text) for change in changes]
+
+    expected = [
+        (made.bob[:12], "by bob (stamp)"),
+        (made.late[:12], "by kubectl-edit (manager), seen late"),
+        (made.alice[:12], "by alice@example.com (audit)"),
+    ]
+    assert authors("all.html") == expected
+    assert authors("part.html") == expected[1:]
+    assert "part.html: 2 changes in s/hourly" in told.stderr
+
+
 # One state ------------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +287,41 @@ def test_a_rollback_to_a_change_is_planned_recorded_and_undone(made: Story) -> N
     gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("keep",), "and needs no mark: retention removes samples only"),
+        (("forget", "--dry-run"), "and cannot be removed: the history of the branch is never rewritten"),
+        (("undo", "--from-dir", "cluster", "--dry-run"), "and not the sample before a rollback"),
+    ],
+)
+def test_a_command_that_takes_samples_only_says_why_a_change_is_refused(
+    made: Story, words: tuple[str, ...], expected: str
+) -> None:
+    """And which command is meant. A moment still names the sample at that time or before it."""
+    done = gitsnap(made.folder, *words, made.alice[:9], *_EVERYTHING, code=2)
+    answers = {
+        "keep": "`gitsnap keep 2026-01-01:12:20:00` marks it",
+        "forget": "`gitsnap rollback 2026-01-01:12:00:00 ClusterProfile/guestbook`",
+        "undo": "`gitsnap rollback 2026-01-01:12:00:00 ClusterProfile/guestbook`",
+    }
+
+    assert f"{made.alice[:9]} is a change between samples, {expected}" in done.stderr
+    assert answers[words[0]] in done.stderr
+    if words[0] == "keep":
+        kept = gitsnap(made.folder, "keep", "@2026-01-01T12:07:00Z", *_EVERYTHING, code=0)
+        assert kept.stdout.startswith(made.first)
+
+
+def test_undo_names_the_rollback_to_a_change(made: Story) -> None:
+    """The name of the target is not the name of the sample before the rollback."""
+    gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0)
+    done = gitsnap(made.folder, "undo", "--of", made.alice[:12], *_LIVE, code=2)
+    before = next(sample for sample in made.followed.archive.samples() if sample.metadata.trigger == "before-rollback")
+
+    assert f"`gitsnap undo --of {before.moment}` undoes the last rollback to this change" in done.stderr
+
+
 def test_a_plan_file_of_a_change_is_applied(made: Story) -> None:
     """The commit id pins the content."""
     gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--dry-run", "--plan-out", "plan.json", code=0)
@@ -240,6 +363,27 @@ def test_verify_knows_changes(made: Story) -> None:
     assert "gitsnap did not make" not in done.stdout
     made.followed.sample(30)
     assert "note " not in gitsnap(made.folder, "verify", *_EVERYTHING, code=0).stdout
+
+
+def test_verify_names_changes_that_neither_the_branch_nor_a_sample_has(made: Story) -> None:
+    """Somebody moved the branch. No tag leads to the changes after the newest sample."""
+    last = made.followed.change(27, "other", 5)
+    _git(made, "update-ref", "refs/heads/hourly", made.late)
+    done = gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
+
+    assert f"note  {last[:12]}: 2 changes are neither on the branch nor in a sample" in done.stdout
+    _git(made, "update-ref", "refs/heads/hourly", last)
+    assert "neither on the branch" not in gitsnap(made.folder, "verify", *_EVERYTHING, code=0).stdout
+
+
+def test_pruning_samples_says_that_changes_stay(made: Story) -> None:
+    """In `prune` and `forget`, before the question."""
+    words = ("--snapshot", "hourly", "--dry-run", *_EVERYTHING)
+    pruned = gitsnap(made.folder, "prune", "--keep-last", "1", *words, code=0)
+    forgotten = gitsnap(made.folder, "forget", made.first, *words, code=0)
+
+    for done in (pruned, forgotten):
+        assert "3 changes between samples stay in the history" in done.stderr
 
 
 def test_pruning_samples_loses_no_change(made: Story) -> None:
@@ -312,12 +456,73 @@ def test_a_change_after_a_killed_capture_hides_nothing(made: Story) -> None:
     assert "nothing wrong" in gitsnap(made.folder, "verify", *_EVERYTHING, code=0).stdout
 
 
-def _git(made: Story, *words: str, stdin: str | None = None) -> str:
+def _invalid_change(made: Story) -> str:
+    """Replace the newest change by one with a line that no reader understands; returns its commit."""
+    message = _git(made, "show", "-s", "--format=%B", "HEAD").replace("Gitsnap-Time: 2026", "Gitsnap-Time: x2026")
+    dated = {"GIT_AUTHOR_DATE": "2026-01-01T12:25:00Z"}
+    commit = _git(made, "commit-tree", "-p", "HEAD~1", "HEAD^{tree}", stdin=message, **dated)
+    _git(made, "update-ref", "refs/heads/hourly", commit)
+    return commit
+
+
+def test_a_change_that_cannot_be_read_is_named_and_never_left_out(made: Story) -> None:
+    """By lists, logs, reports and verify; the other changes are shown. Exit status 13, of verify 5."""
+    commit = _invalid_change(made)
+    problem = f"the change {commit[:12]} is not valid: "
+    listed = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=13)
+    logged = gitsnap(made.folder, "log", *_EVERYTHING, code=13)
+    reported = gitsnap(made.folder, "report", *_EVERYTHING, "-o", "page.html", code=13)
+    verified = gitsnap(made.folder, "verify", *_EVERYTHING, code=5)
+
+    assert listed.stdout.split() == [made.first, made.alice, made.late, made.second]
+    assert _rows(logged.stdout)[0][-2:] == ["(unreadable)", commit[:12]]
+    assert len(_rows(logged.stdout)) == 5
+    for text in (
+        listed.stderr,
+        logged.stderr,
+        reported.stderr,
+        verified.stdout,
+        (made.folder / "page.html").read_text(),
+    ):
+        assert problem in text.replace("\n  ", " ")
+    earlier = ("--until", "2026-01-01T12:20:00Z", *_EVERYTHING)
+    gitsnap(made.folder, "list", "--changes", *earlier, code=0)
+    gitsnap(made.folder, "log", *earlier, code=0)
+
+
+def test_the_state_at_a_moment_is_not_guessed_around_an_unreadable_change(made: Story) -> None:
+    """An older state would be wrong, above all as the target of a rollback."""
+    commit = _invalid_change(made)
+    for words in (("show",), ("rollback", "--from-dir", "cluster", "--dry-run")):
+        refused = gitsnap(made.folder, *words, "@2026-01-01T12:26:00Z", *_EVERYTHING, code=5)
+        assert f"the change {commit[:12]} is not valid" in refused.stderr
+    assert "is not valid" in gitsnap(made.folder, "show", commit[:12], *_EVERYTHING, code=5).stderr
+    before = gitsnap(made.folder, "show", "@2026-01-01T12:24:00Z", *_EVERYTHING, "-o", "name", code=0)
+    assert made.second in before.stderr
+
+
+def test_a_missing_commit_hides_no_other_change(made: Story) -> None:
+    """The changes after it are listed, and the commit is named."""
+    (made.followed.git_folder / "objects" / made.alice[:2] / made.alice[2:]).unlink()
+    listed = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=13)
+    logged = gitsnap(made.folder, "log", *_EVERYTHING, code=5)
+    newer = gitsnap(made.folder, "show", "@2026-01-01T12:12:00Z", *_EVERYTHING, "-o", "name", code=0)
+    gitsnap(made.folder, "show", "@2026-01-01T12:07:00Z", *_EVERYTHING, code=5)
+    verified = gitsnap(made.folder, "verify", *_EVERYTHING, code=5)
+
+    assert listed.stdout.split() == [made.first, made.late, made.second, made.bob]
+    assert f"the commit {made.alice[:12]} is missing or damaged" in listed.stderr
+    assert made.alice in logged.stderr
+    assert f"change {made.late[:12]}" in newer.stderr
+    assert f"beyond the commit {made.alice[:12]}" in verified.stdout
+
+
+def _git(made: Story, *words: str, stdin: str | None = None, **environment: str) -> str:
     """Run git in the working tree of the archive; commits are by gitsnap, except with ``commit``."""
     name, email = ("Mallory", "m@example.com") if words[0] == "commit" else ("gitsnap", "gitsnap@localhost")
     people = ["-c", f"user.name={name}", "-c", f"user.email={email}"]
     done = subprocess.run(
         ["git", *people, "-C", str(made.folder / "s" / "hourly"), *words],
-        input=stdin, capture_output=True, text=True, check=True,
+        input=stdin, capture_output=True, text=True, check=True, env={**os.environ, **environment},
     )  # fmt: skip
     return done.stdout.strip()

@@ -72,6 +72,35 @@ def test_a_change_is_pushed_without_a_sample(pushed: Pushed) -> None:
     assert pushed.push().startswith("hourly: up to date")
 
 
+def _remote_check(pushed: Pushed) -> tuple[str, str]:
+    words = ("status", "--storage", "s", "--from-dir", "cluster", "-o", "json")
+    (archive,) = json.loads(gitsnap(pushed.story.folder, *words).stdout)["archives"]
+    check = next(check for check in archive["checks"] if check["subject"] == "remote")
+    return check["state"], check["message"]
+
+
+@pytest.mark.parametrize("recorded", ["branch", "tags only"])
+def test_status_counts_the_changes_that_the_remote_lacks(pushed: Pushed, recorded: str) -> None:
+    """Also where an earlier gitsnap recorded the push: it recorded the tags only."""
+    record = pushed.story.followed.git_folder / "gitsnap-pushed"
+    if recorded == "tags only":
+        record.write_text("".join(line for line in record.read_text().splitlines(True) if "branch" not in line))
+    state, message = _remote_check(pushed)
+    if recorded == "branch":
+        assert (state, message.partition(";")[0]) == ("ok", "all samples and changes were pushed")
+    else:  # the change after the newest sample may have been pushed
+        assert (state, message) == ("wrong", "1 change not pushed")
+
+    pushed.story.followed.change(27, "other", 5)
+    pushed.story.followed.change(28, "other", 6)
+    lacking = 2 if recorded == "branch" else 3
+    assert _remote_check(pushed) == ("wrong", f"{lacking} changes not pushed")
+    pushed.story.followed.sample(30)
+    assert _remote_check(pushed) == ("wrong", f"1 sample of 3 and {lacking} changes not pushed")
+    pushed.push()
+    assert _remote_check(pushed)[0] == "ok"
+
+
 def test_changes_are_read_through_a_url(pushed: Pushed, tmp_path: Path) -> None:
     """Nothing is reported as missing: a clone with untagged changes is whole."""
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}

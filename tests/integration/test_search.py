@@ -49,7 +49,7 @@ def test_a_value_that_is_nowhere(place: TypedPlace) -> None:
     """The answer says what was searched, and what was not."""
     done = gitsnap(place.folder, "search", "web:9", "--storage", "storage", code=0)
     assert done.stdout == "nothing found\n"
-    assert "searched 4 samples of storage/hourly since" in done.stderr
+    assert "searched 4 samples and all changes of storage/hourly since" in done.stderr
     assert "Secrets and the names of fields are not searched" in done.stderr
 
 

@@ -144,7 +144,7 @@ def test_pushed_and_not_pushed(place: TypedPlace) -> None:
     remote = bare_repository(place.folder / "remote.git")
     words = ("push", "--to", f"file://{remote}", "--storage", "storage")
     gitsnap(place.folder, *words, code=0)
-    assert _checks(place)["remote"]["message"].startswith("all samples were pushed")
+    assert _checks(place)["remote"]["message"].startswith("all samples and changes were pushed")
     place.run("capture --snapshot hourly")
     assert _checks(place, EXIT_ATTENTION)["remote"]["message"].startswith("1 sample of 3 not pushed")
 

@@ -30,7 +30,7 @@ class _Archive:
     def samples(self) -> Sequence[Sample]:
         return [entry for entry in self.branch if isinstance(entry, Sample)]
 
-    def changes(self, after: Sample | None, until: Sample | None) -> list[Change]:
+    def changes(self, after: Sample | None, until: Sample | None, _unreadable: object = None, /) -> list[Change]:
         start = self.branch.index(after) + 1 if after else 0
         end = self.branch.index(until) if until else len(self.branch)
         return [entry for entry in self.branch[start:end] if isinstance(entry, Change)]

@@ -45,6 +45,9 @@ class _History:
     def first_samples(self) -> Mapping[CommitId, Sample]:
         return {}
 
+    def author_notes(self) -> Mapping[CommitId, str]:
+        return {}
+
     def tree_at(self, commit: CommitId) -> Tree:
         raise AssertionError(commit)
 
@@ -54,8 +57,11 @@ class _History:
     def read(self, blob: BlobId) -> bytes:
         return self.blobs[blob]
 
-    def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
+    def log(
+        self, patterns: Sequence[str], *, containing: str = "", until: CommitId | None = None
+    ) -> Iterator[LoggedCommit]:
         """Commits with the files whose content changed, and in which ``containing`` matches more or less often."""
+        assert until is None
         commits = []
         previous: Mapping[str, Any] = {}
         for number, state in enumerate(self.states):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import (
     ChangeCounts,
     IncompleteKind,
@@ -86,7 +87,10 @@ def report_of(text: str, *, errors: bool = True) -> Report:
         first,
         managed=(ManagedRow(text, text, text, Action.MODIFIED, text, (text,)),),
         managed_left_out=1,
-        objects=(ObjectRow(key, Action.ADDED, text, text),),
+        objects=(
+            ObjectRow(key, Action.ADDED, text, text),
+            ObjectRow(key, Action.DELETED, text, "", author=Author(text, AuthorSource.AUDIT), late=True),
+        ),
         objects_left_out=1,
         diffs=(DiffExcerpt(text, (f" {text}", f"+{text}", f"-{text}", f"@@ {text}"), 1, 1),),
         diffs_left_out=1,

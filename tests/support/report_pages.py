@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
+from gitsnap.core.changes import Change
 from gitsnap.core.model import CommitId, IncompleteKind, Sample, SampleMetadata, Trigger
 from gitsnap.core.ports import Tree
+from gitsnap.core.states import State
 from gitsnap.format import tag_name
 from tests.support.samples import NOON, sample
 from tests.support.trees import MemoryTree
@@ -61,9 +63,25 @@ class MemoryPeriod:
         """Return all samples, oldest first."""
         return [entry for entry, _ in self.entries]
 
-    def tree(self, sample: Sample) -> Tree:
+    def changes(self, _after: Sample | None, _until: Sample | None, _unreadable: object, /) -> list[Change]:
+        """Nothing followed the cluster."""
+        return []
+
+    def changes_named(self, prefix: str) -> list[Change]:
+        """No change is asked for by its name."""
+        raise AssertionError(prefix)
+
+    def sample_before(self, change: Change) -> Sample | None:
+        """No change is asked for by its name."""
+        raise AssertionError(change)
+
+    def author_notes(self) -> Mapping[CommitId, str]:
+        """There are no notes."""
+        return {}
+
+    def tree(self, state: State) -> Tree:
         """Return the tree of a sample."""
-        return next(tree for entry, tree in self.entries if entry == sample)
+        return next(tree for entry, tree in self.entries if entry == state)
 
     def managers(self, commit: CommitId) -> Mapping[str, str]:
         """Return the same manager for each path of a commit."""

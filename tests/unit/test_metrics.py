@@ -44,7 +44,7 @@ def _all_series() -> Metrics:
     metrics.count_run("hourly", _taken())
     metrics.set_schedule("hourly", upcoming=_MOMENT, interval=3600)
     metrics.set_ready("hourly", ready=True)
-    metrics.set_push_lag("hourly", 4)
+    metrics.set_push_lag("hourly", 4, 2)
     metrics.count_removed("hourly", 2)
     metrics.count_failure("hourly", "StorageError")
     metrics.set_following("hourly", following=True)
@@ -106,5 +106,6 @@ def test_inapplicable_series_are_absent() -> None:
         "gitsnap_expected_interval_seconds",
         "gitsnap_next_schedule_timestamp_seconds",
         "gitsnap_push_lag_samples",
+        "gitsnap_push_lag_changes",
     }
     assert _names(_all_series()) - _names(metrics) == gone

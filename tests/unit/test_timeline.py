@@ -22,6 +22,7 @@ from gitsnap.core.model import (
     Trigger,
 )
 from gitsnap.core.ports import Tree
+from gitsnap.core.states import State
 from gitsnap.history.moments import Period
 from gitsnap.history.timeline import Limits, Scope, Timeline
 from gitsnap.history.timeline_reader import read_timeline
@@ -74,13 +75,18 @@ def _read(period: MemoryPeriod, *, scope: Scope = Scope(), **limits: int) -> Tim
     return read_timeline(period, _ALL, scope, limits=Limits(**limits))
 
 
+def _number(state: State) -> int:
+    assert isinstance(state, Sample)
+    return state.sequence
+
+
 def test_the_newest_changes_come_first_and_the_older_ones_are_counted() -> None:
     """With a limit, the older samples with changes are named with their objects."""
     timeline = _read(_period(5, "a"), changes=2)
 
-    assert [change.sample.sequence for change in timeline.changes] == [5, 4]
+    assert [_number(change.sample) for change in timeline.changes] == [5, 4]
     assert timeline.older is not None
-    assert (timeline.older.first.sequence, timeline.older.last.sequence, timeline.older.samples) == (2, 3, 2)
+    assert (_number(timeline.older.first), _number(timeline.older.last), timeline.older.samples) == (2, 3, 2)
     assert (timeline.samples, timeline.commits, timeline.without_rows) == (5, 4, 0)
     assert _read(_period(5, "a")).older is None
 
@@ -118,7 +124,7 @@ def test_the_first_sample_of_a_period_is_compared_with_the_sample_before_the_per
 
     timeline = read_timeline(period, Period(since=last.time), Scope())
 
-    assert [change.before.sequence for change in timeline.changes] == [2]
+    assert [_number(change.before) for change in timeline.changes] == [2]
     assert timeline.before == period.samples()[1]
 
 
@@ -127,10 +133,10 @@ def test_a_damaged_sample_is_a_change_with_a_problem() -> None:
     period = _period(3, "a")
 
     class Damaged(MemoryPeriod):
-        def tree(self, sample: Sample) -> Tree:
-            if sample.sequence == 3:
+        def tree(self, state: State) -> Tree:
+            if _number(state) == 3:
                 raise ArchiveError("the tree of the third sample is missing")
-            return super().tree(sample)
+            return super().tree(state)
 
     timeline = _read(Damaged(period.entries))
 
@@ -252,7 +258,7 @@ def test_a_profile_has_the_changes_of_what_it_refers_to() -> None:
     of_web = _read(period, scope=Scope(profiles=(web,)))
     of_other = _read(period, scope=Scope(profiles=(other,)))
 
-    assert [change.sample.sequence for change in of_web.changes] == [2]
+    assert [_number(change.sample) for change in of_web.changes] == [2]
     assert [row.key.name for row in of_web.changes[0].objects] == ["a"]
     assert [row.clusters for row in of_web.changes[0].managed] == [(str(W),)]
     assert [[row.key.name for row in change.objects] for change in of_other.changes] == [["b"], ["b"]]

@@ -8,7 +8,7 @@ from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.credentials import Credentials
 from gitsnap.archive.remote.fetch import cache_folder, cached_clone, clone, is_url
 from gitsnap.archive.remote.git_config import configured_remote
-from gitsnap.archive.remote.push import Pushed, count_unpushed, push
+from gitsnap.archive.remote.push import Pushed, count_unpushed, count_unpushed_changes, describe_unpushed, push
 from gitsnap.archive.remote.push_samples import forget_pending, push_pending
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "clone",
     "configured_remote",
     "count_unpushed",
+    "count_unpushed_changes",
+    "describe_unpushed",
     "forget_pending",
     "is_url",
     "push",

@@ -24,10 +24,13 @@ from gitsnap.format import is_tag_of
 from gitsnap.git.process import run_git
 
 _PUSHED = "gitsnap-pushed"
-"""File in the git directory: ids of the tags that the remote had after the last push.
+"""File in the git directory: ids of the tags that the remote had after the last push, and the commit of its branch.
 
 It is not a git object: every push would add an object as large as the list of all samples, and none is ever removed.
 """
+
+_HEAD = "branch "
+"""The beginning of the line with the commit of the branch."""
 
 _ATTEMPTS = 3
 """Attempts to push to a remote that other writers change at the same time."""
@@ -78,7 +81,7 @@ def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) ->
     send(git_folder, remote, [Update(name, target) for name, target in missing.items()])
     if missing:
         read_back(git_folder, branch, remote, missing)
-    _record_pushed(git_folder, local)
+    _record_pushed(git_folder, local, head)
     tags = sum(map(_is_tag, missing))
     name = f"refs/heads/{branch}"
     changes = count_changes(git_folder, head, remote_refs.get(name)) if name in missing else 0
@@ -116,10 +119,42 @@ def count_unpushed(git_folder: Path, branch: str) -> int:
 
 def pushed_tags(git_folder: Path) -> frozenset[str]:
     """Ids of the tags that the remote had after the last successful push. Does not connect to the remote."""
+    return frozenset(line for line in _recorded_ids(git_folder) if not line.startswith(_HEAD))
+
+
+def _recorded_ids(git_folder: Path) -> list[str]:
+    """The lines of the record of the last push; none if nothing was pushed."""
     try:
-        return frozenset((git_folder / _PUSHED).read_text("ascii", "replace").split())
+        return (git_folder / _PUSHED).read_text("ascii", "replace").splitlines()
     except OSError:
-        return frozenset()
+        return []
+
+
+def count_unpushed_changes(git_folder: Path, branch: str) -> int:
+    """Number of changes by follow mode since the last successful push. Does not connect to the remote."""
+    head = local_refs(git_folder, branch).get(f"refs/heads/{branch}")
+    if head is None:
+        return 0
+    base = _pushed_head(git_folder)
+    return 0 if base == head else count_changes(git_folder, head, base)
+
+
+def describe_unpushed(samples: int, changes: int) -> str:
+    """``2 samples``, ``1 change`` or ``2 samples and 1 change``; ``""`` for none."""
+    counts = ((samples, "sample"), (changes, "change"))
+    return " and ".join(plural(count, noun) for count, noun in counts if count)
+
+
+def _pushed_head(git_folder: Path) -> str | None:
+    """The commit that the branch of the remote had after the last successful push.
+
+    An earlier gitsnap recorded the tags only: then the commit of the last of them. None if nothing was pushed.
+    """
+    lines = _recorded_ids(git_folder)
+    if not lines:
+        return None
+    done = run_git(git_folder, "rev-parse", "--verify", "--quiet", f"{lines[-1].removeprefix(_HEAD)}^{{commit}}")
+    return done.stdout.strip() or None
 
 
 def local_refs(git_folder: Path, branch: str) -> dict[str, str]:
@@ -132,9 +167,9 @@ def local_refs(git_folder: Path, branch: str) -> dict[str, str]:
     return {name: target for target, name in pairs}
 
 
-def _record_pushed(git_folder: Path, refs: Mapping[str, str]) -> None:
-    """Record the tags of the remote for ``pushed_tags``. A failure is ignored: the tags then count as not pushed."""
-    listed = "".join(f"{target}\n" for name, target in sorted(refs.items()) if _is_tag(name))
+def _record_pushed(git_folder: Path, refs: Mapping[str, str], head: str) -> None:
+    """Record the tags and the branch of the remote. A failure is ignored: they then count as not pushed."""
+    listed = "".join(f"{target}\n" for name, target in sorted(refs.items()) if _is_tag(name)) + f"{_HEAD}{head}\n"
     with contextlib.suppress(OSError):
         replace_file(git_folder / _PUSHED, listed.encode("ascii"))
 

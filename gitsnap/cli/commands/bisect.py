@@ -17,12 +17,14 @@ import typer
 from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.diff_documents import row_documents
 from gitsnap.cli.diff_tables import comparison_tables
-from gitsnap.cli.documents import sample_document
+from gitsnap.cli.documents import origin_document, state_document
+from gitsnap.cli.field_texts import origin_author
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import EXIT_INCOMPLETE, AbortedError, ArchiveError, InputError, UsageError
 from gitsnap.core.files import temporary_folder
+from gitsnap.core.states import SHORT_ID, State, name_state
 from gitsnap.core.text import plural
 from gitsnap.history import bisect as search
 from gitsnap.history.bisect import ConfigurationChange, Verdict
@@ -31,7 +33,7 @@ from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
-    from gitsnap.core.model import CommitId, Sample, SensitiveField
+    from gitsnap.core.model import CommitId, SensitiveField
     from gitsnap.core.ports import Tree
     from gitsnap.diff.rows import Comparison, ManagementRow
 
@@ -53,7 +55,7 @@ def _sample(name: str, verdict: str) -> Any:
     return typer.Option(
         name,
         metavar="SAMPLE",
-        help=f"Sample with a {verdict} configuration. It may be older or newer than the other sample.",
+        help=f"Sample or change with a {verdict} configuration. It may be older or newer than the other one.",
         autocompletion=completion.complete_sample,
     )
 
@@ -97,9 +99,8 @@ def bisect(
     """
     _check_judges(command or [], field)
     opened = archive.open()
-    samples = opened.samples()
-    ends = _Ends(choose_sample(samples, good), choose_sample(samples, bad))
-    older, newer = search.order_samples(ends.good, ends.bad)
+    ends = _Ends(choose_state(opened, good), choose_state(opened, bad))
+    older, newer = search.order_states(ends.good, ends.bad)
     changes = search.read_changes(opened, older, newer)
     if not changes:
         raise search.no_change(older, newer)
@@ -121,14 +122,14 @@ def bisect(
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """The samples between which the verdict turns."""
+    """The samples or changes between which the verdict turns."""
 
-    good: Sample
-    bad: Sample
+    good: State
+    bad: State
 
     @property
     def last(self) -> Verdict:
-        """The verdict of the newer sample."""
+        """The verdict of the newer one."""
         return Verdict.BAD if self.good.order < self.bad.order else Verdict.GOOD
 
 
@@ -231,25 +232,27 @@ def _field_judge(archive: GitArchive, ends: _Ends, field: tuple[str, str]) -> Ju
 
 def _check_ends(archive: GitArchive, ends: _Ends, judge: Judge) -> None:
     """Raise UsageError unless the good sample is good and the bad sample is bad."""
-    for sample, expected in ((ends.good, Verdict.GOOD), (ends.bad, Verdict.BAD)):
-        verdict = judge(archive.tree(sample), sample.commit)
+    for state, expected in ((ends.good, Verdict.GOOD), (ends.bad, Verdict.BAD)):
+        verdict = judge(archive.tree(state), state.commit)
         if verdict is not expected:
             raise UsageError(
-                f"--{expected} {sample.tag}: the configuration is {verdict}",
+                f"--{expected} {name_state(state)}: the configuration is {verdict}",
                 hint="Name another sample. If the command itself fails, its messages are above.",
             )
-        terminal.say(f"{sample.tag} is {verdict}")
+        terminal.say(f"{name_state(state)} is {verdict}")
 
 
 # The answer -----------------------------------------------------------------------------------------------------------
 
 
 def _name(change: ConfigurationChange) -> str:
-    """Return the sample of a change, or its commit and its time."""
+    """Return the sample of a change, or its commit, its time and its author."""
     if change.sample is not None:
         return change.sample.tag
-    time = change.commit.time
-    return f"commit {change.commit.id[:12]}{f' of {time:%Y-%m-%d:%H:%M:%S}' if time else ''}"
+    time, author = change.commit.time, origin_author(change.origin, "")
+    noun = "change" if change.origin.author else "commit"
+    made = f" of {time:%Y-%m-%d:%H:%M:%S}" if time else ""
+    return f"{noun} {change.commit.id[:SHORT_ID]}{made}{f' by {author}' if author else ''}"
 
 
 def _compare(archive: GitArchive, change: ConfigurationChange) -> Comparison:
@@ -260,6 +263,11 @@ def _compare(archive: GitArchive, change: ConfigurationChange) -> Comparison:
     if parent is None:
         raise ArchiveError(f"the commit {change.commit.id[:12]} has no commit before it")
     return compare(archive.tree_at(parent), archive.tree_at(change.commit.id), texts=False)
+
+
+def _author(change: ConfigurationChange, row: ManagementRow) -> str:
+    """Return the author of a change with the source of the name; for other commits the field manager."""
+    return origin_author(change.origin, _manager(change, row))
 
 
 def _manager(change: ConfigurationChange, row: ManagementRow) -> str:
@@ -287,7 +295,7 @@ def _text(archive: GitArchive, result: _Result) -> str:
         lines.append(comparison_tables(Comparison(rows=without_footnote), columns=terminal.width()))
     header = ["resource type", "namespace", "name", "action", "message", "by"]
     rows = [
-        [row.resource_type, row.namespace, row.name, str(row.action), row.message, _manager(result.first, row)]
+        [row.resource_type, row.namespace, row.name, str(row.action), row.message, _author(result.first, row)]
         for row in comparison.management
     ]
     lines.append("management cluster:\n" + render_table(header, rows, columns=terminal.width()) if rows else "")
@@ -302,7 +310,7 @@ def _described(change: ConfigurationChange) -> str:
         message = f": {change.sample.metadata.message}" if change.sample.metadata.message else ""
         return f"{describe_sample(change.sample)}, commit {change.commit.id[:12]}{message}"
     contained = f", first contained in {describe_sample(change.contained_in)}" if change.contained_in else ""
-    return f"{_name(change)}{contained}"
+    return f"{_name(change).removeprefix('change ')}{contained}"
 
 
 def _date(change: ConfigurationChange) -> str:
@@ -317,6 +325,7 @@ def _change_document(change: ConfigurationChange) -> dict[str, object]:
         "date": _date(change),
         "sample": change.sample.tag if change.sample else None,
         "containedIn": change.contained_in.tag if change.contained_in else None,
+        **origin_document(change.origin),
     }
 
 
@@ -328,8 +337,8 @@ def _document(archive: GitArchive, result: _Result) -> dict[str, object]:
     documents = row_documents(comparison)
     return {
         "kind": "Bisection",
-        "good": sample_document(result.ends.good),
-        "bad": sample_document(result.ends.bad),
+        "good": state_document(result.ends.good),
+        "bad": state_document(result.ends.bad),
         "verdict": str(result.ends.last),
         "first": _change_document(result.first) if result.first else None,
         "suspects": [_change_document(change) for change in result.suspects],

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.field_texts import value_text, version_date
+from gitsnap.cli.documents import origin_document
+from gitsnap.cli.field_texts import origin_author, value_text, version_date
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
@@ -42,8 +43,9 @@ def blame(
 ) -> None:
     """Show when each field of an object last changed, who wrote it, and its value before.
 
-    SINCE is the first sample with the value. BY is the field manager that wrote the object in this sample. BEFORE is
-    the value before the change. Elements of lists are recognized by name, not by position. The documents in a
+    SINCE is the first sample with the value, or the time of a change that follow mode recorded. BY is the field manager
+    that wrote the object in this sample, or the author of the change with the source of the name. BEFORE is the value
+    before the change. Elements of lists are recognized by name, not by position. The documents in a
     ConfigMap and the values of charts are shown field by field. Values of Secrets and of sensitive fields are never
     shown.
 
@@ -56,7 +58,7 @@ def blame(
 
     named, field = arguments.parse_field(words)
     opened = archive.open()
-    chosen = choose_sample(opened.samples(), named.sample("--sample", sample) or "latest")
+    chosen = choose_state(opened, named.sample("--sample", sample) or "latest")
     trees = opened.tree(chosen), opened.tree(opened.samples()[-1])
     obj = samples.find_object(trees[0], named.objects[0])
     sensitive = {sensitive_field for tree in trees for sensitive_field in tree.info.secrets.sensitive_fields}
@@ -65,7 +67,7 @@ def blame(
     removed = _below(origins.deleted, field) if deleted else []
     if field and not present and not removed:
         hint = nearest(field, origins.present, none="It has no fields.")
-        raise NotFoundError(f"{describe(obj.key)} has no field {field} in {chosen.tag}", hint=hint)
+        raise NotFoundError(f"{describe(obj.key)} has no field {field} in {describe_sample(chosen)}", hint=hint)
     if form is terminal.Output.TABLE:
         say_heading(f"{describe(obj.key)} in {describe_sample(chosen)} of {opened.source}")
         rows = [_row(origin) for origin in present] + [_row(origin, deleted=True) for origin in removed]
@@ -103,10 +105,11 @@ def _below(origins: Mapping[str, FieldOrigin], field: str) -> list[FieldOrigin]:
 
 
 def _row(origin: FieldOrigin, *, deleted: bool = False) -> list[str]:
+    since = [version_date(origin.since), origin_author(origin.since.origin, origin.since.manager)]
     before = _shown(origin.before) if origin.existed else ""
     if deleted:
-        return [origin.path, "(deleted)", version_date(origin.since), origin.since.manager, _shown(origin.value)]
-    return [origin.path, _shown(origin.value), version_date(origin.since), origin.since.manager, before]
+        return [origin.path, "(deleted)", *since, _shown(origin.value)]
+    return [origin.path, _shown(origin.value), *since, before]
 
 
 def _shown(value: Any) -> str:
@@ -132,6 +135,7 @@ def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object
         "since": version_date(version),
         "sample": version.sample.tag if version.sample is not None else None,
         "manager": version.manager,
+        **origin_document(version.origin),
         "existed": origin.existed or deleted,
         "before": _value(origin.value if deleted else origin.before),
     }

@@ -15,7 +15,7 @@ from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.cli.sample_choice import choose_sample
+from gitsnap.cli.sample_choice import choose_sample_only, revert_hint, say_changes_stay
 from gitsnap.cli.system_user import user_name
 from gitsnap.core.model import Sample
 from gitsnap.core.text import plural
@@ -53,11 +53,12 @@ def forget(
     opened.check_samples()
     now = datetime.now(UTC)
     samples = opened.samples()
-    chosen = sorted({choose_sample(samples, name) for name in names}, key=lambda sample: sample.order)
+    chosen = sorted({_choose(opened, name) for name in names}, key=lambda sample: sample.order)
     prune.check_forgettable(samples, chosen, marked=opened.marked())
     if form is terminal.Output.TABLE:  # the user must see the samples before the question
         _show_table(chosen, opened.location)
     terminal.warn(_lost_undos(samples, chosen))
+    say_changes_stay(opened)
     if not dry_run:
         question = f"Remove {plural(len(chosen), 'sample')} from {opened.location}?"
         terminal.confirm(question, yes=yes, unchanged="nothing was removed")
@@ -70,6 +71,16 @@ def forget(
         terminal.say(f"dry run: {plural(len(chosen), 'sample')} would be removed from {opened.location}")
     else:
         terminal.say(f"{plural(len(chosen), 'sample')} removed from {opened.location}")
+
+
+def _choose(archive: GitArchive, name: str) -> Sample:
+    """Return the sample with a name. Raises UsageError for a change."""
+    return choose_sample_only(
+        archive,
+        name,
+        reason="cannot be removed: the history of the branch is never rewritten",
+        hint=lambda change: revert_hint(archive, change),
+    )
 
 
 def _show_table(chosen: Sequence[Sample], location: str) -> None:

@@ -18,7 +18,7 @@ from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
 from gitsnap.core.consequences import exit_code_of
-from gitsnap.core.errors import ArchiveError
+from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError
 from gitsnap.core.model import Consistency, IncompleteKind, Sample, SampleMetadata
 from gitsnap.core.states import SHORT_ID, ChangeState, State, author_text, incomplete_of
 from gitsnap.core.text import plural
@@ -89,7 +89,8 @@ def list_(
     Without --snapshot, the samples of all archives in the storage are listed.
 
     With --changes: the changes that follow mode recorded between the samples are listed too. The trigger of a change is
-    `change`, and its commit is its name for `gitsnap show`, `diff` and `rollback`.
+    `change`, and its commit is its name for `gitsnap show`, `diff` and `rollback`. Exit status 13: a change cannot be
+    read; a warning names it.
 
     Example: gitsnap list --snapshot hourly --last 10 --wide
 
@@ -103,10 +104,11 @@ def list_(
     listings = [(opened.policy, *opened.listing()) for opened in archives]
     for policy, listed, _ in listings:
         say_period(listed, period, policy if len(listings) > 1 else "")
+    histories = [Changes(opened) for opened in archives]
     states = [
         (opened.policy, state)
-        for opened, (_, listed, _) in zip(archives, listings, strict=True)
-        for state in _selected(opened, listed, period, last, changes=changes, reverse=reverse)
+        for opened, history, (_, listed, _) in zip(archives, histories, listings, strict=True)
+        for state in _selected(listed, period, last, history if changes else None, reverse=reverse)
     ]
     kept = {tag for opened in archives for tag in opened.marked()}
     parts = [part for opened in archives for part in _warn_of_missing_parts(opened)]
@@ -123,11 +125,14 @@ def list_(
             _say_empty(archive.folder)
     else:
         terminal.print_document(_document([state for _, state in states], kept, changes=changes), form)
+    unreadable = [_warn_of_unreadable_changes(*pair, period) for pair in zip(archives, histories, strict=True)]
     for error in damaged:  # the samples of the other archives were listed
         terminal.say(f"error: {error}")
     hidden = parts or any(problem.damaged for _, _, problems in listings for problem in problems)
     if damaged or any(part.category == "refs" for part in parts) or (hidden and not states):
         raise typer.Exit(exit_code_of(ArchiveError))
+    if any(unreadable):
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
@@ -137,13 +142,13 @@ def _describe_archives(archives: list[GitArchive], folder: Path) -> str:
 
 
 def _selected(
-    archive: GitArchive, samples: Sequence[Sample], period: Period, last: int, *, changes: bool, reverse: bool
+    samples: Sequence[Sample], period: Period, last: int, changes: Changes | None, *, reverse: bool
 ) -> Sequence[State]:
     """Return the samples of a period, with ``changes`` also its changes, oldest first; newest first with ``reverse``.
 
     ``last``: only so many of the newest; 0 for all.
     """
-    newest_first: Iterator[State] = Changes(archive).newest_first(samples) if changes else reversed(samples)
+    newest_first: Iterator[State] = changes.newest_first(samples) if changes else reversed(samples)
     within = (state for state in newest_first if state.time in period) if period else newest_first
     selected = list(islice(within, last or None))
     return selected if reverse else selected[::-1]
@@ -178,6 +183,14 @@ def _warn_of_missing_parts(archive: GitArchive) -> list[MissingPart]:
     parts = archive.missing_parts()
     terminal.warn_missing(archive.policy, parts)
     return parts
+
+
+def _warn_of_unreadable_changes(archive: GitArchive, changes: Changes, period: Period) -> bool:
+    """Print a warning for each change of a period that cannot be read; return whether there is one."""
+    unreadable = [change for change in changes.unreadable if change.time is None or change.time in period]
+    for change in unreadable:
+        terminal.say(f"warning: {archive.policy}: {change}; the list is not complete")
+    return bool(unreadable)
 
 
 def _say_empty(folder: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.documents import author_document
+from gitsnap.cli.documents import author_document, origin_document
+from gitsnap.cli.field_texts import origin_author
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
@@ -72,6 +73,8 @@ def log(
 
     With --cluster: show what changed in that managed cluster.
 
+    Exit status 13: a change cannot be read; a warning names it.
+
     Example: gitsnap log cm/default/database ClusterProfile/guestbook --since 2023-08-01
     """
     period = choose_period(since, until)
@@ -92,6 +95,7 @@ def log(
         say_heading(f"changes in the archive {opened.source}, newest first; dates in UTC")
     _show_entries(entries, form)
     _check_complete(opened, entries)
+    _check_readable({entry.origin: None for entry in entries if entry.origin.problem})
 
 
 def _parse_patterns(archive: GitArchive, words: list[str]) -> list[changelog.ObjectPattern]:
@@ -132,6 +136,15 @@ def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
+def _check_readable(origins: Iterable[changelog.CommitOrigin]) -> None:
+    """Print a warning for each change that cannot be read. Raises typer.Exit with EXIT_INCOMPLETE if there is one."""
+    problems = [origin.problem for origin in origins]
+    for problem in problems:
+        terminal.say(f"warning: {problem}; its author is not known")
+    if problems:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
 def _collect(entries: Iterable[_Entry]) -> list[_Entry]:
     """Return all entries, and show progress on a terminal while they are read."""
     collected = []
@@ -159,7 +172,7 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
                 entry.key.name,
                 entry.action,
                 entry.fields,
-                _by(entry),
+                origin_author(entry.origin, entry.manager),
             ]
             for entry in entries
         ]
@@ -178,22 +191,12 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
             "action": entry.action,
             "fields": entry.fields,
             "manager": entry.manager,
-            "change": entry.origin.commit,
-            "author": author_document(entry.origin.author) if entry.origin.author else None,
-            "late": entry.origin.late,
+            **origin_document(entry.origin),
             "sampleMessage": _reason(entry.origin),
         }
         for entry in entries
     ]
     terminal.print_document({"kind": "ChangeLog", "changes": changes}, form)
-
-
-def _by(entry: changelog.LogEntry) -> str:
-    """Return the author of a change with the source of the name; for other commits the field manager."""
-    origin = entry.origin
-    if origin.author is None:
-        return entry.manager
-    return author_text(origin.author, late=origin.late)
 
 
 def _short(commit: str | None) -> str:
@@ -250,7 +253,8 @@ def _show_clusters(
     newest = history.find_sample(samples, "latest")
     known = chain(filter_check.clusters_of(archive.tree(newest)), filter_check.clusters_ever(archive, filters.clusters))
     filter_check.check_clusters(filters.clusters, known, where="the history of the archive")
-    states = Changes(archive).newest_first(samples)
+    history_changes = Changes(archive)
+    states = history_changes.newest_first(samples)
     if len(samples) == 1 and len(first := list(islice(states, 2))) > 1:
         states = chain(first, states)
     else:
@@ -271,6 +275,10 @@ def _show_clusters(
         listed = [{**dict(zip(names, row, strict=True)), **_change_fields(state)} for row, state in by_row]
         terminal.print_document({"kind": "ClusterChangeLog", "changes": listed}, form)
     _check_complete(archive, rows)
+    for change in history_changes.unreadable:
+        terminal.say(f"warning: {change}; the next sample or change shows what it changed")
+    if history_changes.unreadable:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _message(state: State) -> str:

@@ -17,6 +17,7 @@ from gitsnap.cli.documents import sample_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.policies import policy_from_file
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.sample_choice import say_changes_stay
 from gitsnap.core.errors import UsageError
 from gitsnap.core.text import plural
 from gitsnap.policy.retention import Decision, Rules
@@ -87,9 +88,9 @@ def prune(
     Only samples of the archive are removed. To delete objects of a cluster, see `gitsnap rollback --prune`. The
     controller removes samples in the same way, by the rules of the Snapshot.
 
-    Without a rule no sample is removed. A sample is a tag: the branch keeps the history of the configuration. Four
-    kinds of samples are never removed: the newest sample, samples that were not taken on schedule, samples marked by
-    `gitsnap keep`, and samples that an unfinished rollback needs.
+    Without a rule no sample is removed. A sample is a tag: the branch keeps the history of the configuration, with all
+    changes between samples. Four kinds of samples are never removed: the newest sample, samples that were not taken on
+    schedule, samples marked by `gitsnap keep`, and samples that an unfinished rollback needs.
 
     Example: gitsnap prune --snapshot hourly --keep-hourly 24 --keep-daily 30 --dry-run
     """
@@ -109,6 +110,8 @@ def prune(
     )  # the user must see the samples before the question
     if shown_first:
         _show(opened, decisions, form, dry_run=dry_run)
+    if removals:
+        say_changes_stay(opened)
     if removals and not dry_run:
         question = f"Remove {plural(len(removals), 'sample')} from {opened.location}?"
         terminal.confirm(question, yes=yes, unchanged="nothing was removed")

@@ -51,7 +51,7 @@ def push(
     context: options.Context = "",
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Push samples to a remote. A push is never forced.
+    """Push samples and changes to a remote. A push is never forced.
 
     Without --to, the samples are pushed to the remote `origin` of the archive, or to its only remote.
     For --to and for these remotes, git uses your own SSH keys, agent and credential helpers. No cluster is needed.
@@ -112,7 +112,10 @@ def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOp
 
 
 def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output) -> None:
-    terminal.note_finished(f"pushed {plural(pushed.tags, 'sample')}, commit {pushed.commit[:12]}")
+    from gitsnap.archive.remote import describe_unpushed
+
+    named = describe_unpushed(pushed.tags, pushed.changes) or plural(0, "sample")
+    terminal.note_finished(f"pushed {named}, commit {pushed.commit[:12]}")
     if pushed.problem:
         terminal.say(f"warning: nothing was removed from the remote: {pushed.problem}")
     if pushed.notes_problem:
@@ -132,8 +135,7 @@ def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output
         )
         return
     result = "pushed the branch" if pushed.branch else "up to date"
-    counts = ((pushed.tags, "sample"), (pushed.changes, "change"))
-    if named := " and ".join(plural(count, noun) for count, noun in counts if count):
+    if pushed.tags or pushed.changes:
         result = f"pushed {named}"
     removed = f", removed {pushed.removed}" if pushed.removed else ""
     terminal.print_result(f"{archive.policy}: {result}{removed}, commit {pushed.commit[:12]}, at {url}")

@@ -20,6 +20,7 @@ from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, StorageError, UsageError
+from gitsnap.core.states import name_state
 from gitsnap.core.text import byte_size, plural
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def report(
     _warn(written)
     if written.proof.errors or written.proof.signature_problem or any(change.problem for change in timeline.changes):
         raise typer.Exit(exit_code_of(ArchiveError))
-    if written.proof.missing:
+    if written.proof.missing or timeline.unreadable:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
@@ -251,17 +252,21 @@ def _write(page: bytes, file: Path) -> None:
 
 
 def _warn(written: Report) -> None:
-    """Print the changes that the report leaves out, and the errors of the archive."""
+    """Print what the report leaves out, and what is wrong with the archive."""
+    from gitsnap.render.report.texts import counted
+
     timeline, proof = written.timeline, written.proof
     for finding in proof.errors[:5]:
         terminal.say(f"error: {finding.subject}: {finding.message}")
     if proof.signature_problem:
         terminal.say(f"error: the last sample {proof.signature_problem}")
+    for unreadable in timeline.unreadable:
+        terminal.say(f"warning: {unreadable}")
     for change in timeline.changes:
         if change.problem:
-            terminal.say(f"error: {change.sample.tag} was not compared: {change.problem}")
+            terminal.say(f"error: {name_state(change.sample)} was not compared: {change.problem}")
     if timeline.older is not None:
         terminal.say(
-            f"note: {plural(timeline.older.samples, 'older sample')} with changes were not compared; the report says "
-            "what it leaves out. A shorter period has them."
+            f"note: {counted(timeline.older.samples, timeline, 'older')} with changes were not compared; the report "
+            "says what it leaves out. A shorter period has them."
         )

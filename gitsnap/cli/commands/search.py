@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import completion, options, terminal
-from gitsnap.cli.field_texts import version_date
+from gitsnap.cli.documents import origin_document
+from gitsnap.cli.field_texts import origin_author, version_date
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
@@ -54,7 +55,8 @@ def search(
 
     The whole history is searched, including deleted objects and the names of objects. The documents in a ConfigMap and
     the values of charts are searched field by field. Secrets, sensitive fields and the names of fields are not
-    searched. SINCE is the first sample with the value, UNTIL the first sample without it.
+    searched. SINCE is the first sample with the value, UNTIL the first sample without it. A change that follow mode
+    recorded has its own time. BY is its author with the source of the name, otherwise the field manager.
 
     Example: gitsnap search nginx:1.25
 
@@ -83,7 +85,7 @@ def search(
     if form is terminal.Output.TABLE:
         since = f" since {recorded[0].time:%Y-%m-%d}" if recorded else ""
         skipped = "Secrets and the names of fields are not searched"
-        say_heading(f"searched {plural(len(recorded), 'sample')} of {opened.source}{since}; {skipped}")
+        say_heading(f"searched {plural(len(recorded), 'sample')} and all changes of {opened.source}{since}; {skipped}")
         terminal.print_result(_table(matches, text) if matches else "nothing found")
     else:
         terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
@@ -102,7 +104,7 @@ def _table(matches: list[Match], text: str) -> str:
             match.key.name,
             match.field,
             _shown(match.value, text),
-            match.since.manager,
+            origin_author(match.since.origin, match.since.manager),
         ]
         for match in matches
     ]
@@ -126,6 +128,8 @@ def _document(match: Match) -> dict[str, object]:
         "since": version_date(match.since),
         "sample": match.since.sample.tag if match.since.sample is not None else None,
         "manager": match.since.manager,
+        **origin_document(match.since.origin),
         "until": version_date(match.until) if match.until is not None else None,
         "untilSample": match.until.sample.tag if match.until is not None and match.until.sample is not None else None,
+        "untilChange": match.until.origin.commit if match.until is not None else None,
     }

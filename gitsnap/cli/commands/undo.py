@@ -14,8 +14,8 @@ from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.rollback_options import UndoOptions
 from gitsnap.cli.rollback_target import RollbackTarget
-from gitsnap.cli.sample_choice import choose_sample
-from gitsnap.core.errors import NotFoundError
+from gitsnap.cli.sample_choice import change_named, choose_sample, revert_hint
+from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.history.samples import search_sample
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def _recorded_request(past: PastRollback, permitted: UndoOptions, *, atomic: boo
 def _tag(target: RollbackTarget, name: str) -> str:
     """Return the tag of the sample that is named ``name``, or the name itself if no sample has it.
 
-    ``@2h`` is the newest sample at that time among the samples before rollbacks. Raises NotFoundError if none is older.
+    ``@2h`` is the newest sample at that time among the samples before rollbacks. Raises NotFoundError if none is older,
+    and UsageError for a change.
     """
     from gitsnap import rollback
 
@@ -118,4 +119,19 @@ def _tag(target: RollbackTarget, name: str) -> str:
     except NotFoundError:
         if name.startswith("@"):
             raise
+        _refuse_change(target, name)
         return name
+
+
+def _refuse_change(target: RollbackTarget, name: str) -> None:
+    """Raise UsageError if a name is that of a change, and name the rollback to this change, if there is one."""
+    from gitsnap import rollback
+
+    change = change_named(target.archive, name)
+    if change is None:
+        return
+    past = [past for past in rollback.past_rollbacks(target.samples_of_cluster) if past.record.target == change.commit]
+    hint = revert_hint(target.archive, change)
+    if past:
+        hint = f"`gitsnap undo --of {past[-1].before.moment}` undoes the last rollback to this change. {hint}"
+    raise UsageError(f"--of {name} is a change between samples, and not the sample before a rollback", hint=hint)

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from gitsnap.core.model import ObjectKey, Sample
+from gitsnap.core.model import IncompleteKind, ObjectKey
+from gitsnap.core.states import ChangeState, State, author_text, incomplete_of
 from gitsnap.core.text import describe, plural
-from gitsnap.history.timeline import ObjectRow, OlderChanges, PeriodChange
+from gitsnap.history.timeline import ObjectRow, OlderChanges, PeriodChange, Timeline
 from gitsnap.render.report.values import Report
 from gitsnap.rollback.records import PastRollback
 
@@ -22,21 +23,56 @@ _RESULTS = {
 
 
 def author(row: ObjectRow) -> str:
-    """Return who wrote an object, for the end of its row: ``by kubectl-edit``; ``""`` if that is unknown.
+    """Return who wrote an object, for the end of its row: ``by alice (audit)``, ``by kubectl-edit``.
 
-    This is the only place that decides how an author is named.
+    ``""`` if a sample does not tell. This is the only place that decides how an author is named.
     """
-    return f"by {row.manager}" if row.manager else ""
+    name = author_text(row.author, late=row.late) if row.author else row.manager
+    return f"by {name}" if name else ""
 
 
 def authors(change: PeriodChange) -> list[str]:
     """Return who wrote the objects of a change, each once, in the order of the rows."""
+    state = change.sample
+    if isinstance(state, ChangeState):  # it may change reports of Sveltos only, and then it has no rows
+        return [f"by {author_text(state.author, late=state.change.late)}"]
     return list(dict.fromkeys(filter(None, map(author, change.objects))))
 
 
-def anchor(sample: Sample) -> str:
-    """Return the id of a change in the page: the last part of the tag, which has letters, digits and hyphens only."""
-    return f"c-{sample.tag.rpartition('/')[2]}"
+def anchor(state: State) -> str:
+    """Return the id of a change in the page: letters, digits and hyphens only.
+
+    It is made of the last part of the tag of a sample, or of the commit id of a change between samples.
+    """
+    return f"c-{state.tag.rpartition('/')[2]}"
+
+
+def tag(state: State) -> str:
+    """Return the tag of a sample; ``""`` for a change, which has none."""
+    return "" if isinstance(state, ChangeState) else state.tag
+
+
+def trigger(state: State) -> str:
+    """Return why a sample was taken; ``change`` for a change that follow mode recorded."""
+    return "change" if isinstance(state, ChangeState) else str(state.metadata.trigger)
+
+
+def message(state: State) -> str:
+    """Return the message of a sample; ``""`` for a change."""
+    return "" if isinstance(state, ChangeState) else state.metadata.message
+
+
+def incomplete(state: State) -> tuple[IncompleteKind, ...]:
+    """Return the kinds and objects that a sample or change could not read."""
+    return incomplete_of(state)
+
+
+def counted(count: int, timeline: Timeline, word: str = "") -> str:
+    """Return a number of samples: ``2 older samples``; ``2 older samples and changes`` if the period has both."""
+    adjective = f"{word} " if word else ""
+    if not timeline.made:
+        return plural(count, f"{adjective}sample")
+    return f"1 {adjective}sample or change" if count == 1 else f"{count} {adjective}samples and changes"
 
 
 def day(time: datetime) -> str:
@@ -115,15 +151,16 @@ def scope(report: Report) -> list[str]:
 def without_changes(report: Report) -> str:
     """Return what a report without changes says: that nothing changed only if every sample was compared."""
     timeline = report.timeline
-    if not timeline.samples:
+    if not timeline.samples and not timeline.made:
         return "The period has no sample, so nothing is known about it."
     if timeline.older:
-        older = plural(timeline.older.samples, "older sample")
+        older = counted(timeline.older.samples, timeline, "older")
         return f"No change in the newest samples of the period. {older} with changes were not compared."
-    if timeline.before is None and timeline.samples == 1:
+    if timeline.before is None and timeline.samples == 1 and not timeline.made:
         return "The period has the first sample of the archive only, and nothing to compare it with."
-    samples = f"the {plural(timeline.samples, 'sample')} of the period"
-    compared = "has the configuration of the sample before" if timeline.samples == 1 else "have the same configuration"
+    number = timeline.samples + timeline.made
+    samples = f"the {counted(number, timeline)} of the period"
+    compared = "has the configuration of the sample before" if number == 1 else "have the same configuration"
     readable = ", as far as it could be read" if timeline.incomplete_samples else ""
     if timeline.scope:
         return f"Nothing changed in this scope: {samples} {compared} there{readable}."
@@ -157,7 +194,7 @@ def left_out(report: Report) -> Iterator[str]:
     """Yield a sentence for everything that the limits of the report, or the copy of the archive, leave out."""
     timeline = report.timeline
     if timeline.older:
-        yield _older(timeline.older)
+        yield _older(timeline.older, timeline)
     yield from _left_out_of_changes(timeline.changes)
     for count, noun, rest in (
         (timeline.incomplete_left_out, "further period", "in which a kind or an object was incomplete"),
@@ -166,6 +203,8 @@ def left_out(report: Report) -> Iterator[str]:
     ):
         if count:
             yield f"{plural(count, noun)} {rest}."
+    for change in timeline.unreadable:
+        yield f"The author and the time of a change: {change}. The next sample or change shows what it changed."
     if timeline.hidden:
         fields = ", ".join(map(str, timeline.hidden))
         yield f"The values of fields that the policy hides, in samples that hold them in plain text: {fields}."
@@ -174,12 +213,12 @@ def left_out(report: Report) -> Iterator[str]:
     yield "Values of Secrets, and of fields that are kept like Secrets. A diff only marks that they changed."
 
 
-def _older(older: OlderChanges) -> str:
+def _older(older: OlderChanges, timeline: Timeline) -> str:
     numbers = {"added": older.counts.added, "modified": older.counts.modified, "deleted": older.counts.deleted}
     counts = ", ".join(f"{count} {action}" for action, count in numbers.items() if count)
     recorded = f" They record {counts} objects." if counts else ""
     return (
-        f"{plural(older.samples, 'older sample')} with changes, {moment(older.first.time)} to "
+        f"{counted(older.samples, timeline, 'older')} with changes, {moment(older.first.time)} to "
         f"{moment(older.last.time)}, not compared: a report shows the newest changes.{recorded} "
         "A shorter period shows them."
     )
