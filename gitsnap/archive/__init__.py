@@ -27,7 +27,7 @@ from gitsnap.archive.reader import (
     newest,
     read_marks,
 )
-from gitsnap.archive.refs import branch_heads
+from gitsnap.archive.refs import branch_heads, read_refs
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
-    from gitsnap.core.changes import Author, Change, UnreadableChange
-    from gitsnap.core.ports import LoggedCommit
+    from gitsnap.core.changes import Author, Change
+    from gitsnap.core.ports import LoggedCommit, LoggedFile
 
 __all__ = [
     "GitArchive",
@@ -108,6 +108,18 @@ class GitArchive:
     def git_folder(self) -> Path:
         """The git directory."""
         return Path(self._repository.path)
+
+    def version(self) -> str:
+        """A text that changes with every change of the refs: samples, changes, marks and names of authors.
+
+        Raises StorageError where the refs cannot be read.
+        """
+        refs = read_refs(self.git_folder, "refs/")
+        return f"{refs.packed_digest} {sorted(refs.loose.items())}"
+
+    def limit_cache(self, entries: int) -> None:
+        """Keep at most so many entries of folders in memory. A command that reads few samples needs no limit."""
+        self._folders.most_entries = entries
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first."""
@@ -306,6 +318,15 @@ class GitArchive:
         from gitsnap.archive.commit_history import read_managers
 
         return read_managers(self._repository, commit)
+
+    def recorded_files(self, commit: CommitId) -> list[LoggedFile]:
+        """The files that the message of a commit names, without ids; for a large change the first hundred.
+
+        Raises ArchiveError if the commit is missing or damaged.
+        """
+        from gitsnap.archive.commit_history import read_recorded_files
+
+        return read_recorded_files(self._repository, commit)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:

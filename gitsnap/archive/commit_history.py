@@ -27,6 +27,8 @@ _SUBMODULE = "160000"
 _ACTIONS = {"A": "added", "D": "deleted", "M": "modified", "T": "modified"}
 _LINE = re.compile(r"(?:added|modified|deleted) (\S+) \((.*)\)\Z")
 """A line of a commit message that names the field manager of an object (docs/FORMAT.md)."""
+_RECORDED = re.compile(r"(added|modified|deleted) (\S+)(?: \((.*)\))?\Z")
+"""A line of a commit message that names a changed file."""
 
 
 def read_log(
@@ -128,12 +130,20 @@ def read_managers(repository: pygit2.Repository, name: str) -> dict[str, str]:
     return _managers(read_commit(repository, name).message)
 
 
-def _change(commit: RecordedCommit) -> tuple[Change | None, str]:
-    """The change that a commit records, and why it cannot be read. None and ``""`` for another commit."""
-    try:
-        return commit.change, ""
-    except ArchiveError as error:
-        return None, error.message
+def read_recorded_files(repository: pygit2.Repository, name: str) -> list[LoggedFile]:
+    """The files that the message of a commit names, without ids.
+
+    A message names at most a hundred files. Raises ArchiveError if the commit is missing or damaged.
+    """
+    matches = map(_RECORDED.match, read_commit(repository, name).message.splitlines())
+    return [LoggedFile(match[1], match[2], None, None, match[3] or "") for match in matches if match]
+
+
+def _change(commit: RecordedCommit) -> Change | None:
+    """The change that a commit records. None for another commit, and for a change that ``verify`` reports."""
+    with contextlib.suppress(ArchiveError):
+        return commit.change
+    return None
 
 
 def _run_log(

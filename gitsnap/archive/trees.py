@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -137,6 +138,9 @@ class Folders:
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self._cached: dict[str, Mapping[str, Entry]] = {}
+        self._count = 0
+        self.most_entries = sys.maxsize
+        """The largest number of entries of the cached folders. A process that runs for long sets a limit."""
         self.irregular: set[str] = set()
         """Paths of the entries read so far that are symbolic links, submodules or executable files."""
 
@@ -164,9 +168,11 @@ class Folders:
         """
         cached = self._cached.get(tree)
         if cached is None:
-            if len(self._cached) >= MOST_FOLDERS:
+            if len(self._cached) >= MOST_FOLDERS or self._count > self.most_entries:
                 self._cached.clear()
+                self._count = 0
             cached = self._cached[tree] = self._read(tree, prefix)
+            self._count += len(cached)
         return cached
 
     def _read(self, tree: str, prefix: str) -> Mapping[str, Entry]:

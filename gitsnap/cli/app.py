@@ -46,6 +46,7 @@ COMMANDS = {
     "diff": Command("diff:diff", "Show what changed between two samples, or between two changes."),
     "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
     "report": Command("report:report", "Write a report of a period as one HTML file."),
+    "web": Command("web:web", "Show archives in a browser: timeline, diffs, objects, clusters, search."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),
     "undo": Command("undo:undo", "Undo the last rollback."),
     "attribute": Command("attribute:attribute_", "Record who made each change, from audit logs of the API server."),
@@ -63,7 +64,7 @@ COMMANDS = {
 
 SECTIONS = {
     "Everyday commands": ("capture", "follow", "list", "show", "log", "diff", "drift", "rollback", "undo"),
-    "History and add-ons": ("report", "blame", "search", "bisect", "attribute", "addons"),
+    "History and add-ons": ("report", "web", "blame", "search", "bisect", "attribute", "addons"),
     "Archive maintenance": ("status", "verify", "push", "keep", "forget", "prune", "secrets"),
 }
 """The sections of `gitsnap --help`. The other commands follow, in the order of ``COMMANDS``."""

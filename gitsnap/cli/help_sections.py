@@ -94,6 +94,8 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--allow-plaintext",
             "--allow-insecure-push",
             "--allow-local-push",
+            "--allowed-host",
+            "--user-header",
         ),
         "Output": (
             "--output",
@@ -107,6 +109,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--sveltos-cli",
             "--verify",
             "--verbose",
+            "--quiet",
             "--help",
         ),
         "Secrets and keys": (

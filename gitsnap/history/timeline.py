@@ -95,7 +95,7 @@ class DiffExcerpt:
 
 @dataclass(frozen=True, slots=True)
 class PeriodChange:
-    """What one sample, or one change between samples, changed, compared with the sample or change before it."""
+    """What one sample or change changed, compared with the one before it or with another one."""
 
     sample: State
     before: State

@@ -12,7 +12,7 @@ from typing import Protocol
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Area, ChangeCounts, CommitId, IncompleteKind, Sample, SensitiveField, Trigger
 from gitsnap.core.ports import Tree
-from gitsnap.core.states import ChangeState, State
+from gitsnap.core.states import State
 from gitsnap.diff.comparability import NOT_COMPARABLE
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
@@ -127,20 +127,22 @@ def read_timeline(
     )
 
 
-def _states(changes: Changes, samples: Sequence[Sample], period: Period) -> list[tuple[State | None, State]]:
-    """Return the samples and changes of a period, oldest first, each with the sample or change before it.
+def summarize(
+    archive: RecordedPeriod,
+    before: State,
+    after: State,
+    comparison: Comparison,
+    *,
+    hidden: Sequence[SensitiveField] = (),
+    limits: Limits = Limits(),  # noqa: B008 - the values are frozen
+) -> PeriodChange:
+    """Return the comparison of any two states within limits, with the field managers of the newer one."""
+    return _Comparer(archive, Scope(), tuple(hidden), limits).summarize(before, after, comparison)
 
-    Raises ArchiveError.
-    """
-    newest = accumulate((sample.time for sample in samples), max)  # the clock may have been set back
-    earlier = {sample.tag for sample, time in zip(samples, newest, strict=True) if period.since and time < period.since}
-    states: list[State] = []
-    for state in changes.newest_first(samples):
-        states.append(state)
-        if state.tag in earlier:
-            break
-    pairs = pairwise([None, *reversed(states)])
-    return [(before, state) for before, state in pairs if state is not None and state.time in period]
+
+def fields_to_leave_out(hidden: Iterable[SensitiveField], trees: Sequence[Tree]) -> tuple[SensitiveField, ...]:
+    """Return the hidden fields whose values one of the trees has in plain text."""
+    return tuple(field for field in hidden if not all(_hides(tree, field) for tree in trees))
 
 
 def _read_changes(
@@ -182,14 +184,14 @@ class _Comparer:
         removed = _removed(before, sample)
         try:
             trees = self._archive.tree(before), self._archive.tree(sample)
-            left_out = tuple(field for field in self._hidden if not all(_hides(tree, field) for tree in trees))
+            left_out = fields_to_leave_out(self._hidden, trees)
             comparison = compare(*trees, filters=self._filters, left_out=left_out)
             comparison = self._narrow(comparison, *trees, left_out)
         except (ArchiveError, InputError) as error:
             return PeriodChange(sample, before, removed_before=removed, problem=error.message)
         if not comparison and not _is_told(comparison):
             return None
-        return replace(self._with_rows(before, sample, comparison), removed_before=removed)
+        return replace(self.summarize(before, sample, comparison), removed_before=removed)
 
     def is_outside(self, before: State, sample: State) -> bool:
         """Return whether the files show that no object of the scope changed. Only objects have known files."""
@@ -201,7 +203,8 @@ class _Comparer:
         except ArchiveError:  # the comparison reports the damage
             return False
 
-    def _with_rows(self, before: State, sample: State, comparison: Comparison) -> PeriodChange:
+    def summarize(self, before: State, sample: State, comparison: Comparison) -> PeriodChange:
+        """Return the rows and the diffs of a comparison, as far as the limits allow."""
         managed = _grouped(comparison)
         objects = self._object_rows(sample, comparison)
         kept_objects = objects[: min(self._limits.rows, self._rows)]
@@ -228,9 +231,8 @@ class _Comparer:
             profiles=tuple(sorted(changed | redeployed | reached)),
         )
 
-    def _object_rows(self, state: State, comparison: Comparison) -> list[ObjectRow]:
-        managers = self._archive.managers(state.commit) if comparison.management else {}
-        change = state if isinstance(state, ChangeState) else None
+    def _object_rows(self, sample: State, comparison: Comparison) -> list[ObjectRow]:
+        managers = self._archive.managers(sample.commit) if comparison.management else {}
         return [
             ObjectRow(
                 row.key,

@@ -34,6 +34,7 @@ _OTHER_MEANINGS = {
     "--last": "search has periods, not samples",
     "--output": "report writes a file",
     "--profile": "report includes what the profile refers to",
+    "--listen": "controller serves metrics, and web serves pages",
     "--allowed-signers": "report requires the signature of the last sample",
     "--time-zone": "of dates, and of calendar units",
 }

@@ -21,7 +21,8 @@ from gitsnap.history.timeline import (
     Timeline,
 )
 from gitsnap.render.report import ArchiveProof, Report, render_report
-from gitsnap.render.report.page import ALL_LINKS, MOST_CHARACTERS, MOST_ENTRIES, MOST_LINES
+from gitsnap.render.report.environment import MOST_CHARACTERS
+from gitsnap.render.report.page import ALL_LINKS, MOST_ENTRIES, MOST_LINES
 from tests.support.hostile_reports import HOSTILE, ReportFinding, report_of, skeleton
 from tests.support.report_pages import read_page, sample_of
 

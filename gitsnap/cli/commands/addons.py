@@ -5,10 +5,12 @@ This module must not compare or change anything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
+from gitsnap.cli.history_documents import addons_document
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_state
 from gitsnap.cluster.lists import list_objects
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 _HEADER = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
 _WIDE_HEADER = ["feature", "app version", "repository"]
-_FIELDS = ("cluster", "resourceType", "namespace", "name", "version", "time", "profiles")
 
 
 def addons(
@@ -50,36 +51,37 @@ def addons(
     else:
         description, deployed, failed = _read_cluster(cluster, filters)
     terminal.warn(map(str, failed))
-    rows = [
-        [
-            _cluster_of_sveltos_cli(addon.cluster) if sveltos_cli else addon.cluster,
-            _type_of_sveltos_cli(addon.resource_type) if sveltos_cli else addon.resource_type,
-            addon.namespace,
-            addon.name,
-            addon.version,
-            addon.time,
-            addon.profiles,
+    if sveltos_cli:
+        deployed = [
+            replace(
+                addon,
+                cluster=_cluster_of_sveltos_cli(addon.cluster),
+                resource_type=_type_of_sveltos_cli(addon.resource_type),
+            )
+            for addon in deployed
         ]
-        for addon in deployed
-    ]
+        failed = [replace(deployment, cluster=_cluster_of_sveltos_cli(deployment.cluster)) for deployment in failed]
     if not form.is_document:
         say_heading(f"add-ons in {description}")
+        rows = [
+            [
+                addon.cluster,
+                addon.resource_type,
+                addon.namespace,
+                addon.name,
+                addon.version,
+                addon.time,
+                addon.profiles,
+            ]
+            for addon in deployed
+        ]
         header = _HEADER
         if form is terminal.Output.WIDE:
             header = [*_HEADER, *_WIDE_HEADER]
             rows = [[*row, *_wide_cells(addon)] for row, addon in zip(rows, deployed, strict=True)]
         terminal.print_result(render_table(header, rows, columns=terminal.width(), group=header[0]))
         return
-    unknown = [
-        {
-            "cluster": _cluster_of_sveltos_cli(deployment.cluster) if sveltos_cli else deployment.cluster,
-            "profile": deployment.profile,
-            "features": list(deployment.features),
-        }
-        for deployment in failed
-    ]
-    documents = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
-    terminal.print_document({"kind": "AddOnList", "addons": documents, "notKnown": unknown}, form)
+    terminal.print_document(addons_document(deployed, failed), form)
 
 
 _Deployed = tuple[str, list[deployed_addons.AddOn], list[deployed_addons.FailedDeployment]]

@@ -14,6 +14,7 @@ from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.documents import origin_document
 from gitsnap.cli.field_texts import origin_author, value_text, version_date
 from gitsnap.cli.headings import describe_sample, say_heading
+from gitsnap.cli.history_documents import blame_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import NotFoundError
@@ -74,22 +75,7 @@ def blame(
         header = ["field", "value", "since", "by", "before"]
         terminal.print_result(render_table(header, rows, columns=terminal.width()))
         return
-    listed = [_document(origin) for origin in present] + [_document(origin, deleted=True) for origin in removed]
-    key = obj.key
-    terminal.print_document(
-        {
-            "kind": "Blame",
-            "object": {
-                "kind": str(key.kind),
-                "resourceType": key.kind.resource_type,
-                "namespace": key.namespace,
-                "name": key.name,
-            },
-            "sample": chosen.tag,
-            "fields": listed,
-        },
-        form,
-    )
+    terminal.print_document(blame_document(obj.key, chosen, present, removed), form)
 
 
 def _below(origins: Mapping[str, FieldOrigin], field: str) -> list[FieldOrigin]:
@@ -117,25 +103,3 @@ def _shown(value: Any) -> str:
     from gitsnap.history.fields import is_hidden
 
     return "(secret)" if is_hidden(value) else value_text(value, _LONGEST)
-
-
-def _value(value: Any) -> Any:
-    """Return a value for a document."""
-    from gitsnap.history.fields import HiddenValue
-
-    return str(value) if isinstance(value, HiddenValue) else value
-
-
-def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object]:
-    version = origin.since
-    return {
-        "field": origin.path,
-        "value": None if deleted else _value(origin.value),
-        "deleted": deleted,
-        "since": version_date(version),
-        "sample": version.sample.tag if version.sample is not None else None,
-        "manager": version.manager,
-        **origin_document(version.origin),
-        "existed": origin.existed or deleted,
-        "before": _value(origin.value if deleted else origin.before),
-    }

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.documents import author_document, origin_document
-from gitsnap.cli.field_texts import origin_author
 from gitsnap.cli.headings import say_heading
+from gitsnap.cli.history_documents import (
+    cluster_log_document,
+    log_document,
+    origin_date,
+    origin_reason,
+    state_date,
+    state_reason,
+)
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_period, say_period
 from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.states import SHORT_ID, ChangeState, State, author_text
-from gitsnap.diff.rows import Comparison
 from gitsnap.format.sample_message import first_line
 from gitsnap.history import changelog
 from gitsnap.history import samples as history
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.core.ports import Tree
     from gitsnap.diff.changes import Change
-    from gitsnap.diff.rows import ObjectActions
+    from gitsnap.diff.rows import DiffRow, ObjectActions
 
 _Entry = TypeVar("_Entry")
 
@@ -166,7 +171,7 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
     if form is terminal.Output.TABLE:
         rows = [
             [
-                _date(entry.origin) or "(by hand)",
+                origin_date(entry.origin) or "(by hand)",
                 entry.key.kind.resource_type,
                 entry.key.namespace,
                 entry.key.name,
@@ -177,35 +182,14 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
             for entry in entries
         ]
         header, rows = _with_column(_HEADER, rows, _CHANGE_COLUMN, [_short(entry.origin.commit) for entry in entries])
-        header, rows = _with_reasons(header, rows, [_reason(entry.origin) for entry in entries])
+        header, rows = _with_reasons(header, rows, [origin_reason(entry.origin) for entry in entries])
         terminal.print_result(_table(header, rows) if rows else "no changes found")
         return
-    changes = [
-        {
-            "date": _date(entry.origin),
-            "sample": entry.origin.sample.tag if entry.origin.sample else None,
-            "kind": str(entry.key.kind),
-            "resourceType": entry.key.kind.resource_type,
-            "namespace": entry.key.namespace,
-            "name": entry.key.name,
-            "action": entry.action,
-            "fields": entry.fields,
-            "manager": entry.manager,
-            **origin_document(entry.origin),
-            "sampleMessage": _reason(entry.origin),
-        }
-        for entry in entries
-    ]
-    terminal.print_document({"kind": "ChangeLog", "changes": changes}, form)
+    terminal.print_document(log_document(entries), form)
 
 
 def _short(commit: str | None) -> str:
     return commit[:SHORT_ID] if commit else ""
-
-
-def _reason(origin: changelog.CommitOrigin) -> str:
-    """Return the message of the sample, ``""`` without a sample."""
-    return origin.sample.metadata.message if origin.sample else ""
 
 
 def _with_reasons(
@@ -222,17 +206,6 @@ def _with_column(
     if not any(values):
         return header, rows
     return [*header, name], [[*row, value] for row, value in zip(rows, values, strict=True)]
-
-
-def _date(origin: changelog.CommitOrigin) -> str | None:
-    """Return the date of the sample as ``gitsnap list`` prints it, or None for a commit made by hand.
-
-    The date of a change is its own. If the sample is not in this copy of the archive, the date is the time of the
-    sample.
-    """
-    if origin.sample is not None:
-        return origin.sample.moment
-    return origin.time.strftime("%Y-%m-%d:%H:%M:%S") if origin.time is not None else None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
@@ -260,20 +233,18 @@ def _show_clusters(
     else:
         history.sample_before(samples, newest)  # raises an error if there is only one sample
     changes = islice(cluster_changes(states, archive.tree, filters, **bounds), limit or None)
-    by_row = [(row, state) for state, comparison in _collect(changes) for row in _cluster_rows(state, comparison)]
-    rows = [row for row, _ in by_row]
+    by_row = [(row, state) for state, comparison in _collect(changes) for row in comparison.rows]
+    rows = [_cluster_row(row, state) for row, state in by_row]
     if form is terminal.Output.TABLE:
         named = ", ".join(filters.clusters)
         say_heading(f"changes on {named} in the archive {archive.source}, newest first; dates in UTC")
         made = [state if isinstance(state, ChangeState) else None for _, state in by_row]
         header, rows = _with_column(_CLUSTER_HEADER, rows, "by", [_author(state) for state in made])
         header, rows = _with_column(header, rows, _CHANGE_COLUMN, [state.moment if state else "" for state in made])
-        header, rows = _with_reasons(header, rows, [_message(state) for _, state in by_row])
+        header, rows = _with_reasons(header, rows, [state_reason(state) for _, state in by_row])
         terminal.print_result(_table(header, rows) if rows else "no changes found")
     else:
-        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
-        listed = [{**dict(zip(names, row, strict=True)), **_change_fields(state)} for row, state in by_row]
-        terminal.print_document({"kind": "ClusterChangeLog", "changes": listed}, form)
+        terminal.print_document(cluster_log_document(by_row), form)
     _check_complete(archive, rows)
     for change in history_changes.unreadable:
         terminal.say(f"warning: {change}; the next sample or change shows what it changed")
@@ -281,37 +252,19 @@ def _show_clusters(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _message(state: State) -> str:
-    """Return the message of a sample, ``""`` for a change."""
-    return "" if isinstance(state, ChangeState) else state.metadata.message
-
-
 def _author(state: ChangeState | None) -> str:
     return author_text(state.author, late=state.change.late) if state else ""
 
 
-def _change_fields(state: State) -> dict[str, object]:
-    """Return the fields of a document that say by which change, or with which message of a sample, a row came."""
-    change = state if isinstance(state, ChangeState) else None
-    return {
-        "change": change.commit if change else None,
-        "author": author_document(change.author) if change else None,
-        "sampleMessage": _message(state),
-    }
-
-
-def _cluster_rows(state: State, comparison: Comparison) -> list[list[str]]:
+def _cluster_row(row: DiffRow, state: State) -> list[str]:
     return [
-        [
-            state.date if isinstance(state, ChangeState) else state.moment,
-            row.cluster,
-            row.resource_type,
-            row.namespace,
-            row.name,
-            str(row.action),
-            row.note,
-        ]
-        for row in comparison.rows
+        state_date(state),
+        row.cluster,
+        row.resource_type,
+        row.namespace,
+        row.name,
+        str(row.action),
+        row.note,
     ]
 
 

@@ -13,6 +13,7 @@ from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.documents import origin_document
 from gitsnap.cli.field_texts import origin_author, version_date
 from gitsnap.cli.headings import say_heading
+from gitsnap.cli.history_documents import search_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.text import plural
@@ -88,7 +89,7 @@ def search(
         say_heading(f"searched {plural(len(recorded), 'sample')} and all changes of {opened.source}{since}; {skipped}")
         terminal.print_result(_table(matches, text) if matches else "nothing found")
     else:
-        terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
+        terminal.print_document(search_document(matches), form)
     if not matches and opened.missing_parts():
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -118,18 +119,3 @@ def _shown(value: Any, searched: str) -> str:
     if word in shown.removesuffix("…") or start < _LONGEST // 3:
         return shown
     return cut(f"…{text[start - _LONGEST // 6 :]}", _LONGEST)
-
-
-def _document(match: Match) -> dict[str, object]:
-    return {
-        "object": {"kind": str(match.key.kind), "namespace": match.key.namespace, "name": match.key.name},
-        "field": match.field,
-        "value": match.value,
-        "since": version_date(match.since),
-        "sample": match.since.sample.tag if match.since.sample is not None else None,
-        "manager": match.since.manager,
-        **origin_document(match.since.origin),
-        "until": version_date(match.until) if match.until is not None else None,
-        "untilSample": match.until.sample.tag if match.until is not None and match.until.sample is not None else None,
-        "untilChange": match.until.origin.commit if match.until is not None else None,
-    }

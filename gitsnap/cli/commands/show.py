@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.documents import change_document
 from gitsnap.cli.headings import describe_sample, say_heading
+from gitsnap.cli.history_documents import objects_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_state
 from gitsnap.core.errors import UsageError
@@ -126,17 +126,7 @@ def _show_overview(tree: Tree, state: State, location: str, namespaces: list[str
         terminal.print_names(key.path for key in keys)
         return
     if form is not terminal.Output.TABLE:
-        listed = [
-            {
-                "kind": str(key.kind),
-                "resourceType": key.kind.resource_type,
-                "namespace": key.namespace,
-                "name": key.name,
-            }
-            for key in keys
-        ]
-        document = {"kind": "ObjectList", **_named(state), "objects": listed}
-        terminal.print_document(document, form)
+        terminal.print_document(objects_document(state, keys), form)
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
     content = f"{plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}"
@@ -154,13 +144,6 @@ def _show_overview(tree: Tree, state: State, location: str, namespaces: list[str
         namespace = f"{entry['namespace']}/" if entry["namespace"] else ""
         target = f"{entry['kind']} {namespace}{shortened(entry['name'])}"
         terminal.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
-
-
-def _named(state: State) -> dict[str, object]:
-    """Return the fields of a document that name the sample or the change that is shown."""
-    if isinstance(state, Sample):
-        return {"sample": state.tag, "message": state.metadata.message}
-    return {"sample": state.tag, "message": "", "change": change_document(state)}
 
 
 def _show_references(

@@ -1,0 +1,114 @@
+"""Addresses to listen on, and the host names that a browser may use for them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from gitsnap.core.errors import InputError, UsageError
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?\Z")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address to listen on."""
+
+    host: str
+    """A name or an IP address without brackets; ``""`` for all addresses."""
+    port: int
+    """0 selects a free port."""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the address."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def bind(self) -> socket.socket:
+        """Return a listening socket. Raises InputError if the address cannot be bound."""
+        try:
+            if self.host in ("", "::") and socket.has_dualstack_ipv6():
+                return socket.create_server(("::", self.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=256)
+            family, _, _, _, found = socket.getaddrinfo(
+                self.host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            return socket.create_server(found[:2], family=family, backlog=256)
+        except (OSError, OverflowError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InputError(f"--listen {self}: {reason}", hint="Choose another address or port.") from None
+
+
+def parse_address(text: str, option: str = "--listen") -> Address:
+    """Parse ``[HOST]:PORT``; an empty host means all addresses. Raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    is_ambiguous = ":" in bare and bare == host  # an IPv6 address needs brackets
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535 or is_ambiguous:
+        raise UsageError(f"{option} {text}: [HOST]:PORT is needed, such as 127.0.0.1:8080 or [::1]:8080")
+    return Address(bare, int(port))
+
+
+def check_hosts(address: Address, allowed: Collection[str], option: str = "--listen") -> frozenset[str]:
+    """Return the host names that requests may have, in lower case, without port.
+
+    A browser sends the name of the address that it shows. A page of another site that resolves its own name to this
+    address (DNS rebinding) sends that name, which is refused. Raises UsageError for a name that is not one, and for an
+    address that other machines reach if no name is allowed.
+    """
+    for name in allowed:
+        if not _is_host(name):
+            raise UsageError(
+                f"--allowed-host {name}: this is not the name or the IP address of a host",
+                hint="Write it as browsers show it, without scheme, port and path: gitsnap.example.com",
+            )
+    if not address.is_loopback and not allowed:
+        raise UsageError(
+            f"{option} {address}: other machines reach this address, and gitsnap web has no login",
+            hint="Listen on 127.0.0.1 and use `kubectl port-forward`, or put a proxy with a login in front and name "
+            "the host that browsers use with --allowed-host.",
+        )
+    names = {normal_host(name) for name in allowed}
+    return frozenset(names | _LOOPBACK_NAMES if address.is_loopback else names)
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return len(name) <= 253 and _NAME.match(name) is not None
+    return True
+
+
+def normal_host(name: str) -> str:
+    """Return a host name in lower case, without a final dot and the brackets of an IPv6 address."""
+    name = name.lower().removesuffix(".").removeprefix("[").removesuffix("]")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
+def host_of(header: str) -> str | None:
+    """Return the host of a ``Host`` header, or of an origin without its scheme; None if it is malformed."""
+    match = _HOST.match(header)
+    if match is None or int(match[2] or 0) > 65535:
+        return None
+    return normal_host(match[1])
+
+
+def describe_hosts(hosts: Iterable[str]) -> str:
+    """Return the names for a message."""
+    return ", ".join(sorted(hosts))

@@ -1,0 +1,146 @@
+"""The pages about one object: its content, its history, and the origin of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from gitsnap.core.errors import NotFoundError, UsageError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, Sample
+from gitsnap.core.ports import Tree
+from gitsnap.core.states import State
+from gitsnap.core.text import describe
+from gitsnap.diff.changes import Change
+from gitsnap.diff.object_actions import object_actions_between
+from gitsnap.diff.raw_diff import object_texts
+from gitsnap.diff.rows import ObjectActions
+from gitsnap.diff.shown_objects import shown_versions, without_sensitive_values
+from gitsnap.format import masking, path_of
+from gitsnap.history.blame import blame as find_origins
+from gitsnap.history.blame import read_versions
+from gitsnap.history.changelog import ObjectPattern, read_entries
+from gitsnap.history.fields import is_hidden
+from gitsnap.render.web.addresses import object_address, state_name
+from gitsnap.sveltos.tree_view import TreeView
+from gitsnap.web.answers import LINE_LENGTH, MOST_LINES, Asked, Page, Redirect
+from gitsnap.web.documents import Document
+from gitsnap.web.site import SiteArchive
+
+_MOST_ENTRIES = 200
+"""The largest number of changes in the history of an object."""
+_MOST_FIELDS = 2_000
+_TABS = (("object", "Content"), ("log", "History"), ("blame", "Blame"))
+
+
+def _key(asked: Asked) -> ObjectKey:
+    """Return the object that an address names: ``KIND/NAME`` or ``KIND/NAMESPACE/NAME``. Raises NotFoundError."""
+    if len(asked.names) not in (2, 3):
+        raise NotFoundError("the address of an object ends with KIND/NAMESPACE/NAME or KIND/NAME")
+    kind, *namespace, name = asked.names
+    return ObjectKey(Kind.parse(kind), namespace[0] if namespace else "", name)
+
+
+def _at(archive: SiteArchive, asked: Asked) -> State:
+    """Return the state that the query names, the newest sample without it."""
+    at = asked.query.get("at", "")
+    return archive.state(at) if at else archive.newest()
+
+
+def _shown(archive: SiteArchive, state: State, key: ObjectKey) -> JsonObject | None:
+    """Return an object of a state without values that must not be shown; None if the state lacks the object."""
+    document = TreeView(archive.tree(state)).get(key)
+    if document is None:
+        return None
+    _, shown = shown_versions(None, document)
+    _, shown = without_sensitive_values(
+        None, shown, [field for field in archive.listed.hidden if field.kind == key.kind]
+    )
+    return shown
+
+
+def content(archive: SiteArchive, asked: Asked) -> Page | Redirect:
+    """Return the content of an object in a sample, as YAML."""
+    key, state = _key(asked), _at(archive, asked)
+    at = asked.query.get("at", "")
+    if at and at != state_name(state):
+        return Redirect(object_address(archive.name, key, at=state_name(state)))
+    document = _shown(archive, state, key)
+    if document is None:
+        raise NotFoundError(
+            f"{describe(key)} is not in {state.tag}",
+            hint=f"Its history shows whether another sample has it: {object_address(archive.name, key, 'log')}",
+        )
+    lines = (object_texts("", None, document).after or "").splitlines()
+    shown = [line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]} …" for line in lines[:MOST_LINES]]
+    values = {
+        "key": key,
+        "state": state,
+        "at": at,
+        "lines": shown,
+        "left_out": max(len(lines) - MOST_LINES, 0),
+        "shortened": sum(len(line) > LINE_LENGTH for line in lines[:MOST_LINES]),
+        "is_masked": _is_masked(document),
+        "tabs": _TABS,
+        "tab": "object",
+        "command": f"gitsnap show {state.moment} {key.path}",
+    }
+    return Page("object.html", describe(key), lambda: _list_of(document), values)
+
+
+def _is_masked(document: JsonObject) -> bool:
+    return masking.shows_fingerprints(document) or "(not shown" in str(document)
+
+
+def _list_of(document: JsonObject) -> Document:
+    """Return the document of ``gitsnap show -o json``. An API server refuses an object with marks for values."""
+    item = masking.with_refusal(document) if _is_masked(document) else document
+    return {"apiVersion": "v1", "kind": "List", "items": [item]}
+
+
+def log(archive: SiteArchive, asked: Asked) -> Page:
+    """Return the history of an object, newest first. Raises NotFoundError if the archive never had it."""
+    key = _key(asked)
+    pattern = ObjectPattern(key.kind.name, key.namespace, key.name, key.kind)
+    entries = list(islice(read_entries(archive, [pattern], _find_actions), _MOST_ENTRIES + 1))
+    if not entries:
+        raise NotFoundError(f"the archive {archive.name} never had {describe(key)}", hint="The search finds names.")
+    shown = entries[:_MOST_ENTRIES]
+    values = {
+        "key": key,
+        "at": "",
+        "entries": shown,
+        "more": len(entries) > _MOST_ENTRIES,
+        "tabs": _TABS,
+        "tab": "log",
+        "command": f"gitsnap log {key.path}",
+    }
+    return Page("log.html", describe(key), lambda: asked.documents.log_document(shown), values)
+
+
+def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
+    return object_actions_between(before, after, changes)
+
+
+def blame(archive: SiteArchive, asked: Asked) -> Page:
+    """Return since when an object has each of its fields."""
+    key, state = _key(asked), _at(archive, asked)
+    if not isinstance(state, Sample):
+        raise UsageError("blame is known for samples, not for changes", hint="Leave out `at` for the newest sample.")
+    tree = archive.tree(state)
+    if TreeView(tree).get(key) is None:
+        raise NotFoundError(f"{describe(key)} is not in {state.tag}")
+    sensitive = {*archive.listed.hidden, *tree.info.secrets.sensitive_fields}
+    origins = find_origins(read_versions(archive, path_of(key), state, sensitive)).present
+    present = [origins[path] for path in sorted(origins)]
+    values = {
+        "key": key,
+        "state": state,
+        "at": asked.query.get("at", ""),
+        "origins": present[:_MOST_FIELDS],
+        "left_out": max(len(present) - _MOST_FIELDS, 0),
+        "is_hidden": is_hidden,
+        "tabs": _TABS,
+        "tab": "blame",
+        "command": f"gitsnap blame {state.moment} {key.path}",
+    }
+    return Page("blame.html", describe(key), lambda: asked.documents.blame_document(key, state, present), values)
