@@ -18,6 +18,7 @@ from gitsnap.diff.raw_diff import TextPair
 from gitsnap.diff.release_rows import clusters_with_changed_values, compare_releases
 from gitsnap.diff.resource_rows import compare_resources
 from gitsnap.diff.rows import ClusterChanges, Comparison
+from gitsnap.diff.shown_objects import without_embedded_values
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.filters import EVERYTHING, Filters
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
@@ -35,12 +36,14 @@ def compare(
     filters: Filters = EVERYTHING,
     texts: bool = True,
     left_out: Iterable[SensitiveField] = (),
+    shows_manifests: bool = False,
 ) -> Comparison:
     """Return the differences between two trees, sorted; the same trees always give the same result.
 
     Kinds that one side does not cover, or could not read, have no rows and are listed as not comparable.
     ``texts``: whether to collect the texts for raw diffs, which takes longer than the rows.
     ``left_out``: fields whose values are neither compared nor shown.
+    ``shows_manifests``: whether the texts have the values of Secret manifests in other objects, such as in a ConfigMap.
     Raises InputError if an archived file cannot be read.
     """
     comparability = find_comparability(before, after)
@@ -59,8 +62,11 @@ def compare(
         management=tuple(sorted(management_rows(*changed.sides, changes))),
         not_comparable=comparability.entries,
         texts=(
-            *sorted(managed.texts if texts else (), key=_text_order),
-            *sorted(management_texts(changes, managed.texts) if texts else (), key=_text_order),
+            *sorted(_shown_texts(managed.texts, shows_manifests=shows_manifests) if texts else (), key=_text_order),
+            *sorted(
+                management_texts(changes, managed.texts, shows_manifests=shows_manifests) if texts else (),
+                key=_text_order,
+            ),
         ),
         reached=tuple(
             sorted(
@@ -71,6 +77,12 @@ def compare(
             )
         ),
     )
+
+
+def _shown_texts(pairs: Iterable[TextPair], *, shows_manifests: bool) -> Iterable[TextPair]:
+    if shows_manifests:
+        return pairs
+    return [TextPair(pair.title, *without_embedded_values(pair.before, pair.after)) for pair in pairs]
 
 
 def _text_order(pair: TextPair) -> tuple[str, str, str]:

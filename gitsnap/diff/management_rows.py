@@ -125,10 +125,18 @@ def _is_relabelled(change: Change) -> bool:
     return change.action is not Action.MODIFIED or not same_json(old, new)
 
 
-def management_texts(changes: Iterable[Change], document_texts: Collection[TextPair]) -> list[TextPair]:
-    """Return the objects that changed, except those whose change ``document_texts`` already show."""
+def management_texts(
+    changes: Iterable[Change], document_texts: Collection[TextPair], *, shows_manifests: bool
+) -> list[TextPair]:
+    """Return the objects that changed, except those whose change ``document_texts`` already show.
+
+    ``shows_manifests``: whether the values of Secret manifests in other objects are shown.
+    """
     return [
-        object_texts(object_title(change.key), *shown_versions(change.before, change.after))
+        object_texts(
+            object_title(change.key),
+            *shown_versions(change.before, change.after, shows_manifests=shows_manifests),
+        )
         for change in changes
         if not shows_change(document_texts, change)
     ]

@@ -1,7 +1,7 @@
 """Writes the configuration of a tree as a folder of YAML files, as ``--from-dir`` reads it.
 
-In every mode of the archive, fingerprints replace the values of Secrets and of sensitive fields. An object with
-fingerprints has an annotation that no API server accepts.
+In every mode of the archive, fingerprints replace the values of Secrets, of Secret manifests in other objects, and of
+sensitive fields. An object with fingerprints has an annotation that no API server accepts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, Sensit
 from gitsnap.core.ports import Tree
 from gitsnap.format import decode_object, encode, masking, path_of
 from gitsnap.format.fingerprint import KEY_BYTES, fingerprint, is_fingerprint
-from gitsnap.sveltos import kinds
+from gitsnap.sveltos import embedded_secrets, kinds
 
 
 class FolderWriter:
@@ -53,7 +53,7 @@ class FolderWriter:
     def _content(self, content: bytes, path: str) -> tuple[str, bytes]:
         """The path of an object in the folder, and its bytes there."""
         document = decode_object(content, path)
-        hidden = self._without_values(document)
+        hidden = self._without_manifests(self._without_values(document))
         shown = masking.with_refusal(hidden) if masking.shows_fingerprints(hidden) else hidden
         return path_of(ObjectKey.of(document)), content if shown is document else encode(shown)
 
@@ -69,6 +69,17 @@ class FolderWriter:
             self._sensitive,
             lambda steps, value: _kept(value) or fingerprint(self._key, key, steps, _json(value)),
         )
+
+    def _without_manifests(self, document: JsonObject) -> JsonObject:
+        """An object without the values of the Secret manifests in it."""
+        if Kind.of(document) == kinds.SECRET:
+            return document
+        key = ObjectKey.of(document)
+        masked: JsonObject = embedded_secrets.replace_values(
+            document,
+            lambda steps, value: _kept(value) or fingerprint(self._key, key, tuple(map(str, steps)), _json(value)),
+        )
+        return document if masked is document else masking.with_refusal(masked)
 
 
 def _kept(value: object) -> object:

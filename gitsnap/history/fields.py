@@ -7,18 +7,19 @@ kind and name. An element that moves, or that follows an inserted element, keeps
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, Kind, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.format import masking
 from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.sveltos import documents, kinds
+from gitsnap.sveltos import documents, embedded_secrets, kinds
 
 Fields = Mapping[str, Any]
 """Path of a field -> its value: a scalar, an empty mapping or list, or a HiddenValue. Paths are sorted."""
@@ -28,6 +29,9 @@ _CLEAR_NAME = re.compile(r'[^\[\]"\x00-\x1f]+')
 
 _QUOTED = re.compile(r'\["([^"]*)"\]')
 
+_NOT_SHOWN = "(not shown)"
+_AMBIGUOUS_JSON = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
+"""Halves of surrogate pairs, and the character that begins the name of a document here."""
 _MAX_DEPTH = 60
 """Levels below which a value is one field, such as in a hostile document."""
 
@@ -64,7 +68,7 @@ class HiddenValue:
     """The value as JSON."""
 
     def __str__(self) -> str:
-        return "(not shown)"
+        return _NOT_SHOWN
 
 
 def plain_path(path: str) -> str:
@@ -92,23 +96,24 @@ class ObjectFields(NamedTuple):
 
 
 def fields_of(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> Fields:
-    """The fields of an object. The documents in a ConfigMap and the values of charts are split into their fields.
+    """The fields of an object. Documents and JSON in a ConfigMap, and values of charts, are split into their fields.
 
     apiVersion, kind, name and namespace are left out: they name the object. The values of Secrets and of ``sensitive``
-    fields are fingerprints or, where the archive has the value itself, a HiddenValue.
+    fields are fingerprints or, where the archive has the value itself, a HiddenValue. So are the values of Secret
+    manifests in an object. A text that cannot be split is one HiddenValue if it contains such a manifest.
     """
     return split_fields(document, sensitive).fields
 
 
 def split_fields(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> ObjectFields:
-    """The fields of an object as ``fields_of`` returns them, with the split texts."""
+    """The fields of an object as ``fields_of`` returns them, with the split texts. The texts have no hidden values."""
     fields, texts = dict[str, Any](), dict[str, str]()
     for name, value, expand in _top_level(document, sensitive):
 
         def expand_text(path: str, text: str, expand: _Expand = expand) -> Any:
             structure = expand(path, text)
             if structure is not text:
-                texts[path] = text
+                texts[path] = embedded_secrets.replace_values(text, lambda _steps, _value: _NOT_SHOWN)
             return structure
 
         fields.update(_flatten(name, value, 0, expand_text))
@@ -228,7 +233,12 @@ def _top_level(document: JsonObject, sensitive: Iterable[SensitiveField]) -> Ite
     for name, value in document.items():
         if name not in ("apiVersion", "kind", "metadata"):
             expand = _split_documents if is_source and name == "data" else _split_values if name == "spec" else _keep
-            yield name, value, expand
+            yield name, _without_values(value), expand
+
+
+def _without_values(value: Any) -> Any:
+    """A value without the values of the Secret manifests in it. Texts are left as they are."""
+    return embedded_secrets.replace_values(value, lambda _steps, secret: _hide(secret), texts=False)
 
 
 def _keep(_path: str, text: str) -> Any:
@@ -239,7 +249,7 @@ def _flatten(path: str, value: Any, depth: int, expand: _Expand) -> Iterator[tup
     if isinstance(value, str):
         structure = expand(path, value)
         if structure is value:
-            yield path, value
+            yield path, _hide(value) if embedded_secrets.contains_values(value) else value
             return
         value, expand = structure, _keep
     if depth >= _MAX_DEPTH or not value or not isinstance(value, dict | list):
@@ -306,18 +316,54 @@ _DOCUMENT = "\0"
 
 
 def _split_documents(_path: str, text: str) -> Any:
-    """The documents of one value of a ConfigMap by kind and name; the text itself if a document has no identity."""
+    """The documents of one value of a ConfigMap by kind and name.
+
+    A text with another content is its JSON value if it is JSON, or else the text itself.
+    """
     try:
         values = [documents.load(piece) for piece in documents.split(text)]
     except (InputError, RecursionError):
         return text
     identities = [documents.identify(value) for value in values]
     if not values or None in identities:
-        return text
+        return _split_json(text)
     names = _unique(
         ["/".join(filter(None, (found.kind.name, found.namespace, found.name))) for found in identities if found]
     )
-    return {_DOCUMENT + name: _without_identity(value) for name, value in zip(names, values, strict=True)}
+    return {
+        _DOCUMENT + name: _without_identity(_without_values(value)) for name, value in zip(names, values, strict=True)
+    }
+
+
+def _split_json(text: str) -> Any:
+    """The mapping or list of a JSON text; the text itself if it is not JSON, or if two readers may read two values."""
+    if text.lstrip()[:1] not in ("{", "[") or _AMBIGUOUS_JSON.search(text):
+        return text
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_unique_members, parse_float=_exact_float, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError):
+        return text
+    return _without_values(value) or text
+
+
+def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(members)
+    if len(mapping) != len(members):
+        raise ValueError("a key occurs twice")
+    return mapping
+
+
+def _exact_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _without_identity(document: JsonObject) -> JsonObject:
@@ -332,4 +378,4 @@ def _split_values(path: str, text: str) -> Any:
     if not path.startswith("spec.helmCharts[") or not path.endswith("].values"):
         return text
     value = documents.load(text)
-    return value if isinstance(value, dict) and value else text
+    return _without_values(value) if isinstance(value, dict) and value else text

@@ -210,4 +210,8 @@ def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
 def _document_names(fields: Fields) -> dict[str, str]:
     """The names of the documents in a ConfigMap, by the path of the name. ``fields`` has them only inside its paths."""
     documents = (_DOCUMENT.match(path) for path in fields)
-    return {f"{document[1]}.metadata.name": document[2] for document in documents if document}
+    return {
+        f"{document[1]}.metadata.name": document[2]
+        for document in documents
+        if document and f"{document[1]}.kind" not in fields  # an element of a list in JSON keeps its kind
+    }

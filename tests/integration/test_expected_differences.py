@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,84 @@ def test_other_refusals(story: TypedPlace) -> None:
     assert "cannot read none.yaml" in gitsnap(story.folder, *words, "none.yaml", code=3).stderr
     done = gitsnap(story.folder, *words, "none.yaml", "--raw-diff", "--decrypt", code=2)
     assert "exclude each other" in done.stderr
+
+
+_PAIRS = (("encrypt", "encrypt"), ("redact", "encrypt"), ("encrypt", "redact"), ("plaintext", "encrypt"),
+          ("redact", "plaintext"))  # fmt: skip
+
+
+def _pair(place: TypedPlace, modes: tuple[str, str], values: tuple[str, str] = (OLD_VALUE, OLD_VALUE)) -> None:
+    """Make two archives, each with its own keys. A second Secret has a value that never differs."""
+    for name, mode, value in zip(("staging", "production"), modes, values, strict=True):
+        place.write("password", secret(value).replace("\ndata:\n", f"\ndata:\n  same: {OLD_VALUE}\n"))
+        words = ["capture", "--snapshot", "hourly", "--storage", name, "--from-dir", "cluster", "--create"]
+        gitsnap(place.folder, *words, "--secrets-mode", mode, code=0)
+
+
+def _compare(place: TypedPlace, *words: str, code: int) -> subprocess.CompletedProcess[str]:
+    archives = ("--archive", "staging/hourly", "--archive", "production/hourly")
+    done = gitsnap(place.folder, "diff", *archives, *words, code=code)
+    for value in (OLD_VALUE, NEW_VALUE, "correct-horse", "battery-staple", "gitsnap:hmac"):
+        assert value not in done.stdout + done.stderr
+    return done
+
+
+def _identities(place: TypedPlace, *files: str) -> list[str]:
+    """The options for the identities that exist: only the mode encrypt has one."""
+    return [f"--identity={file}" for file in files if (place.folder / file).exists()]
+
+
+_OWN = ("staging/.keys/hourly/identity.txt", "production/.keys/hourly/identity.txt")
+
+
+@pytest.mark.parametrize("modes", _PAIRS)
+def test_secrets_of_two_archives(tmp_path: Path, modes: tuple[str, str]) -> None:
+    """Who has the keys of both archives sees which values differ, and none of the values."""
+    place = TypedPlace(tmp_path)
+    _pair(place, modes)
+    keys = _identities(place, *_OWN)
+    if "encrypt" not in modes:
+        keys = [f"--identity={_any_identity(place)}"]
+    without = _compare(place, code=13)
+    assert "no changes detected in what could be compared" in without.stdout
+    assert "cannot tell: Secret" in without.stderr
+    assert "--identity" in without.stderr
+    assert "no changes detected\n" in _compare(place, *keys, code=0).stdout
+    assert "cannot tell" not in _compare(place, "--exit-code", *keys, code=0).stderr
+
+    _pair(place, modes, (OLD_VALUE, NEW_VALUE))
+    done = _compare(place, "-o", "json", *keys, code=0)
+    assert _rows(json.loads(done.stdout)) == [("password", "data.password")]
+    raw = _compare(place, "--raw-diff", *keys, code=0).stdout
+    assert [line.strip() for line in raw.splitlines() if "password: " in line] == [
+        "-  password: (not shown, before)",
+        "+  password: (not shown, after)",
+    ]
+    (tmp_path / "allowed.yaml").write_text("management: [{name: password, fields: [data.password]}]\n")
+    allowed = _compare(place, "--expect", "allowed.yaml", "--exit-code", *keys, code=0)
+    assert "no unexpected changes detected" in allowed.stdout
+    assert "cannot be compared" not in allowed.stderr
+    (tmp_path / "allowed.yaml").write_text("management: [{name: password, fields: [data.same]}]\n")
+    assert "data.password" in _compare(place, "--expect", "allowed.yaml", "--exit-code", *keys, code=1).stdout
+
+
+def _any_identity(place: TypedPlace) -> str:
+    """The identity of a third archive."""
+    words = ["capture", "--snapshot", "hourly", "--storage", "third", "--from-dir", "cluster", "--create"]
+    gitsnap(place.folder, *words, code=0)
+    return "third/.keys/hourly/identity.txt"
+
+
+def test_secrets_of_two_archives_without_the_keys(tmp_path: Path) -> None:
+    """Without the keys of both archives the answer says so: neither `no changes` nor a change."""
+    place = TypedPlace(tmp_path)
+    _pair(place, ("redact", "redact"), (OLD_VALUE, NEW_VALUE))
+    identity = f"--identity={_any_identity(place)}"
+    (tmp_path / "allowed.yaml").write_text("management: [{name: password, fields: [data.password]}]\n")
+    for words in ((), ("--expect", "allowed.yaml")):
+        done = _compare(place, identity, *words, code=13)
+        assert "Secrets cannot be compared" in done.stderr
+        assert "password" not in done.stdout
+        assert "in what could be compared" in done.stdout
+    (tmp_path / "production/.keys").rename(tmp_path / "elsewhere")
+    assert "Secrets cannot be compared: " in _compare(place, identity, code=13).stderr

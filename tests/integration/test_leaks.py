@@ -118,6 +118,11 @@ class _Day:
             content_type = "application/merge-patch+json"
             self.api.ask("PATCH", f"{path}/{name}", document, content_type=content_type)
 
+    def named(self) -> list[str]:
+        """Return the names of the objects that the archive has."""
+        secrets = () if self.mode == "omit" else ("Secret/default/typed", "Secret/default/values")
+        return ["ClusterProfile/p", "ConfigMap/default/open", *secrets]
+
     def change(self) -> None:
         """Change values in a Secret and in a chart."""
         self._make("PATCH", changed="changed-")
@@ -241,8 +246,16 @@ def _capture(mode: str) -> list[str]:
     return words
 
 
+_BISECT = [
+    *["bisect", "--good", "latest~1", "--bad", "latest", "--", "sh", "-c"],
+    'cp -r "$GITSNAP_CONFIGURATION" "folder-$GITSNAP_COMMIT"; test -e judged && exit 1; : >judged',
+]
+"""Keeps the folder of each judged configuration."""
+
+
 def _run_commands(day: _Day) -> None:
     """Run every command that reads or writes an archive."""
+    (day.folder / "allowed.yaml").write_text("management: [{resourceType: /Secret}, {name: p, fields: [spec.x]}]\n")
     day.run((0, _capture(day.mode)))
     day.change()
     day.run(
@@ -258,6 +271,11 @@ def _run_commands(day: _Day) -> None:
         (0, "log"),
         (0, "log -o json"),
         (0, "report -o report.html"),
+        *((0, f"blame {name} --deleted -o {form}") for name in day.named() for form in ("table", "json")),
+        *((0, f"search {text} -o {form}") for text in ("cAnary", "b") for form in ("table", "json")),
+        (0, _BISECT),
+        (0, "diff --raw-diff --expect allowed.yaml"),
+        (0, "diff --raw-diff --expect allowed.yaml -o json"),
         (0, "push --to remote.git"),
         (3, "capture --snapshot hourly -f missing"),
     )
@@ -400,6 +418,60 @@ def test_values_in_messages_of_the_server_are_not_printed(api: ApiServer, tmp_pa
     assert day.find_canaries() == {}
     assert b"ClusterProfile p" in day.output
     assert b"Secret default/typed" in day.output
+
+
+_MANIFEST = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: s, namespace: default}
+stringData:
+  password: %s  # %s
+"""
+
+
+@pytest.mark.parametrize("mode", ["encrypt", "redact", "omit", "plaintext"])
+def test_values_of_a_manifest_in_a_config_map_are_not_shown(tmp_path: Path, mode: str) -> None:
+    """The archive has the ConfigMap as it is, and `show` prints the ConfigMap. No other command shows a value."""
+    cluster, template = tmp_path / "cluster", {"projectsveltos.io/template": "ok"}
+    cluster.mkdir()
+    for name in ("first", "second"):
+        password, comment = json.dumps(_canary(f"{name}-value")), _canary(f"{name}-comment")
+        text = _MANIFEST % (password, comment)
+        objects = [
+            {"kind": "ConfigMap", "metadata": {"name": "plain", "namespace": "default"}, "data": {"a": text}},
+            {
+                "kind": "ConfigMap",
+                "metadata": {"name": "template", "namespace": "default", "annotations": template},
+                "data": {"a": f"{{{{ if true }}}}\n{text}{{{{ end }}}}\n"},
+            },
+            profile("p", {"policyRefs": [policy_ref("plain"), policy_ref("template")]}),
+        ]
+        items = [{"apiVersion": "v1", **document} for document in objects]
+        (cluster / "all.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        options = ("--snapshot", "hourly", "--from-dir", "cluster", "--secrets-mode", mode)
+        gitsnap(tmp_path, "capture", *options, code=0)
+    (tmp_path / "allowed.yaml").write_text("management: [{name: plain, fields: [data.b]}]\n")
+
+    output = "".join(
+        done.stdout + done.stderr
+        for words in (
+            *("diff --raw-diff", "diff --raw-diff -o json", "diff --raw-diff --expect allowed.yaml", "log -o json"),
+            *("report -o report.html", "search cAnary", "search cAnary -o json", "search stringData -o json"),
+            *(f"blame ConfigMap/default/{name} --deleted -o json" for name in ("plain", "template")),
+            "rollback --sample latest~1 --from-dir cluster --dry-run --full",
+            "rollback --sample latest~1 --from-dir cluster --dry-run --full -o json --plan-out plan.json",
+        )
+        for done in [gitsnap(tmp_path, *words.split(), code=0)]
+    )
+    output += gitsnap(tmp_path, *_BISECT, code=0).stderr
+    assert "(not shown, before)" in output
+    files = [*tmp_path.glob("folder-*/**/*.yaml"), tmp_path / "report.html", tmp_path / "plan.json"]
+    assert len([file for file in files if file.name == "plain.yaml"]) == 2
+    contents = [output.encode(), *(file.read_bytes() for file in files)]
+    for place in ("first-value", "second-value", "first-comment", "second-comment"):
+        assert not any(form in content for content in contents for form in forms_of(_canary(place)))
+    assert "second-value" in gitsnap(tmp_path, "diff", "--raw-diff", "--decrypt", code=0).stdout
+    assert "second-value" in gitsnap(tmp_path, "show", "ConfigMap/default/plain", code=0).stdout
 
 
 def test_values_that_only_a_file_can_have(tmp_path: Path) -> None:

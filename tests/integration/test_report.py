@@ -129,6 +129,20 @@ def test_a_scope_selects_changes(story: Path) -> None:
     assert not (story / "other.html").exists()
 
 
+def test_a_scope_selects_rollbacks(story: Path) -> None:
+    """The rollback wrote the Secret and the database; it neither wrote nor changed the profile."""
+    for words, count in (
+        (["--object", "cm/default/database"], 1),
+        (["--cluster", "clusterapi-workload"], 1),
+        (["--object", "ClusterProfile/guestbook"], 0),
+    ):
+        root = _page(story, *words)
+        assert (len(root.one("#rollbacks").all("article")), words) == (count, words)
+        left_out = "1 rollback that wrote and changed nothing in this scope." in root.one("#left-out").text
+        assert left_out is (count == 0)
+        assert "of the whole archive" in root.one("#activity").text
+
+
 def test_a_kind_without_a_name_is_no_object(story: Path) -> None:
     """`--object` names an object, as its help says."""
     failed = gitsnap(story, "report", "--storage", "archive", "-o", "other.html", "--object", "cm", code=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,16 +40,17 @@ _Steps = tuple[Any, ...]
 
 
 def _leaves(value: Any, steps: _Steps) -> Iterator[_Steps]:
-    """The steps to each leaf: a key, ``("release", name)`` for a chart, ``("item", text)`` for a scalar in a list."""
+    """The steps to each leaf: a key, ``("name", text)`` for a keyed element, ``("", text)`` for a scalar in a list."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from _leaves(inner, (*steps, name))
     elif isinstance(value, list) and value:
         for inner in value:
             if isinstance(inner, dict):
-                yield from _leaves(inner, (*steps, ("release", inner["releaseName"])))
+                key = "releaseName" if "releaseName" in inner else "name"
+                yield from _leaves(inner, (*steps, (key, inner[key])))
             else:
-                yield (*steps, ("item", inner))
+                yield (*steps, ("", inner))
     else:
         yield steps
 
@@ -59,7 +61,7 @@ def _look_up(document: JsonObject | None, steps: _Steps) -> Any:
     for step in steps:
         if isinstance(step, tuple):
             elements = value if isinstance(value, list) else []
-            matching = [item for item in elements if (item["releaseName"] if step[0] == "release" else item) == step[1]]
+            matching = [item for item in elements if (item[step[0]] if step[0] else item) == step[1]]
             value = matching[0] if matching else _ABSENT
         else:
             value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
@@ -84,11 +86,43 @@ def _same(first: Any, second: Any) -> bool:
 @given(st.lists(_OBJECTS, min_size=1, max_size=8))
 def test_each_field_has_the_version_that_a_replay_finds(history: list[JsonObject | None]) -> None:
     """The origin of a field is the version after the last one in which the field was absent or had another value."""
-    versions = [Version(fields_of(document) if document else None) for document in history]
+    _check([Version(fields_of(document) if document else None) for document in history], history, "spec")
+
+
+_ELEMENTS = st.lists(
+    st.fixed_dictionaries({"name": _NAMES}, optional={"level": _SCALARS, "tags": _TAGS}),
+    unique_by=lambda element: str(element["name"]),
+    min_size=1,
+)
+_CONTENTS = st.fixed_dictionaries(
+    {}, optional={"mode": _SCALARS, "nested": st.dictionaries(_NAMES, _SCALARS, min_size=1), "users": _ELEMENTS}
+)
+_FORMATS = st.sampled_from([{}, {"indent": 2}, {"separators": (",", ":")}, {"sort_keys": True, "indent": 1}])
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(
+        st.dictionaries(_NAMES, st.tuples(_CONTENTS, _FORMATS) | st.just("text"), min_size=1), min_size=1, max_size=6
+    )
+)
+def test_json_in_a_config_map_has_the_versions_that_a_replay_finds(history: list[dict[str, Any]]) -> None:
+    """Neither the format of the JSON nor the order of its keys and elements counts."""
+    versions, contents = list[Version](), list[JsonObject | None]()
+    for texts in history:
+        written = {name: text if text == "text" else json.dumps(text[0], **text[1]) for name, text in texts.items()}
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": written}
+        versions.append(Version(fields_of(document)))
+        contents.append({"data": {name: text if text == "text" else text[0] or "{}" for name, text in texts.items()}})
+    _check(versions, contents, "data")
+
+
+def _check(versions: list[Version], history: list[JsonObject | None], part: str) -> None:
+    """Compare blame with a replay of one part of the object."""
     result = blame(versions)
     positions = {id(version): position for position, version in enumerate(versions)}
     newest = history[-1]
-    steps_of_leaves = list(_leaves({"spec": newest["spec"]}, ())) if newest and newest["spec"] else []
+    steps_of_leaves = list(_leaves({part: newest[part]}, ())) if newest and newest[part] else []
 
     expected = {}
     for steps in steps_of_leaves:
@@ -101,7 +135,7 @@ def test_each_field_has_the_version_that_a_replay_finds(history: list[JsonObject
     found = {
         path: (positions[id(origin.since)], origin.value, origin.before if origin.existed else _ABSENT)
         for path, origin in result.present.items()
-        if path != "spec"
+        if path != part
     }
     assert found.keys() == expected.keys()
     for path, (position, value, before) in expected.items():

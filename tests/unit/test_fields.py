@@ -64,6 +64,36 @@ def test_a_text_that_is_not_all_documents_is_one_field(text: str) -> None:
     assert _paths("ConfigMap", data={"a": text}) == {"data.a": text}
 
 
+def test_json_in_a_config_map() -> None:
+    """JSON that is no Kubernetes object has fields too; the elements of its lists are named by their keys."""
+    text = '{"server": {"port": 80, "tls": true}, "users": [{"name": "a", "level": 1.5}], "none": []}'
+    assert _paths("ConfigMap", data={"c.json": text, "list": '[{"kind": "X", "name": "y", "z": null}]'}) == {
+        'data["c.json"].none': [],
+        'data["c.json"].server.port': 80,
+        'data["c.json"].server.tls': True,
+        'data["c.json"].users[a].level': 1.5,
+        'data["c.json"].users[a].name': "a",
+        "data.list[X/y].kind": "X",
+        "data.list[X/y].name": "y",
+        "data.list[X/y].z": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[]", "5", '"a"', "{a: 1}", '{"a": 1', '{"a": 1} {"b": 2}', '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e999}',
+     '{"\\u0000a": 1}', '["\\ud800"]', "[" * 5000 + "]" * 5000, '{"a": {{ .x }}}', "{a}", "[section]\nkey=value\n"],
+)  # fmt: skip
+def test_a_text_that_is_no_json_is_one_field(text: str) -> None:
+    """Neither an empty or a broken text, nor a text that two readers read differently."""
+    assert _paths("ConfigMap", data={"a": text}) == {"data.a": text}
+
+
+def test_json_is_no_json_elsewhere() -> None:
+    """Only the data of a ConfigMap has texts with content."""
+    assert _paths("X", data={"a": '{"b": 1}'}) == {"data.a": '{"b": 1}'}
+
+
 def test_a_template_is_one_field() -> None:
     """Only Sveltos evaluates such a template."""
     metadata = {"name": "x", "annotations": {"projectsveltos.io/template": "ok"}}

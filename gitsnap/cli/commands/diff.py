@@ -21,6 +21,7 @@ from gitsnap.cli.expectations import Expect, check_options, compare_expecting, e
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_state
+from gitsnap.cli.secret_values import comparable_trees, decrypted_diffs, with_values_compared, without_fingerprints
 from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample, SecretsMode, TreeInfo
 from gitsnap.core.states import ChangeState, State
@@ -93,6 +94,9 @@ def diff(
 
     The result has the changes in each managed cluster and the changes in the management cluster.
 
+    Two archives have different keys. With --identity, and the keys of both archives, Secrets are compared by their
+    values, which are never shown.
+
     Example: gitsnap diff latest~1 latest
 
     Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
@@ -109,20 +113,26 @@ def diff(
     live = _LiveOptions(cluster, identity or [], decrypt=decrypt, shows_lines=raw_diff)
     before, after = _open_sides(opened, other, from_sample, to_sample or "latest", live)
     filters = _check_filters(before, after, Filters(tuple(namespace or ()), tuple(clusters or ())))
+    common, note = None, ""
+    if other is not opened and not decrypt:
+        common, note = comparable_trees(before, after, identity or [])
+    trees = common or (before.tree, after.tree)
     expected = None
     if expectations is not None:
-        expected = compare_expecting(before.tree, after.tree, filters, expectations, texts=raw_diff)
+        expected = compare_expecting(*trees, filters, expectations, texts=raw_diff)
         comparison = expected.unexpected
     else:
-        comparison = compare(before.tree, after.tree, filters=filters, texts=raw_diff)
-    values = _decrypted_diffs(before, after, filters, identity or []) if decrypt else {}
+        comparison = compare(*trees, filters=filters, texts=raw_diff, shows_manifests=decrypt)
+    values = decrypted_diffs(before, after, filters, identity or []) if decrypt else {}
     if decrypt:
-        comparison = _with_values_compared(comparison)
+        comparison = with_values_compared(comparison)
     say_heading(f"comparing {before.description} with {after.description}")
     if other is opened and before.sample is not None and before.name == after.name:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
-    output = _Output(raw_diff=raw_diff, values=values, form=form, sveltos_cli=sveltos_cli, expected=expected)
+    output = _Output(form, raw_diff, sveltos_cli, values, expected, hides_fingerprints=common is not None)
     _print(comparison, before, after, output)
+    if note:
+        terminal.say(note)
     if expected is not None and expect is not None:
         say_expected(expected, expect)
     if exit_code and (comparison or values or (expected and expected.unmatched)):
@@ -271,19 +281,22 @@ class _Output:
     """The raw diffs with decrypted values, by their titles."""
     expected: ExpectedDifferences | None
     """The differences that --expect leaves out."""
+    hides_fingerprints: bool = False
+    """Whether raw diffs have marks in place of fingerprints."""
 
 
 def _print(comparison: Comparison, before: _Side, after: _Side, output: _Output) -> None:
-    form, expected = output.form, output.expected
+    labels, form, expected = (before.label, after.label), output.form, output.expected
     nothing = _nothing(comparison, expected)
     diffs = _raw_diffs(comparison, (before.label, after.label), output.values) if output.raw_diff else ()
     if form is terminal.Output.NAME:
         _print_names(comparison, nothing=nothing)
     elif form.is_document:
-        document = diff_document(comparison, before.document, after.document, diffs if output.raw_diff else None)
-        terminal.print_document({**document, **(expectation_documents(expected) if expected else {})}, form)
+        sides = before.document, after.document
+        result = _document(comparison, labels, *sides, output)
+        terminal.print_document({**result, **(expectation_documents(expected) if expected else {})}, form)
     elif output.raw_diff:
-        _print_raw(diffs, nothing="no document changed; see diff without --raw-diff" if comparison else nothing)
+        _print_raw(comparison, labels, output, nothing=nothing)
     elif not comparison:
         terminal.print_result(nothing)
     else:
@@ -293,29 +306,11 @@ def _print(comparison: Comparison, before: _Side, after: _Side, output: _Output)
         terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 
 
-def _decrypted_diffs(before: _Side, after: _Side, filters: Filters, identities: list[Path]) -> Mapping[str, RawDiff]:
-    """Return the raw diffs of objects with hidden values, with these values, by their titles."""
-    from gitsnap.diff.raw_diff import object_texts, raw_diffs
-    from gitsnap.diff.rows import object_title
-    from gitsnap.history.decryption import revealed_changes
-
-    changes = revealed_changes(before.with_keys(identities), after.with_keys(identities), filters)
-    pairs = (object_texts(object_title(key), *versions) for key, *versions in changes)
-    return {diff.title: diff for diff in raw_diffs(pairs, before.label, after.label)}
-
-
-def _with_values_compared(comparison: Comparison) -> Comparison:
-    """Return the comparison without the kinds whose hidden values could not be compared: decrypted values were."""
-    from gitsnap.diff.comparability import CANNOT_TELL
-
-    remaining = tuple(entry for entry in comparison.not_comparable if entry.reason != CANNOT_TELL)
-    return replace(comparison, not_comparable=remaining)
-
-
-def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> Iterator[RawDiff]:
-    """Yield the raw diffs of the comparison. Diffs in ``values`` replace those with the same title, and come last."""
-    yield from (raw for raw in comparison.raw_diffs(*labels) if raw.title not in values)
-    yield from values.values()
+def _raw_diffs(comparison: Comparison, labels: tuple[str, str], output: _Output) -> Iterator[RawDiff]:
+    """Yield the raw diffs of the comparison. Decrypted diffs replace those with the same title, and come last."""
+    diffs = (raw for raw in comparison.raw_diffs(*labels) if raw.title not in output.values)
+    yield from without_fingerprints(diffs) if output.hides_fingerprints else diffs
+    yield from output.values.values()
 
 
 def _live_side(archive: GitArchive, sample: State, choice: _LiveOptions) -> _Side:
@@ -371,10 +366,30 @@ def _print_names(comparison: Comparison, *, nothing: str) -> None:
         terminal.say(nothing)
 
 
-def _print_raw(diffs: Iterable[RawDiff], *, nothing: str) -> None:
-    texts = [visible(raw.text) for raw in diffs]
+def _print_raw(comparison: Comparison, labels: tuple[str, str], output: _Output, *, nothing: str) -> None:
+    texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, output)]
     if not texts:
         terminal.print_result(nothing)
         return
     text = "\n".join(texts)
     terminal.print_result(paint_diff(text) if terminal.has_colour() else text, safe=True)
+
+
+def _document(
+    comparison: Comparison,
+    labels: tuple[str, str],
+    before: object,
+    after: object,
+    output: _Output,
+) -> dict[str, object]:
+    """Return the JSON form of the result (docs/SCRIPTING.md)."""
+    result: dict[str, object] = {
+        "kind": "Diff",
+        "from": before,
+        "to": after,
+        **row_documents(comparison),
+        "notComparable": [skipped_document(skipped) for skipped in comparison.not_comparable],
+    }
+    if output.raw_diff:
+        result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in _raw_diffs(comparison, labels, output)]
+    return result

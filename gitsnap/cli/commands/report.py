@@ -189,12 +189,14 @@ def _read(archive: GitArchive, period: Period, scope: Scope, *, verify: bool, al
     with terminal.ProgressLine("reading the archive", describe=_describe_reading) as progress:
         timeline = read_timeline(archive, period, scope, hidden=hidden_fields([archive]), progress=progress)
         proof = _prove(archive, timeline, verify=verify, allowed_signers=allowed_signers)
-        rollbacks = [past for past in past_rollbacks(samples) if _is_inside(past, period)]
+        inside = [past for past in past_rollbacks(samples) if _is_inside(past, period)]
+        rollbacks = [past for past in inside if _concerns(past, timeline)]
     return Report(
         branch=archive.branch,
         timeline=timeline,
         period=describe_period(samples, period).removeprefix(": "),  # without limits
         rollbacks=rollbacks,
+        rollbacks_left_out=len(inside) - len(rollbacks),
         proof=proof,
         version=__version__,
     )
@@ -207,6 +209,16 @@ def _describe_reading(subject: str, count: int) -> str:
 def _is_inside(past: PastRollback, period: Period) -> bool:
     """Return whether a rollback began or ended in a period."""
     return any(sample is not None and sample.time in period for sample in (past.before, past.after))
+
+
+def _concerns(past: PastRollback, timeline: Timeline) -> bool:
+    """Return whether a rollback may have written or changed something of the scope."""
+    scope, after = timeline.scope, past.after
+    written = {key for _, key in past.record.objects}
+    if not scope or after is None or not written.isdisjoint((*scope.profiles, *scope.objects)):
+        return True
+    is_unknown = timeline.older is not None and after.time <= timeline.older.last.time
+    return is_unknown or any(change.sample.tag == after.tag for change in timeline.changes)
 
 
 def _prove(archive: GitArchive, timeline: Timeline, *, verify: bool, allowed_signers: Path | None) -> ArchiveProof:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gitsnap.render.report import texts
-from gitsnap.render.report.environment import Environment, asset, content_source, make_environment
+from gitsnap.render.report.lanes import Axis
 from gitsnap.render.report.values import Report
 
 _PACKAGE = "gitsnap.render.report"
@@ -42,6 +42,7 @@ def render_report(report: Report) -> str:
         policy=f"default-src 'none'; style-src '{content_source(style)}'; script-src '{content_source(script)}'; "
         "base-uri 'none'; form-action 'none'",
         links_of_each=_links_of_each,
+        axis=Axis(report.timeline),
         most_entries=MOST_ENTRIES,
         most_lines=MOST_LINES,
         most_names=MOST_NAMES,

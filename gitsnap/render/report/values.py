@@ -66,7 +66,9 @@ class Report:
     period: str
     """The samples of the period, or the samples nearest to it, in words."""
     rollbacks: Sequence[PastRollback]
-    """The rollbacks of the period, oldest first."""
+    """The rollbacks of the period that concern the scope, oldest first."""
     proof: ArchiveProof
     version: str
     """The version of gitsnap."""
+    rollbacks_left_out: int = 0
+    """The rollbacks of the period that wrote and changed nothing of the scope."""

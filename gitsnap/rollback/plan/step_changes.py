@@ -41,7 +41,7 @@ def step_texts(step: Step, plan: Plan, *, decrypt: bool = False, identity: bool 
     if not decrypt:
         before, after = without_sensitive_values(before, after, plan.sensitive_fields)
     if not (decrypt and step.key.kind == kinds.SECRET):
-        before, after = shown_versions(before, after)
+        before, after = shown_versions(before, after, shows_manifests=decrypt)
     if not identity:
         before, after = before and _without_identity(before), after and _without_identity(after)
     return object_texts(object_title(step.key), before, after)
