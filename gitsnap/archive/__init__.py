@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from gitsnap.archive.search_index import Histories
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
-    from gitsnap.core.changes import Author, Change
-    from gitsnap.core.ports import LoggedCommit, LoggedFile
+    from gitsnap.core.changes import Author, Change, UnreadableChange
+    from gitsnap.core.commits import LoggedCommit
 
 __all__ = [
     "GitArchive",

@@ -36,11 +36,14 @@ def changes_between(
 
     Args:
         repository: The repository of the archive.
-        heads: The newest commits: that of a sample, or the heads of the branch. A change can be a head. If several
-            heads have ``after`` among their ancestors, as in a clone, the longest history counts.
-        after: The commit of the sample before, which is not included. None for the whole history.
-        unreadable: The commits that cannot be read are appended: invalid changes, and a commit that is missing or
-            damaged, at which the history ends. None: they are left out; ``verify`` reports them.
+        heads: The newest commits: the commit of a sample, or the heads of the branch. A change can be a head. If
+            several heads have ``after`` among their ancestors, as in a clone, the longest history counts.
+        after: The commit of the previous sample, which is not included. None for the whole history.
+        unreadable: The commits that cannot be read are appended: invalid changes, and a missing or damaged commit, at
+            which the history ends. None: such commits are left out; ``verify`` reports them.
+
+    Returns:
+        The changes.
     """
     histories = [_history(repository, head, after) for head in heads]
     longest = max(histories, key=len, default=_History([], []))
@@ -83,7 +86,7 @@ def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -
 
 
 def find_changes(repository: pygit2.Repository, prefix: str) -> list[Change]:
-    """The changes whose commit ids begin with some digits, by id; also those that the branch does not have.
+    """The changes whose commit ids begin with some digits, by id. Changes that are not on the branch are included.
 
     Raises ArchiveError for a change with invalid lines.
     """

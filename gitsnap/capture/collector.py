@@ -305,8 +305,9 @@ class _Collector:
         self._read_named(resource, self._not_yet_read(resource, referenced))
 
     def _read_named(self, resource: ResourceType, referenced: ReferencedObjects) -> None:
+        sizes = self._unchanged.list_sizes(resource.kind)
         reader = ReferencedReader(
-            self._lister, self._reader, resource, self._add, self._unchanged.list_sizes(resource.kind)
+            self._lister, self._reader, resource, self._add, sizes, has_copy=self._unchanged.has_copy
         )
         failed: set[ObjectKey] = set()
         for error, keys in reader.read(referenced):

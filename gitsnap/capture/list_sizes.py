@@ -7,9 +7,11 @@ sample depends on them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from gitsnap.core.model import ResourceType
 
 _REQUEST_BYTES = 90_000
 """A request costs as much as 30 objects of 3 kB in a whole list (23 to 34, measured on kube-apiserver 1.37)."""
@@ -24,6 +26,14 @@ _ASSUMED_OBJECTS = 90
 """The assumed number of objects of a namespace while no list has shown it: up to three objects are read by name."""
 
 _PAGE_OBJECTS = 500
+
+HasCopy = Callable[[ResourceType, str, str], bool]
+"""(Resource, namespace, field selector) -> whether the list is read from a copy, so that it costs nothing."""
+
+
+def has_no_copy(_resource: ResourceType, _namespace: str, _field_selector: str) -> bool:
+    """Every list is read from the server (HasCopy)."""
+    return False
 
 
 class Size(NamedTuple):

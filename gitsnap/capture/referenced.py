@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gitsnap.capture.batch import Batch
 from gitsnap.capture.list_reader import ListReader, can_be_selected, name_selector
-from gitsnap.capture.list_sizes import ListSizes, Size, cost, requests_cost
+from gitsnap.capture.list_sizes import HasCopy, ListSizes, Size, cost, has_no_copy, requests_cost
 from gitsnap.capture.pinned_list import Lister, ObjectPage, VersionExpiredError, requested_ahead
 from gitsnap.core.errors import AccessDeniedError, BusyError, ClusterError, GitsnapError, GoneError
 from gitsnap.core.model import ObjectKey, ResourceType
@@ -123,11 +123,14 @@ class ReferencedReader:
         resource: ResourceType,
         merge: Callable[[Batch], None],
         sizes: ListSizes,
+        *,
+        has_copy: HasCopy = has_no_copy,
     ) -> None:
         """``merge`` is called with the batch of each list that was read to its end.
 
         ``sizes``: the sizes of the lists of the previous capture, to which those of this capture are added.
         """
+        self._has_copy = has_copy
         self._lister = lister
         self._reader = reader
         self._resource = resource
@@ -145,7 +148,7 @@ class ReferencedReader:
         keys = [key for key in keys if can_be_selected(key)]  # no object can have another name
         groups = _by_namespace(keys)
         narrow_cost = sum(self._cost_of(*item) for item in groups.items())
-        if self._sizes.cost_of_all(len(keys), metadata_only=self._metadata_only) < narrow_cost:
+        if self._cost_of_all(keys) < narrow_cost:
             error = self._read_all(keys, narrow_cost)
             if error is None:
                 missing = [key for key in keys if key not in self._listed]
@@ -168,13 +171,25 @@ class ReferencedReader:
 
     def _prefers_names(self, namespace: str, group: list[ObjectKey]) -> bool:
         """Whether the objects of a namespace are read by name."""
-        return requests_cost(len(group)) <= self._cost_of_namespace(namespace, group)
+        return self._cost_of_names(group) <= self._cost_of_namespace(namespace, group)
+
+    def _cost_of_all(self, keys: list[ObjectKey]) -> float:
+        if self._has_copy(self._resource, "", self._type_selector):
+            return 0.0
+        return self._sizes.cost_of_all(len(keys), metadata_only=self._metadata_only)
 
     def _cost_of(self, namespace: str, group: list[ObjectKey]) -> float:
         """The cost of the lists for the objects of a namespace (``_lists_of``)."""
-        return min(requests_cost(len(group)), self._cost_of_namespace(namespace, group))
+        return min(self._cost_of_names(group), self._cost_of_namespace(namespace, group))
+
+    def _cost_of_names(self, group: list[ObjectKey]) -> float:
+        return requests_cost(
+            sum(not self._has_copy(self._resource, key.namespace, name_selector(key)) for key in group)
+        )
 
     def _cost_of_namespace(self, namespace: str, group: list[ObjectKey]) -> float:
+        if self._has_copy(self._resource, namespace, self._type_selector):
+            return 0.0
         return self._sizes.cost_of_namespace(namespace, len(group), metadata_only=self._metadata_only)
 
     def _lists_of(self, namespace: str, group: list[ObjectKey]) -> list[_ReferencedList]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from gitsnap import __version__
-from gitsnap.capture.list_sizes import ListSizes
+from gitsnap.capture.list_sizes import HasCopy, ListSizes, has_no_copy
 from gitsnap.core.model import Area, BlobId, Kind, TreeInfo
 from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import CaptureCache, Tree
@@ -28,8 +28,17 @@ _LONGEST_REVISION = 19
 class Unchanged:
     """The cache of the previous capture, and the cache for the next one."""
 
-    def __init__(self, info: TreeInfo, *, cache: CaptureCache | None, previous: Tree | None, now: int) -> None:
+    def __init__(
+        self,
+        info: TreeInfo,
+        *,
+        cache: CaptureCache | None,
+        previous: Tree | None,
+        now: int,
+        has_copy: HasCopy = has_no_copy,
+    ) -> None:
         """``cache``: the cache of the previous capture; ``previous``: its tree; ``now``: seconds since 1970."""
+        self.has_copy = has_copy
         self._key = _key(info)
         fresh = cache is not None and cache.key == self._key and 0 <= now - cache.checked_at < LONGEST_SECONDS
         self._cache = cache if fresh and previous is not None else None

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gitsnap.cli.documents import author_document, change_document
-from gitsnap.cli.field_texts import version_date
-from gitsnap.core.model import ObjectKey, Sample
+from gitsnap.cli.field_texts import origin_document, version_date
+from gitsnap.core.model import ObjectKey
 from gitsnap.core.states import ChangeState, State
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def log_document(entries: Iterable[LogEntry]) -> dict[str, object]:
             "action": entry.action,
             "fields": entry.fields,
             "manager": entry.manager,
-            "change": entry.origin.commit,
-            "author": author_document(entry.origin.author) if entry.origin.author else None,
-            "late": entry.origin.late,
+            **origin_document(entry.origin),
             "sampleMessage": origin_reason(entry.origin),
         }
         for entry in entries
@@ -93,13 +91,13 @@ def _change_fields(state: State) -> dict[str, object]:
 
 
 def blame_document(
-    key: ObjectKey, sample: Sample, present: Iterable[FieldOrigin], deleted: Iterable[FieldOrigin] = ()
+    key: ObjectKey, state: State, present: Iterable[FieldOrigin], deleted: Iterable[FieldOrigin] = ()
 ) -> dict[str, object]:
     """Return the origins of the fields of an object."""
     return {
         "kind": "Blame",
         "object": object_document(key),
-        "sample": sample.tag,
+        "sample": state.tag,
         "fields": [
             *(_origin_document(origin) for origin in present),
             *(_origin_document(origin, deleted=True) for origin in deleted),
@@ -116,6 +114,7 @@ def _origin_document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str,
         "since": version_date(version),
         "sample": version.sample.tag if version.sample is not None else None,
         "manager": version.manager,
+        **origin_document(version.origin),
         "existed": origin.existed or deleted,
         "before": _value(origin.value if deleted else origin.before),
     }
@@ -140,8 +139,10 @@ def _match_document(match: Match) -> dict[str, object]:
         "since": version_date(match.since),
         "sample": match.since.sample.tag if match.since.sample is not None else None,
         "manager": match.since.manager,
+        **origin_document(match.since.origin),
         "until": version_date(match.until) if match.until is not None else None,
         "untilSample": match.until.sample.tag if match.until is not None and match.until.sample is not None else None,
+        "untilChange": match.until.origin.commit if match.until is not None else None,
     }
 
 

@@ -43,10 +43,18 @@ def note_names(names: int) -> Callable[[ServedPolicy, datetime], None]:
     return note
 
 
-def note_problem(served: ServedPolicy, problem: str, now: datetime) -> None:
-    """Report why changes are not followed; ``""``: they are followed."""
-    served.services.metrics.set_following(served.name, following=not problem)
-    if not problem:
+def note_runner(served: ServedPolicy, runner: Runner) -> None:
+    """Make the metrics show the state of follow mode."""
+    served.services.metrics.observe_runner(
+        served.name, lag=lambda: runner.lag_seconds, watches=lambda: runner.open_watches
+    )
+
+
+def note_problem(served: ServedPolicy, problem: GitsnapError | None, now: datetime) -> None:
+    """Report why changes are not followed, or not all of them; None: all changes are followed."""
+    served.services.metrics.set_following(served.name, following=problem is None)
+    served.report_condition(_following(problem), now)
+    if problem is None:
         _log.info("changes are followed", extra={"policy": served.name})
         return
     partly = isinstance(problem, IncompleteError)

@@ -11,6 +11,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 from gitsnap.controller.run import RunReport
+from gitsnap.core.changes import AuthorSource
 from gitsnap.core.model import SampleMetadata
 from gitsnap.core.ports import RecordedChange
 
@@ -77,6 +78,7 @@ class Metrics:
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
             self._unresolved, self._samples, self._bytes, self._ready, self._lag, self._lag_changes, self._following,
+            self._follow_lag, self._follow_watches,
         )  # fmt: skip
 
     def _gauge(self, name: str, text: str) -> Gauge:
@@ -124,6 +126,9 @@ class Metrics:
     def set_following(self, policy: str, *, following: bool) -> None:
         """Set whether changes are followed."""
         self._following.labels(policy).set(1 if following else 0)
+        self._follow_missed.labels(policy)  # counters begin at 0: `increase` does not see the first value of a series
+        for source in AuthorSource:
+            self._follow_changes.labels(policy, str(source))
 
     def observe_runner(self, policy: str, *, lag: Callable[[], float], watches: Callable[[], float]) -> None:
         """Read lag and number of watches from follow mode whenever the metrics are read."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from gitsnap.archive.remote import describe_unpushed
-from gitsnap.controller import follow_reports
+from gitsnap.controller import follow_reports, run_reports
 from gitsnap.controller import status as reports
 from gitsnap.controller.due import Decision, RunState
 from gitsnap.controller.metrics import Metrics

@@ -13,13 +13,13 @@ from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Pushed
 from gitsnap.capture import prune
-from gitsnap.capture.follow import Follower, FollowSettings, Runner
+from gitsnap.capture.follow import Follower, FollowSettings, Runner, StoppedFollower
 from gitsnap.controller.audit import AuditReceiver
 from gitsnap.controller.permissions import Permissions
 from gitsnap.core.changes import Author, Who
 from gitsnap.core.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
-from gitsnap.core.model import CommitId, Sample, SecretsMode, Trigger
-from gitsnap.core.ports import Cluster, ControlPlane, RecordedChange
+from gitsnap.core.model import CommitId, Sample, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import ArchiveWriter, Cluster, ControlPlane, RecordedChange
 from gitsnap.git.signing import SshSigner
 from gitsnap.policy import retention
 from gitsnap.policy.retention import Decision, Rules

@@ -47,3 +47,5 @@ class LoggedCommit:
     """Time of the change, or of the sample of the commit. None for a commit that gitsnap did not make."""
     change: Change | None = None
     """The change that the commit records. None for any other commit."""
+    problem: str = ""
+    """Why the change that the commit records cannot be read."""

@@ -215,7 +215,7 @@ def _targets(tree: TreeView, keys: Iterable[ObjectKey]) -> set[ObjectKey]:
 def _attribution(
     state: ChangeState, verdicts: Sequence[_ObjectVerdict], coverage: Coverage, written_as: Callable[[str], str]
 ) -> Attribution:
-    """The answer for a change, from the verdicts for its objects. All objects must have the same author."""
+    """The attribution of a change, from the verdicts for its objects. All objects must have the same author."""
     names = _names(verdicts)
     misses = [item for item in verdicts if not item.verdict.author]
     is_recorded = state.author.source is AuthorSource.AUDIT

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from gitsnap.core.commits import LoggedCommit
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
-from gitsnap.core.ports import Archive, LoggedCommit, Tree
+from gitsnap.core.ports import Archive, Tree
 from gitsnap.core.states import State, name_state
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gitsnap.core.commits import LoggedCommit, LoggedFile
+from gitsnap.core.commits import LoggedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, JsonObject, Sample, SensitiveField
 from gitsnap.core.objects import same_json
-from gitsnap.core.ports import LoggedFile
 from gitsnap.core.states import State
 from gitsnap.format import decode_object
 from gitsnap.history.authors import Authors

@@ -95,7 +95,7 @@ class DiffExcerpt:
 
 @dataclass(frozen=True, slots=True)
 class PeriodChange:
-    """What one sample or change changed, compared with the one before it or with another one."""
+    """The rows of a sample or change, compared with the sample or change before it or with another one."""
 
     sample: State
     before: State

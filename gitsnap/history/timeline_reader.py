@@ -12,7 +12,7 @@ from typing import Protocol
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Area, ChangeCounts, CommitId, IncompleteKind, Sample, SensitiveField, Trigger
 from gitsnap.core.ports import Tree
-from gitsnap.core.states import State
+from gitsnap.core.states import ChangeState, State
 from gitsnap.diff.comparability import NOT_COMPARABLE
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
@@ -127,6 +127,22 @@ def read_timeline(
     )
 
 
+def _states(changes: Changes, samples: Sequence[Sample], period: Period) -> list[tuple[State | None, State]]:
+    """Return the samples and changes of a period, oldest first, each with the sample or change before it.
+
+    Raises ArchiveError.
+    """
+    newest = accumulate((sample.time for sample in samples), max)  # the clock may have been set back
+    earlier = {sample.tag for sample, time in zip(samples, newest, strict=True) if period.since and time < period.since}
+    states: list[State] = []
+    for state in changes.newest_first(samples):
+        states.append(state)
+        if state.tag in earlier:
+            break
+    pairs = pairwise([None, *reversed(states)])
+    return [(before, state) for before, state in pairs if state is not None and state.time in period]
+
+
 def summarize(
     archive: RecordedPeriod,
     before: State,
@@ -231,8 +247,9 @@ class _Comparer:
             profiles=tuple(sorted(changed | redeployed | reached)),
         )
 
-    def _object_rows(self, sample: State, comparison: Comparison) -> list[ObjectRow]:
-        managers = self._archive.managers(sample.commit) if comparison.management else {}
+    def _object_rows(self, state: State, comparison: Comparison) -> list[ObjectRow]:
+        managers = self._archive.managers(state.commit) if comparison.management else {}
+        change = state if isinstance(state, ChangeState) else None
         return [
             ObjectRow(
                 row.key,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.core.changes import Who
-from gitsnap.core.errors import GitsnapError, InputError
+from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
 from gitsnap.core.time_zones import check_zone
 from gitsnap.format import check_branch

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from gitsnap.archive import GitArchive, GitTree
-from gitsnap.core.changes import Change
+from gitsnap.core.changes import Change, UnreadableChange
+from gitsnap.core.commits import LoggedCommit
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
-from gitsnap.core.ports import LoggedCommit
 from gitsnap.core.states import State
 from gitsnap.core.suggestions import nearest
 from gitsnap.format import shown_key
@@ -170,9 +170,11 @@ class SiteArchive:
         """Return the tree of a commit."""
         return self._archive.tree_at(commit)
 
-    def changes(self, after: Sample | None, until: Sample | None) -> list[Change]:
-        """Return the changes between two samples, oldest first."""
-        return self._archive.changes(after, until)
+    def changes(
+        self, after: Sample | None, until: Sample | None, unreadable: list[UnreadableChange] | None = None
+    ) -> list[Change]:
+        """Return the changes between two samples, oldest first. ``unreadable``: as in ``ChangeArchive``."""
+        return self._archive.changes(after, until, unreadable)
 
     def changes_named(self, prefix: str) -> list[Change]:
         """Return the changes whose commit ids begin with some digits."""
@@ -190,9 +192,11 @@ class SiteArchive:
         """Return path -> field manager, for files that a commit changed."""
         return self._archive.managers(commit)
 
-    def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
+    def log(
+        self, patterns: Sequence[str], *, containing: str = "", until: CommitId | None = None
+    ) -> Iterator[LoggedCommit]:
         """Yield the commits that changed files, newest first."""
-        return self._archive.log(patterns, containing=containing)
+        return self._archive.log(patterns, containing=containing, until=until)
 
     def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> FileHistories | None:
         """Return the histories of the files that may ever have matched a regular expression."""

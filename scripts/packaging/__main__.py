@@ -21,7 +21,7 @@ from scripts.packaging.python_packages import build_python_packages
 from scripts.packaging.sbom import write_sbom
 from scripts.packaging.standalone import build_standalone
 
-PARTS = ("python", "manual", "standalone", "manifests", "chart", "image")
+PARTS = ("python", "manual", "standalone", "manifests", "chart", "image", "image-arm64")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     parts = options.parts or PARTS
     try:
-        build = Build(source_version(), source_date(), options.output.resolve(), Path(), options.architecture)
+        build = Build(source_version(), source_date(), options.output.resolve(), Path())
         files, failures = _build_parts(build, parts, options.base_url)
         if options.check:
             _check_equal(build, parts, options.base_url, files)
@@ -82,9 +82,10 @@ def _build_part(build: Build, part: str, base_url: str) -> list[Path]:
         return build_manifests(build)
     if part == "chart":
         return build_chart(build)
-    if part == "image":
-        image = build_image(build)
-        return [image, write_sbom(build, image)]
+    if part.startswith("image"):
+        platform = replace(build, architecture="arm64") if part == "image-arm64" else build
+        image = build_image(platform)
+        return [image, write_sbom(platform, image)]
     archive = build_standalone(build)
     if not base_url:
         print("no krew manifest: it names the address of the archive (--base-url https://…)")
@@ -98,10 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Build what gitsnap is installed from. The same commit gives the same bytes.",
     )
     parser.add_argument(
-        "parts", nargs="*", choices=[*PARTS, []], help=f"parts to build: {', '.join(PARTS)}. Default: all."
+        "parts",
+        nargs="*",
+        choices=[*PARTS, []],
+        help=f"parts to build: {', '.join(PARTS)}. Default: all. image is for the platform of this machine.",
     )
     parser.add_argument("--output", type=Path, default=Path("dist"), help="folder for the files. Default: dist.")
-    parser.add_argument("--architecture", choices=("amd64", "arm64"), default="amd64", help="platform of the image.")
     parser.add_argument(
         "--base-url", default="", help="https address below which people download these files; for krew."
     )

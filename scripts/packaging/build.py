@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -14,6 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
+
+
+ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
+"""The platform of this machine."""
 
 
 class BuildError(Exception):
@@ -31,8 +36,8 @@ class Build:
     """The folder of the finished files."""
     work: Path
     """A folder for what lies between. It is removed at the end."""
-    architecture: str = "amd64"
-    """The name that Debian and OCI use for the platform."""
+    architecture: str = ARCHITECTURE
+    """The name that Debian and OCI use for the platform of the files."""
 
     def run(self, *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
         """Run a program with ``SOURCE_DATE_EPOCH`` and return its output. Raises BuildError if the program fails."""

@@ -24,6 +24,8 @@ def check_release(build: Build, files: Sequence[Path]) -> list[str]:
     """Run each file as people use it, and return a line for each. Raises BuildError with the first that fails."""
     lines = []
     for path in files:
+        if path.name.endswith(".tar") and not path.name.endswith(f"-image-{build.architecture}.tar"):
+            lines.append(f"{path.name}: built, not run: this machine is {build.architecture}")
         for ending, check in _CHECKS.items():
             if path.name.endswith(ending.format(architecture=build.architecture)):
                 with tempfile.TemporaryDirectory(prefix="gitsnap-check-") as work:
@@ -32,21 +34,47 @@ def check_release(build: Build, files: Sequence[Path]) -> list[str]:
 
 
 def _check_wheel(build: Build, wheel: Path) -> list[str]:
-    """Install the wheel into an environment of its own, for each Python of this machine, and run the demo."""
+    """Install the wheel by pip for each Python of this machine, and by pipx and uvx, and run the demo."""
     lines = []
-    pythons = [found for name in _PYTHONS if (found := shutil.which(name)) and _starts(found)] or [sys.executable]
-    for python in pythons:
-        folder = build.work / Path(python).name
+    for python in _find_pythons():
+        version = build.run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+        folder = build.work / version
         build.run(python, "-m", "venv", folder)
         build.run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel)
         _run_demo(build, [str(folder / "bin/gitsnap")])
-        lines.append(f"{wheel.name}: installed by pip for {Path(python).name}, version and demo")
-    return lines
+        lines.append(f"{wheel.name}: installed by pip for Python {version}, version and demo")
+    return [*lines, *_check_installers(build, wheel)]
+
+
+def _find_pythons() -> list[str]:
+    """Return a Python of each minor version that is on the PATH or in the folder of pyenv, or else this Python."""
+    pythons = []
+    for name in _PYTHONS:
+        managed = sorted(Path.home().glob(f".pyenv/versions/{name.removeprefix('python')}.*/bin/{name}"))
+        candidates = [path for path in (shutil.which(name), *map(str, managed)) if path is not None]
+        pythons += [path for path in candidates if _starts(path)][:1]
+    return pythons or [sys.executable]
 
 
 def _starts(python: str) -> bool:
     """Return whether a Python can be started: a version manager's name may have no version behind it."""
     return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def _check_installers(build: Build, wheel: Path) -> list[str]:
+    """Install the wheel by pipx, run it by uvx, and run the demo of both."""
+    tools, home = build.work / "tools", build.work / "pipx"
+    build.run(sys.executable, "-m", "venv", tools)
+    build.run(tools / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "pipx", "uv")
+    build.run(
+        tools / "bin/pipx", "install", "--quiet", wheel, env={"PIPX_HOME": str(home), "PIPX_BIN_DIR": str(home / "bin")}
+    )
+    _run_demo(build, [str(home / "bin/gitsnap")])
+    cache = ["env", f"UV_CACHE_DIR={build.work / 'uv'}", "UV_PYTHON_DOWNLOADS=never"]
+    _run_demo(
+        build, [*cache, str(tools / "bin/uvx"), "--quiet", "--python", sys.executable, "--from", str(wheel), "gitsnap"]
+    )
+    return [f"{wheel.name}: installed by pipx, and run by uvx, version and demo"]
 
 
 def _check_folder(build: Build, archive: Path) -> list[str]:

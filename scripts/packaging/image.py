@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import sys
 import tarfile
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.packaging.build import ROOT, Build, BuildError, Entry, need, read_folder, write_tar
+from scripts.packaging.build import ARCHITECTURE, ROOT, Build, BuildError, Entry, need, read_folder, write_tar
 
 PACKAGES = (
     "base-files",
@@ -127,7 +128,7 @@ def debian_layer(build: Build) -> Path:
     """
     build.run(
         "mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(PACKAGES)}",
-        f"--architectures={build.architecture}", f"--extract-hook={hook}", "bookworm", root,
+        f"--architectures={build.architecture}", "--skip=check/qemu", f"--extract-hook={hook}", "bookworm", root,
     )  # fmt: skip
     entries = []
     certificates = {}
@@ -225,21 +226,33 @@ def gitsnap_layer(build: Build) -> Path:
 def bytecode_layer(build: Build, layers: list[Path]) -> Path:
     """Write the layer of compiled modules: without it, each start of gitsnap in a read-only root compiles them again.
 
-    Debian's own Python compiles them, in the root of the image. Its version decides the format of the files.
+    Debian's own Python compiles them, in the root of the image. Its version decides the format of the files, which is
+    the same on all platforms: for another platform than this machine's, the Python of this platform compiles them.
     """
-    root = build.work / "root"
-    root.mkdir()
-    for layer in layers:
-        with tarfile.open(layer) as archive:
-            archive.extractall(root, filter="tar")
+    root = _extract(layers, build.work / "root")
+    python = root
+    if build.architecture != ARCHITECTURE:
+        native = replace(build, architecture=ARCHITECTURE, work=build.work / "native")
+        native.work.mkdir()
+        python = _extract([debian_layer(native)], native.work / "root")
     for folder in (f"/{_PYTHON}", "/usr/lib/python3.11"):
         # By their hash: the date of a file in an image says nothing. "unchecked": the layers are never changed.
-        options = ("-q", "-j", "1", "--invalidation-mode", "unchecked-hash")
+        options = ("-q", "-j", "1", "--invalidation-mode", "unchecked-hash", "-s", "/target", "-p", "/")
         build.run(
-            "bwrap", "--bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--clearenv",
-            "--setenv", "PYTHONHASHSEED", "0", "--", "/usr/bin/python3", "-m", "compileall", *options, folder,
+            "bwrap", "--bind", python, "/", "--bind", root, "/target", "--proc", "/proc", "--dev", "/dev",
+            "--tmpfs", "/tmp", "--clearenv", "--setenv", "PYTHONHASHSEED", "0", "--",
+            "/usr/bin/python3", "-m", "compileall", *options, f"/target{folder}",
         )  # fmt: skip
     entries = [entry for entry in read_folder(root) if "/__pycache__" in entry.name]
     layer = build.work / "bytecode-layer.tar"
     write_tar(layer, entries, build.epoch)
     return layer
+
+
+def _extract(layers: Sequence[Path], root: Path) -> Path:
+    """Extract layers into a new folder, and return the folder."""
+    root.mkdir()
+    for layer in layers:
+        with tarfile.open(layer) as archive:
+            archive.extractall(root, filter="tar")
+    return root

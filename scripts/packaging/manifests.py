@@ -7,6 +7,9 @@ from pathlib import Path
 from scripts.packaging.build import ROOT, Build, BuildError, Entry, compress, read_folder, write_tar
 from tests.testbed import binaries
 
+_SOURCES = ("README.md.gotmpl", "artifacthub-repo.yml")
+"""Files beside the chart that are no part of it."""
+
 
 def build_manifests(build: Build) -> list[Path]:
     """Write ``gitsnap-VERSION-manifests.tar.gz`` and ``gitsnap-VERSION-install.yaml``.
@@ -29,7 +32,8 @@ def _kustomize_files() -> list[Entry]:
 def build_chart(build: Build) -> list[Path]:
     """Write ``gitsnap-chart-VERSION.tgz``, the Helm chart. Links to the manifests become files of the chart."""
     chart = ROOT / "manifests/chart"
-    files = [path for path in sorted(chart.rglob("*")) if path.is_file() and "examples" not in path.parts]
+    files = [path for path in sorted(chart.rglob("*")) if path.is_file() and path.name not in _SOURCES]
+    files = [path for path in files if "examples" not in path.parts]
     entries = [Entry(f"gitsnap/{path.relative_to(chart)}", path.read_bytes()) for path in files]
     archive = build.file(f"gitsnap-chart-{build.version}.tar")
     write_tar(archive, entries, build.epoch)

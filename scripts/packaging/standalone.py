@@ -5,17 +5,15 @@ PyInstaller makes a folder (onedir). A single file (onefile) would unpack itself
 
 from __future__ import annotations
 
-import platform
 import re
 import sys
 from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from scripts.packaging.build import ROOT, Build, BuildError, Entry, compress, need, read_folder, write_tar
+from scripts.packaging.build import ROOT, Build, Entry, compress, need, read_folder, write_tar
 from scripts.packaging.manual import manual_entries
 
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _START = """\
 import os
 import sys
@@ -40,12 +38,8 @@ _LOCK = "requirements/image.txt"
 def build_standalone(build: Build) -> Path:
     """Build ``gitsnap-VERSION-linux-ARCHITECTURE.tar.gz`` with one folder, ``gitsnap/``, and return its path.
 
-    Raises BuildError for another platform than this machine's: PyInstaller packs the Python that runs it.
+    The platform is that of this machine: PyInstaller packs the Python that runs it. Raises BuildError.
     """
-    if platform.machine() != _MACHINES[build.architecture]:
-        raise BuildError(
-            f"the folder for {build.architecture} is built on such a machine; this one is {platform.machine()}"
-        )
     need({"objdump": "binutils"})
     script = build.work / "start.py"
     script.write_text(_START)

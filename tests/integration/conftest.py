@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import charts
 from tests.support.controllers import Installation
 from tests.testbed.apiserver import ApiServer
 
@@ -19,3 +20,9 @@ def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
     installation.profile("guestbook", tier=100)
     yield installation
     installation.remove()
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Helm, which is built from its Go modules."""
+    return charts.find_helm()

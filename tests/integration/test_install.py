@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from gitsnap import __version__
 from gitsnap.archive import open_archive
-from tests.support.controllers import MANIFESTS, PROFILES, Installation, wait_for
+from scripts.packaging.build import Build
+from scripts.packaging.manifests import build_chart
+from tests.support.controllers import CLUSTER_SCOPED, MANIFESTS, PROFILES, SNAPSHOTS, Installation, wait_for
 from tests.support.remotes import bare_repository
 from tests.testbed import apiserver, binaries
 from tests.testbed.apiserver import ApiServer
@@ -23,6 +26,7 @@ from tests.testbed.definitions import definitions
 from tests.testbed.fixtures import SHARED
 
 _ROOT = MANIFESTS.parent
+_UNINSTALL_RELEASE = "helm uninstall gitsnap --namespace gitsnap"
 _NEEDS_A_NODE = "kubectl -n gitsnap rollout"
 """A command about the pod. The test server has no node, so the test runs the controller itself."""
 _IN_THE_POD = "kubectl -n gitsnap exec gitsnap-0 -- gitsnap "
@@ -92,25 +96,55 @@ def _write_pod_command(tmp_path: Path, installation: Installation) -> None:
     file.chmod(0o755)
 
 
+def _section(document: str, heading: str, end: str) -> str:
+    """Return the text of a document from a heading to the next heading."""
+    assert f"{heading}\n" in document
+    return document.partition(f"{heading}\n")[2].partition(end)[0]
+
+
+def _remaining(server: ApiServer) -> list[str]:
+    """Return the names of objects of the installation, except those that hold data."""
+    paths = [
+        *CLUSTER_SCOPED,
+        *(f"/apis/rbac.authorization.k8s.io/v1/{kind}" for kind in ("roles", "rolebindings")),
+        "/apis/apps/v1/statefulsets", "/apis/networking.k8s.io/v1/networkpolicies", "/api/v1/services",
+        "/api/v1/serviceaccounts",
+    ]  # fmt: skip
+    items = [item for path in paths for item in server.ask("GET", path)["items"]]
+    return [item["metadata"]["name"] for item in items if item["metadata"]["name"].startswith("gitsnap")]
+
+
+@pytest.mark.parametrize("program", ["Helm", "kustomize"])
 def test_the_commands_of_the_document_install_gitsnap_and_take_the_first_sample(
-    fresh_server: ApiServer, tmp_path: Path
+    fresh_server: ApiServer, helm: Path, tmp_path: Path, program: str
 ) -> None:
     """The commands run unchanged and in order. The controller has the rights of the installed ServiceAccount.
 
     Commands in the pod run with the same rights. `status` finds nothing wrong there, and the commands that need the
-    fingerprint key take it from the Secret that the Snapshot names.
+    fingerprint key take it from the Secret that the Snapshot names. The commands of docs/UPGRADE.md then uninstall the
+    controller, and leave the CRD and the archives.
     """
     document = (_ROOT / "docs/INSTALL.md").read_text()
-    commands = _blocks(document.partition("## In the cluster")[2].partition("### What the controller may do")[0])
+    commands = _blocks(_section(document, f"## In the cluster, with {program}", "\n##"))
+    commands += _blocks(_section(document, "### The first sample", "\n##"))
+    uninstall = _UNINSTALL_RELEASE if program == "Helm" else _blocks((_ROOT / "docs/UPGRADE.md").read_text())[0]
     binary_folder = binaries.find()
     assert binary_folder is not None
     folder = _folder(tmp_path)
+    build_chart(Build(__version__, 1_700_000_000, folder, tmp_path))
     installation = Installation(fresh_server, tmp_path)
     environment = {
         **os.environ,
         "KUBECONFIG": str(fresh_server.kubeconfig()),
-        "PATH": f"{tmp_path / 'bin'}:{binary_folder}:{os.environ['PATH']}",
+        "PATH": f"{tmp_path / 'bin'}:{helm.parent}:{binary_folder}:{os.environ['PATH']}",
     }
+
+    def run(script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{script}{done.stdout}{done.stderr}"
+        return done.stdout
 
     assert len(commands) == 4
     try:
@@ -118,23 +152,21 @@ def test_the_commands_of_the_document_install_gitsnap_and_take_the_first_sample(
             lines = [line for line in block.splitlines() if not line.startswith(_NEEDS_A_NODE)]
             script = "\n".join(lines).replace(_IN_THE_POD, "pod-gitsnap ")
             assert script.strip()
-            done = subprocess.run(
-                ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{block}{done.stdout}{done.stderr}"
+            output = run(script.replace("/collection", str(installation.storage)))
             if number == 0:
                 installation.start()
                 _write_pod_command(tmp_path, installation)
-        assert "nothing wrong in what was checked; not checked: Secrets" in done.stdout
+        assert "nothing wrong in what was checked; not checked: Secrets" in output
         for command in ("drift --exit-code", "capture", "rollback latest --dry-run"):
-            words = ["pod-gitsnap", *command.split()]
-            done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+            run(f"pod-gitsnap {command}")
+        run(uninstall)
     finally:
         for process in installation.processes:
             process.kill()
 
     assert [sample.metadata.trigger for sample in installation.samples("hourly")] == ["manual", "manual"]
+    assert fresh_server.request("GET", SNAPSHOTS)[0] == 200  # the definition of the kind stays
+    assert _remaining(fresh_server) == []
     assert not (tmp_path / "collection" / ".keys").exists()
 
 

@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         try:
             self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        except ConnectionError:  # the client or the server has closed the connection
+        except (ConnectionError, http.client.IncompleteRead):  # the client or the server has closed the connection
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names in the library
@@ -65,6 +65,22 @@ class Handler(BaseHTTPRequestHandler):
             connection.request(self.command, self.path, body or None, _passing(self.headers))
             answer = connection.getresponse()
             return Answer(answer.status, answer.read(), _passing(answer.headers))
+
+    def stream(self, body: bytes) -> None:
+        """Forward a watch, and pass on each event at once."""
+        context = ssl.create_default_context(cafile=str(self.api.ca))
+        host = self.api.url.removeprefix("https://")
+        with contextlib.closing(http.client.HTTPSConnection(host, context=context)) as connection:
+            connection.request(self.command, self.path, body or None, _passing(self.headers))
+            answer = connection.getresponse()
+            self.send_response(answer.status)
+            for name, value in _passing(answer.headers).items():
+                self.send_header(name, value)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            while part := answer.read1(65536):
+                self.wfile.write(part)
+        self.close_connection = True
 
     def send(self, answer: Answer) -> None:
         """Send an answer to the client."""

@@ -26,7 +26,7 @@ from tests.testbed.apiserver import ApiServer, User
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 SNAPSHOTS = "/apis/utils.projectsveltos.io/v1beta1/snapshots"
 PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
-_CLUSTER_SCOPED = (
+CLUSTER_SCOPED = (
     "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
@@ -182,7 +182,7 @@ class Installation:
             name = item["metadata"]["name"]
             self.change(name, {"metadata": {"finalizers": None}})
             self.api.request("DELETE", f"{SNAPSHOTS}/{name}")
-        for path in _CLUSTER_SCOPED:
+        for path in CLUSTER_SCOPED:
             for item in self.api.ask("GET", path)["items"]:
                 if item["metadata"]["name"].startswith("gitsnap-"):
                     self.api.ask("DELETE", f"{path}/{item['metadata']['name']}")
@@ -232,12 +232,16 @@ class ControllerProcess:
         lines = self._log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
+    @property
+    def port(self) -> int:
+        """The port of the probes and the metrics. Waits until the controller listens."""
+        wait_for(lambda: any("port" in line["message"] for line in self.log), "the controller to listen")
+        return int(next(line["message"] for line in self.log if "port" in line["message"]).split()[-1])
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of a probe or of the metrics."""
-        wait_for(lambda: any("port" in line["message"] for line in self.log), "the controller to listen")
-        port = next(line["message"] for line in self.log if "port" in line["message"]).split()[-1]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

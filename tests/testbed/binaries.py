@@ -88,14 +88,7 @@ def obtain_yaml_oracle() -> Path:
 
     Raises MissingError when Go is missing or the build fails.
     """
-    folder = cache_folder(YAML_MODULE)
-    target = folder / YAML_ORACLE
-    if not _is_program(target):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / ".lock"):
-            if not _is_program(target):
-                _build(YAML_ORACLE, ".", target, module=YAML_MODULE)
-    return target
+    return _obtain_tool(YAML_ORACLE, ".", YAML_MODULE)
 
 
 def obtain_helm() -> Path:
@@ -103,27 +96,80 @@ def obtain_helm() -> Path:
 
     Raises MissingError when Go is missing or the build fails.
     """
-    folder = cache_folder(_HELM_MODULE)
-    target = folder / "helm"
+    return _obtain_tool("helm", "helm.sh/helm/v3/cmd/helm", _HELM_MODULE)
+
+
+def obtain_helm_docs() -> Path:
+    """Return helm-docs, which writes the README of the chart. Builds it, in seconds after helm, if it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    return _obtain_tool("helm-docs", "github.com/norwoodj/helm-docs/cmd/helm-docs", _HELM_MODULE)
+
+
+def _obtain_tool(name: str, package: str, module: Path) -> Path:
+    """Return a program of a Go module of its own. Builds the program if it is missing. Raises MissingError."""
+    target = cache_folder(module) / name
     if not _is_program(target):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / ".lock"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.with_name(".lock")):
             if not _is_program(target):
-                _build("helm", "helm.sh/helm/v3/cmd/helm", target, module=_HELM_MODULE)
+                _build(name, package, target, module=module)
     return target
+
+
+def obtain_prometheus() -> Path:
+    """Return the folder with prometheus and promtool, which the tests of alerts run.
+
+    The programs are those on the PATH, or else those of Debian's package. The package is unpacked and not installed: an
+    installation would start a server. Raises MissingError without Debian's package.
+    """
+    installed = find_program("prometheus")
+    if installed is not None and (installed.parent / "promtool").is_file():
+        return installed.parent
+    target = _cache() / "prometheus"
+    programs = target / "usr" / "bin"
+    if not _is_program(programs / "promtool"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.with_name("prometheus.lock")):
+            if not _is_program(programs / "promtool"):
+                _unpack_package("prometheus", target)
+    return programs
+
+
+def _unpack_package(package: str, target: Path) -> None:
+    """Download a package of the distribution and unpack it. Raises MissingError."""
+    if find_program("apt-get") is None or find_program("dpkg-deb") is None:
+        raise MissingError(f"{package} not found: install it, with promtool (the tests of alerts need it)")
+    _say(f"unpacking Debian's package {package} for the tests of alerts …")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as scratch:
+        commands = [["apt-get", "--quiet", "download", package], ["dpkg-deb", "--extract", "PACKAGE", "root"]]
+        if os.geteuid() == 0:
+            commands.insert(0, ["apt-get", "--quiet", "update"])
+        for command in commands:
+            files = [path.name for path in Path(scratch).glob("*.deb")]
+            words = [files[0] if word == "PACKAGE" else word for word in command]
+            done = subprocess.run(words, cwd=scratch, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+            if done.returncode and command[2] != "update":
+                raise MissingError(f"`{' '.join(words)}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        (Path(scratch) / "root").replace(target)
 
 
 def cache_folder(module: Path = _BUILD) -> Path:
     """Return the folder for this state of the pinned modules, build flags and machine. Old folders can be deleted."""
-    base = _ENVIRONMENT.get("GITSNAP_TESTBED_CACHE") or os.path.join(  # noqa: PTH118 - joined only where it is needed
-        _ENVIRONMENT.get("XDG_CACHE_HOME") or str(Path(_ENVIRONMENT.get("HOME", "~")).expanduser() / ".cache"),
-        "gitsnap-testbed",
-    )
     digest = hashlib.sha256()
     for part in (module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))):
         digest.update(part.read_bytes())
     digest.update(" ".join([*_flags(), platform.system(), platform.machine()]).encode())
-    return Path(base) / digest.hexdigest()[:16]
+    return _cache() / digest.hexdigest()[:16]
+
+
+def _cache() -> Path:
+    """Return the folder for all programs that the tests build or unpack."""
+    if folder := _ENVIRONMENT.get("GITSNAP_TESTBED_CACHE"):
+        return Path(folder)
+    caches = _ENVIRONMENT.get("XDG_CACHE_HOME")
+    return (Path(caches) if caches else Path(_ENVIRONMENT.get("HOME", "~")).expanduser() / ".cache") / "gitsnap-testbed"
 
 
 def _flags() -> list[str]:
@@ -249,12 +295,24 @@ def _try_install() -> None:
             _say(str(error))
 
 
+def _try_prometheus() -> None:
+    """Unpack Prometheus. An error only in CI."""
+    try:
+        obtain_prometheus()
+    except MissingError as error:
+        if _ENVIRONMENT.get("CI") == "true":
+            raise
+        _say(str(error))
+
+
 def main() -> int:
     """Build or find the programs. Print their folder. Return the exit code."""
     try:
         folder = obtain()
         obtain_yaml_oracle()
         obtain_helm()
+        obtain_helm_docs()
+        _try_prometheus()
         _try_install()
     except MissingError as error:
         _say(str(error))

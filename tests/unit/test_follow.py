@@ -12,7 +12,7 @@ import pytest
 from gitsnap import archive
 from gitsnap.archive import GitArchive
 from gitsnap.core.errors import AccessDeniedError, ArchiveError
-from gitsnap.core.model import Kind, ObjectKey, ResourceType
+from gitsnap.core.model import ObjectKey, ResourceType
 from gitsnap.core.ports import Page
 from gitsnap.sveltos import kinds
 from tests.support.followers import Reader, Witness, config_map, profile, secret, take_sample
@@ -267,15 +267,27 @@ def test_unchanged_objects_are_not_read_again(server: WatchedServer, reader: Rea
     assert server.requests == []
 
 
-def test_secrets_are_watched_by_type_and_name(server: WatchedServer, reader: Reader) -> None:
-    """Never all Secrets of the cluster."""
+def test_secrets_are_watched_by_name_or_by_type(server: WatchedServer, reader: Reader) -> None:
+    """A few Secrets by name, more of them by Sveltos' type; never all Secrets of the cluster."""
     other = {**secret("t", "1"), "type": "Opaque"}
     server.write(other)
-    server.write(profile("p", [_A, _S, ObjectKey(kinds.SECRET, "default", "t")]))
+    references = [_A, _S, ObjectKey(kinds.SECRET, "default", "t")]
+    server.write(profile("p", references))
     reader.deliver_all()
     reader.commit()
-    selectors = {query.field_selector for query in reader.lists if query.resource.kind == Kind("", "Secret")}
-    assert selectors == {"type=addons.projectsveltos.io/cluster-profile", "metadata.name=t"}
+    assert _selectors_of_secrets(reader) == {"metadata.name=s", "metadata.name=t"}
+
+    more = [ObjectKey(kinds.SECRET, "default", f"more-{number}") for number in range(5)]
+    for key in more:
+        server.write(secret(key.name, "1"))
+    server.write(profile("p", references + more))
+    reader.deliver_all()
+    reader.commit()
+    assert _selectors_of_secrets(reader) == {"type=addons.projectsveltos.io/cluster-profile", "metadata.name=t"}
+
+
+def _selectors_of_secrets(reader: Reader) -> set[str]:
+    return {query.field_selector for query in reader.lists if query.resource.kind == kinds.SECRET}
 
 
 def test_a_sample_of_the_same_process_counts_what_the_changes_missed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,11 @@ def _all_series() -> Metrics:
     metrics.set_following("hourly", following=True)
     metrics.observe_runner("hourly", lag=lambda: 1.5, watches=lambda: 20)
     metrics.count_missed("hourly", 1)
+    metrics.enable_audit()
+    metrics.count_audit_request(200)
+    metrics.count_audit_events(2, unread=1)
+    metrics.count_dropped_audit_events(1)
+    metrics.count_late_names("hourly", 1)
     author = Author("kubectl", AuthorSource.MANAGER)
     metrics.count_follow_changes(
         "hourly", [RecordedChange(CommitId("c"), author, _MOMENT, late=False, subject="", changed=())]
@@ -93,6 +99,42 @@ def test_a_snapshot_that_is_gone_leaves_no_series() -> None:
     metrics.forget("hourly")
 
     assert "hourly" not in metrics.text().decode()
+
+
+def test_counters_of_follow_mode_begin_at_zero() -> None:
+    """`increase` does not see a counter whose first value is 1, and the alert would miss the first missed change."""
+    metrics = Metrics()
+    metrics.set_following("hourly", following=False)
+
+    values = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in metrics.text().decode().splitlines()}
+
+    assert values['gitsnap_follow_missed_objects_total{policy="hourly"}'] == "0.0"
+    assert values['gitsnap_follow_changes_total{policy="hourly",source="unknown"}'] == "0.0"
+
+
+def test_the_dashboard_shows_every_series() -> None:
+    """Each metric is on the dashboard, and the dashboard has no metric that nothing exposes."""
+    dashboard = json.loads((_ROOT / "manifests/overlays/dashboard/gitsnap.json").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+
+    assert set(re.findall(r"gitsnap_\w+", " ".join(expressions))) == _names(_all_series())
+
+
+def test_panels_of_the_dashboard_have_their_place() -> None:
+    """Identifiers are unique, no panel covers another, and each query uses the data source of the variable."""
+    dashboard = json.loads((_ROOT / "manifests/overlays/dashboard/gitsnap.json").read_text())
+    covered: list[tuple[int, int]] = []
+    for panel in dashboard["panels"]:
+        grid = panel["gridPos"]
+        assert grid["x"] + grid["w"] <= 24
+        covered += [
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
+        ]
+        for target in panel.get("targets", ()):
+            assert target["datasource"] == panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+    assert len(covered) == len(set(covered))
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
 def test_inapplicable_series_are_absent() -> None:

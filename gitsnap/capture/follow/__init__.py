@@ -8,6 +8,7 @@ from gitsnap.capture.follow.folder import FolderRunner
 from gitsnap.capture.follow.follower import Follower
 from gitsnap.capture.follow.runner import Runner
 from gitsnap.capture.follow.settings import DEFAULT_MOST_SECONDS, DEFAULT_QUIET_SECONDS, FollowSettings
+from gitsnap.capture.follow.stopped import StoppedFollower
 from gitsnap.capture.follow.watches import WatchedCluster
 
 __all__ = [

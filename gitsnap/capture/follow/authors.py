@@ -1,4 +1,4 @@
-"""Who made a change: the stamp of an admission policy, ``managedFields``, and audit events that arrive meanwhile."""
+"""Finds the author of a change: in the stamp of an admission policy, in ``managedFields``, and in audit events."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -48,8 +48,6 @@ from gitsnap.format import encode, path_of, shown_key
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.normalize import normalize
-
-ChangedFiles = Mapping[Area, Mapping[str, BlobId | None]]
 
 
 class Follower:
@@ -122,7 +120,7 @@ class Follower:
 
     @property
     def incomplete(self) -> tuple[IncompleteKind, ...]:
-        """The kinds and objects that could not be read when the lists were collected last."""
+        """The kinds and objects that the last collection could not read."""
         return self._incomplete
 
     @property
@@ -149,7 +147,7 @@ class Follower:
     # Samples ----------------------------------------------------------------------------------------------------------
 
     def continue_from(self, commit: CommitId, files: Files) -> None:
-        """Continue after a sample that was recorded with ``files``. ``commit``: the commit of the sample."""
+        """Continue after a sample. ``commit``, ``files``: the commit and the files of the sample."""
         self.must_synchronize |= bool(differences(self._recorded, files)[Area.CONFIGURATION])
         self._recorded, self._head = files, commit
 
@@ -211,8 +209,9 @@ class Follower:
     def _collect(self) -> Collected:
         """Collect the files of the copied lists."""
         info = self._settings.info
-        unchanged = Unchanged(info, cache=self._cache, previous=self._tree, now=int(self._now().timestamp()))
+        now = int(self._now().timestamp())
         self._mirror.begin()
+        unchanged = Unchanged(info, cache=self._cache, previous=self._tree, now=now, has_copy=self._mirror.has)
         with self._mirror.reading_within(READING_SECONDS):
             collected = collect(
                 self._mirror,
@@ -260,7 +259,8 @@ class Follower:
             time_of_change = min(seen.time, time_of_write(obj, write) or seen.time)
             author = self._authors.find_author(obj, write)
             seen_write = SeenWrite(key, write, before is None, time_of_change)
-            self._pending.add(replace(seen, time=time_of_change, author=author, write=seen_write))
+            named = replace(seen, time=time_of_change, author=author, write=seen_write)
+            self._pending.add(replace(named, is_change=True, is_passive=False))
         elif newest is not None:
             after = replace(seen, author=newest.author, time=newest.time)
             self._pending.add(replace(after, is_change=False, is_passive=newest.is_passive))
@@ -305,7 +305,7 @@ class Follower:
         """
         if self.must_synchronize or writer.head_commit != self._head:
             return self.synchronize(writer)
-        groups = self._pending.take(moment, up_to=up_to, names=self._names)
+        groups, passive = self._pending.take(moment, up_to=up_to, names=self._names)
         if not groups:
             self._take_again(passive)
             return ()
@@ -344,13 +344,23 @@ class Follower:
         for group, draft, change in zip(groups, drafts, recorded, strict=True):
             paths = draft.files[Area.CONFIGURATION]
             seen = [entry for entry in group.changes if entry.write is not None]
-            own = [entry for entry in seen if _path(entry.key) in paths]
+            own = [entry for entry in seen if object_path(entry.key) in paths]
             writes = [entry.write for entry in own or seen if entry.write is not None]
             self._names.note_recorded(change.commit, change.author, writes)
 
     def _managers(self, collected: Collected) -> Mapping[str, str] | None:
         """The field managers that the commit of a change names."""
         return collected.managers if self._settings.who is not Who.NONE else None
+
+    def _take_again(self, passive: Iterable[SeenChange]) -> None:
+        """Take events that were later than all changes: a change may have begun to refer to their objects."""
+        for seen in passive:
+            self._take(seen)
+
+    def _highest_of(self, changed: ChangedFiles) -> int:
+        """The highest resource version of changed objects. The watch of an object may be ahead of that of a profile."""
+        keys = [shown_key(path) for path, blob in changed[Area.CONFIGURATION].items() if blob is not None]
+        return max((self._mirror.newest_version(key) for key in keys if key is not None), default=0)
 
     def _draft(self, group: AuthoredChanges, changed: ChangedFiles, collected: Collected) -> ChangeDraft:
         paths = changed[Area.CONFIGURATION].keys()

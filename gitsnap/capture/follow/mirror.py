@@ -122,9 +122,9 @@ class Mirror:
         self._lists = {query: held for query, held in self._lists.items() if query in self._requested}
         return {query: held.version for query, held in self._lists.items()}
 
-    def has(self, query: Query) -> bool:
-        """Whether there is a copy of a list."""
-        return query in self._lists
+    def has(self, resource: ResourceType, namespace: str, field_selector: str) -> bool:
+        """Whether a list is read from a copy (list_sizes.HasCopy)."""
+        return Query(resource, namespace, field_selector=field_selector) in self._lists
 
     def is_news(self, query: Query, key: ObjectKey, version: int) -> bool:
         """Whether an event of a watch is newer than the copy. ``version``: the resource version of the event."""

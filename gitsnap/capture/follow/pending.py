@@ -32,9 +32,11 @@ class SeenChange:
     """The moment of the change, UTC."""
     author: Author = UNKNOWN_AUTHOR
     is_change: bool = True
-    """False for an event that changes no configuration, after an event that does. Both have the same author."""
+    """False for an event that changes no configuration and follows an event that does. Both have the same author."""
     write: SeenWrite | None = None
     """The write, for the join with audit events. None if ``is_change`` is False."""
+    is_passive: bool = False
+    """Whether the object is not part of the configuration. A change that waits may begin to refer to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ class PendingChanges:
 
     def take(
         self, moment: float, *, up_to: int | None = None, names: AuditNames | None = None
-    ) -> list[AuthoredChanges]:
-        """Remove events, and return them as the commits that they become, in order.
+    ) -> tuple[list[AuthoredChanges], list[SeenChange]]:
+        """Remove events. Returns the commits that they become, in order, and the passive events by version.
 
         ``up_to``: the highest resource version to remove; None for all events. ``names``: gives better authors.
         """
@@ -102,7 +104,9 @@ class PendingChanges:
         for change in kept:
             self.add(change)
         self._not_before = max(self._not_before, moment + SECONDS_PER_COMMIT)
-        return group_by_author(taken if names is None else _with_names(taken, names))
+        passive = sorted((change for change in taken if change.is_passive), key=lambda change: change.version)
+        active = [change for change in taken if not change.is_passive]
+        return group_by_author(active if names is None else _with_names(active, names)), passive
 
     def clear(self) -> None:
         """Drop all events."""

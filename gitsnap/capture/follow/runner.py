@@ -63,8 +63,8 @@ class Runner:
     ) -> None:
         """``on_changes`` receives recorded changes.
 
-        ``on_problem`` receives why the cluster is not followed, or not wholly; None: it is followed. Both are called
-        from the thread of ``run``, or of the sample.
+        ``on_problem`` receives the reason why the cluster is not followed, or not wholly; None if it is followed. Both
+        are called from the thread of ``run``, or of the sample.
         """
         self._cluster = cluster
         self._archive = archive
@@ -82,9 +82,9 @@ class Runner:
         self._denied: Report | None = None
         """A watch that was refused. If its list is refused too, the other lists are followed."""
         self._error: GitsnapError | None = None
-        """The error of a watch that no later attempt removes."""
+        """The error of a watch that no retry resolves."""
         self._failure: GitsnapError | None = None
-        """Why the lists could not be read."""
+        """The error of the last attempt to read the lists."""
         self._failures = 0
         self._next_attempt = 0.0
         self._read_at = 0.0

@@ -60,7 +60,7 @@ class _Watch:
     """The resource version of the last event."""
     ended: threading.Event = field(default_factory=threading.Event)
     objects: dict[ObjectKey, tuple[str, WatchEvent]] = field(default_factory=dict)
-    """Of a list that is not watched: each object with its resource version."""
+    """For a list that is read again instead of watched: the objects of the last read, with their resource versions."""
     failing: tuple[float, GitsnapError] | None = None
     """Since when the watch has failed, on the monotonic clock, and the newest error; None while the watch is open."""
 
@@ -143,7 +143,7 @@ class WatchThreads:
             self._deliver(Report(watch.generation, watch.query, time.monotonic(), error=error))
 
     def _follow(self, watch: _Watch) -> None:
-        """One watch, until the server ends it."""
+        """Deliver the events of one watch, until the server ends the watch."""
         query, is_first = watch.query, True
         for event in self._cluster.watch(
             query.resource,

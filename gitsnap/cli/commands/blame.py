@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import arguments, options, terminal
-from gitsnap.cli.documents import origin_document
 from gitsnap.cli.field_texts import origin_author, value_text, version_date
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.history_documents import blame_document

@@ -286,17 +286,16 @@ class _Output:
 
 
 def _print(comparison: Comparison, before: _Side, after: _Side, output: _Output) -> None:
-    labels, form, expected = (before.label, after.label), output.form, output.expected
+    form, expected = output.form, output.expected
     nothing = _nothing(comparison, expected)
-    diffs = _raw_diffs(comparison, (before.label, after.label), output.values) if output.raw_diff else ()
+    diffs = tuple(_raw_diffs(comparison, (before.label, after.label), output)) if output.raw_diff else ()
     if form is terminal.Output.NAME:
         _print_names(comparison, nothing=nothing)
     elif form.is_document:
-        sides = before.document, after.document
-        result = _document(comparison, labels, *sides, output)
-        terminal.print_document({**result, **(expectation_documents(expected) if expected else {})}, form)
+        document = diff_document(comparison, before.document, after.document, diffs if output.raw_diff else None)
+        terminal.print_document({**document, **(expectation_documents(expected) if expected else {})}, form)
     elif output.raw_diff:
-        _print_raw(comparison, labels, output, nothing=nothing)
+        _print_raw(diffs, nothing="no document changed; see diff without --raw-diff" if comparison else nothing)
     elif not comparison:
         terminal.print_result(nothing)
     else:
@@ -366,30 +365,10 @@ def _print_names(comparison: Comparison, *, nothing: str) -> None:
         terminal.say(nothing)
 
 
-def _print_raw(comparison: Comparison, labels: tuple[str, str], output: _Output, *, nothing: str) -> None:
-    texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, output)]
+def _print_raw(diffs: Iterable[RawDiff], *, nothing: str) -> None:
+    texts = [visible(raw.text) for raw in diffs]
     if not texts:
         terminal.print_result(nothing)
         return
     text = "\n".join(texts)
     terminal.print_result(paint_diff(text) if terminal.has_colour() else text, safe=True)
-
-
-def _document(
-    comparison: Comparison,
-    labels: tuple[str, str],
-    before: object,
-    after: object,
-    output: _Output,
-) -> dict[str, object]:
-    """Return the JSON form of the result (docs/SCRIPTING.md)."""
-    result: dict[str, object] = {
-        "kind": "Diff",
-        "from": before,
-        "to": after,
-        **row_documents(comparison),
-        "notComparable": [skipped_document(skipped) for skipped in comparison.not_comparable],
-    }
-    if output.raw_diff:
-        result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in _raw_diffs(comparison, labels, output)]
-    return result

@@ -88,10 +88,10 @@ def follow(
     """Record each change as a commit with its author, until Ctrl-C.
 
     The command watches the objects of a sample. It takes a sample first if the archive has none, or if the policy
-    changed. The author of a change is the user, if an admission policy records the user in the object, otherwise the
-    field manager (`kubectl-edit`), or unknown. What changed while nothing
-    followed the cluster is recorded with its author if the API server still has the events (about five minutes),
-    otherwise as one change by an unknown author, seen late. With --from-dir, the files of a folder are followed.
+    changed. The author of a change is the user, if an admission policy records the user in the object; otherwise the
+    field manager (`kubectl-edit`), or unknown. After a pause, the changes in between are recorded with their authors if
+    the API server still has the events (about five minutes). Otherwise they become one change by an unknown author,
+    seen late. With --from-dir, the command follows the files of a folder.
 
     Example: gitsnap follow --snapshot hourly --storage /var/lib/gitsnap
     """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.field_texts import origin_author
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.history_documents import (
     cluster_log_document,

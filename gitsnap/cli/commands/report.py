@@ -264,7 +264,7 @@ def _write(page: bytes, file: Path) -> None:
 
 
 def _warn(written: Report) -> None:
-    """Print what the report leaves out, and what is wrong with the archive."""
+    """Print the changes that the report leaves out, and the errors of the archive."""
     from gitsnap.render.report.texts import counted
 
     timeline, proof = written.timeline, written.proof

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitsnap.cli import completion, options, terminal
-from gitsnap.cli.documents import origin_document
 from gitsnap.cli.field_texts import origin_author, version_date
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.history_documents import search_document

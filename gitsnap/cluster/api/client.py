@@ -244,9 +244,9 @@ class KubernetesCluster:
             "GET", path, request, query=query, headers={"Accept": JSON}, read_seconds=WATCH_READ_SECONDS
         )
         if answer.status != 200:
-            raise error_of(int(answer.status), answer.read() or b"", request)
+            raise error_of(answer.status, answer.read() or b"", request)
         yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": resource_version}})  # the watch is open
-        yield from watch_events(answer.response, resource, request)
+        yield from watch_events(answer, resource, request)
 
     def _check_version(self, path: str, query: Mapping[str, str], request: Request) -> None:
         """Raise BehindError if the server does not have the resource version of a watch yet.

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from gitsnap.core.model import ObjectKey
-from gitsnap.core.states import State
+from gitsnap.core.model import IncompleteKind, ObjectKey
+from gitsnap.core.states import ChangeState, State, author_text, incomplete_of
 from gitsnap.core.text import describe, plural
 from gitsnap.history.timeline import ObjectRow, OlderChanges, PeriodChange, Timeline
 from gitsnap.render.report.values import Report
@@ -39,9 +39,40 @@ def authors(change: PeriodChange) -> list[str]:
     return list(dict.fromkeys(filter(None, map(author, change.objects))))
 
 
-def anchor(sample: State) -> str:
-    """Return the id of a change in the page: the last part of the tag, which has letters, digits and hyphens only."""
-    return f"c-{sample.tag.rpartition('/')[2]}"
+def anchor(state: State) -> str:
+    """Return the id of a change in the page: letters, digits and hyphens only.
+
+    It is made of the last part of the tag of a sample, or of the commit id of a change between samples.
+    """
+    return f"c-{state.tag.rpartition('/')[2]}"
+
+
+def tag(state: State) -> str:
+    """Return the tag of a sample; ``""`` for a change, which has none."""
+    return "" if isinstance(state, ChangeState) else state.tag
+
+
+def trigger(state: State) -> str:
+    """Return why a sample was taken; ``change`` for a change that follow mode recorded."""
+    return "change" if isinstance(state, ChangeState) else str(state.metadata.trigger)
+
+
+def message(state: State) -> str:
+    """Return the message of a sample; ``""`` for a change."""
+    return "" if isinstance(state, ChangeState) else state.metadata.message
+
+
+def incomplete(state: State) -> tuple[IncompleteKind, ...]:
+    """Return the kinds and objects that a sample or change could not read."""
+    return incomplete_of(state)
+
+
+def counted(count: int, timeline: Timeline, word: str = "") -> str:
+    """Return a number of samples: ``2 older samples``; ``2 older samples and changes`` if the period has both."""
+    adjective = f"{word} " if word else ""
+    if not timeline.made:
+        return plural(count, f"{adjective}sample")
+    return f"1 {adjective}sample or change" if count == 1 else f"{count} {adjective}samples and changes"
 
 
 def day(time: datetime) -> str:
