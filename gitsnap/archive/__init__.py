@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
     from gitsnap.core.changes import Author, Change, UnreadableChange
-    from gitsnap.core.commits import LoggedCommit
+    from gitsnap.core.commits import LoggedCommit, LoggedFile
 
 __all__ = [
     "GitArchive",

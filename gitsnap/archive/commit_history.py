@@ -139,11 +139,12 @@ def read_recorded_files(repository: pygit2.Repository, name: str) -> list[Logged
     return [LoggedFile(match[1], match[2], None, None, match[3] or "") for match in matches if match]
 
 
-def _change(commit: RecordedCommit) -> Change | None:
-    """The change that a commit records. None for another commit, and for a change that ``verify`` reports."""
-    with contextlib.suppress(ArchiveError):
-        return commit.change
-    return None
+def _change(commit: RecordedCommit) -> tuple[Change | None, str]:
+    """The change that a commit records, and why it cannot be read. None and ``""`` for another commit."""
+    try:
+        return commit.change, ""
+    except ArchiveError as error:
+        return None, error.message
 
 
 def _run_log(

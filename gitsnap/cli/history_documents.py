@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from gitsnap.cli.documents import author_document, change_document
-from gitsnap.cli.field_texts import origin_document, version_date
+from gitsnap.cli.documents import author_document, change_document, origin_document
+from gitsnap.cli.field_texts import version_date
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.states import ChangeState, State
 

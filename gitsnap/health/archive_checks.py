@@ -39,6 +39,7 @@ def check_archive(
     yield _samples(archive, samples)
     if newest is not None:
         yield _newest(newest, now)
+        yield from _changes(archive, newest, now)
         yield _secrets(archive, newest, identities, cluster)
     yield _rollback(samples)
     yield _storage(archive)
@@ -120,6 +121,14 @@ def _newest(sample: Sample, now: datetime) -> Check:
     if metadata.consistency is Consistency.PER_KIND:
         message += ", not read at one instant"
     return Check("newest", State.OK, message)
+
+
+def _changes(archive: GitArchive, newest: Sample, now: datetime) -> Iterator[Check]:
+    """The changes that follow mode recorded after the newest sample. Nothing if there are none."""
+    changes = archive.changes(newest, None)
+    if changes:
+        last = f"the last at {changes[-1].time:%Y-%m-%d %H:%M:%S} UTC ({age(now - changes[-1].time)})"
+        yield Check("changes", State.OK, f"{plural(len(changes), 'change')} since the newest sample, {last}")
 
 
 def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path], cluster: Cluster | None) -> Check:

@@ -61,6 +61,19 @@ def test_list_shows_samples_and_changes_only_with_the_option(made: Story) -> Non
     assert "samples and changes of the archive" in both.stderr
 
 
+def test_diff_and_status_name_changes_that_the_newest_sample_does_not_have(made: Story) -> None:
+    """The answer about the newest sample is not the answer about the newest configuration."""
+    note = f"note: 1 change is newer than the newest sample; `gitsnap diff latest {made.bob[:12]}` shows them"
+    status = gitsnap(made.folder, "status", *_LIVE)
+
+    assert note in gitsnap(made.folder, "diff", *_EVERYTHING, code=0).stderr
+    assert "note:" not in gitsnap(made.folder, "diff", "latest~1", "latest", *_EVERYTHING, code=0).stderr
+    assert "  changes   1 change since the newest sample, the last at 2026-01-01 12:25:00 UTC" in status.stdout
+    gitsnap(made.folder, "forget", made.first, "--yes", *_EVERYTHING, code=0)
+    alone = gitsnap(made.folder, "diff", *_EVERYTHING, code=4)
+    assert f"`gitsnap diff {made.second} {made.bob[:12]}` shows the 1 change since this sample." in alone.stderr
+
+
 def _commit(made: Story, tag: str) -> str:
     return next(sample.commit[:12] for sample in made.followed.archive.samples() if sample.tag == tag)
 

@@ -15,6 +15,7 @@ from gitsnap.core.model import ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.controllers import Installation, wait_for
 from tests.support.followers import config_map, profile, secret
+from tests.support.interruption import Switch
 from tests.support.remotes import bare_repository, refs_of
 from tests.testbed.apiserver import ApiServer
 
@@ -83,6 +84,64 @@ def test_a_snapshot_that_is_no_longer_followed_records_no_changes(installed: Ins
     time.sleep(4)
     assert len(_git(installed, "log", "--format=%H").split()) == 1
     assert running.terminate() == 0
+
+
+def test_a_kind_that_becomes_forbidden_is_a_condition(installed: Installation) -> None:
+    """The controller is no longer allowed to list or watch a kind: the condition Following says so."""
+    switch = Switch(int(installed.api.url.rpartition(":")[2]))
+    running = installed.start(server=f"https://127.0.0.1:{switch.port}")
+    installed.snapshot("follow", {"schedule": "@yearly", "follow": {"quietSeconds": 0}, "secrets": {"mode": "omit"}})
+    wait_for(lambda: installed.condition("follow", "Following") == ("True", "Following"), "follow mode")
+    wait_for(lambda: (running.metric("gitsnap_follow_watches", "follow") or 0) > 10, "the watches")
+    assert running.metric("gitsnap_follow_lag_seconds", "follow") == 0
+
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/gitsnap-controller"
+    rules = [
+        {**entry, "resources": [name for name in entry["resources"] if name != "clusterprofiles"]}
+        for entry in installed.api.ask("GET", path)["rules"]
+    ]
+    installed.api.ask("PATCH", path, {"rules": rules}, content_type=_MERGE)
+    switch.off()
+    time.sleep(1)
+    switch.on()
+    wanted = ("False", "KindsNotFollowed")
+    wait_for(lambda: installed.condition("follow", "Following") == wanted, "the condition", seconds=60)
+    assert running.metric("gitsnap_following", "follow") == 0
+    assert running.terminate() == 0
+    switch.close()
+
+
+def test_a_controller_that_lost_the_lease_and_wakes_up_doubles_nothing(installed: Installation) -> None:
+    """The leader is stopped for longer than its Lease lasts. Another controller follows, and then both run."""
+    first = installed.start()
+    installed.snapshot("follow", {"schedule": "@yearly", "follow": {"quietSeconds": 0}, "secrets": {"mode": "omit"}})
+    wait_for(lambda: first.metric("gitsnap_following", "follow") == 1, "follow mode")
+    second = installed.start(name="gitsnap-1")
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        for number in range(1, 4):
+            installed.api.ask("PATCH", f"{_MAPS}/a", {"data": {"text": str(number)}}, content_type=_MERGE)
+        wait_for(lambda: _text(installed) == "3", "the second controller", seconds=90)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    for number in range(4, 30):
+        installed.api.ask("PATCH", f"{_MAPS}/a", {"data": {"text": str(number)}}, content_type=_MERGE)
+        time.sleep(0.1)
+    wait_for(lambda: _text(installed) == "29", "the last change")
+    installed.request_sample("follow", "2026-01-01T00:00:00Z")
+    wait_for(lambda: len(installed.samples("follow")) == 2, "the sample")
+
+    assert ("Followed", "complete") in installed.samples("follow")[-1].metadata.extra
+    texts = _git(installed, "log", "-p", "--reverse", "--format=", "--", "configuration/default/ConfigMap/a.yaml")
+    values = [int(line.rpartition(" ")[2].strip('"')) for line in texts.splitlines() if line.startswith("+  text:")]
+    assert values == sorted(set(values))
+    assert _git(installed, "fsck", "--strict", "--no-dangling") == ""
+    assert (first.terminate(), second.terminate()) == (0, 0)
+
+
+def _text(installed: Installation) -> str:
+    shown = _git(installed, "show", "HEAD:configuration/default/ConfigMap/a.yaml")
+    return shown.rpartition("text: ")[2].strip('"')
 
 
 def test_a_change_reaches_the_remote_without_a_sample(installed: Installation, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import gitsnap
+from tests.support.controllers import wait_for
 from tests.support.web_servers import RunningServer, running_server
 
 _KEY = "ConfigMap/default/database"
@@ -337,11 +338,7 @@ def test_new_samples_and_archives_appear(tmp_path: Path) -> None:
     with running_server(tmp_path, "--storage", "s") as running:
         assert json.loads(running.get("/?format=json").body)["archives"][0]["samples"] == 1
         capture("c")
-        for _ in range(200):
-            if json.loads(running.get("/hourly?format=json").body)["samples"][1:]:
-                break
-        else:
-            pytest.fail("the new sample does not appear")
+        wait_for(lambda: json.loads(running.get("/hourly?format=json").body)["samples"][1:], "the new sample")
         assert running.stop() == 0
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gitsnap.render import table
 from gitsnap.render.table import render_table
+from gitsnap.render.text import width
 
 _CELL = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), max_size=12)
 _WIDE = st.text(st.sampled_from("aé日%\u0301 "), max_size=6)
@@ -37,4 +38,4 @@ def test_characters_of_other_widths(rows: list[tuple[str, str]]) -> None:
     """Each line takes the same number of columns."""
     lines = render_table(["a", "b"], rows).splitlines()
 
-    assert len({table.width(line) for line in lines}) == 1
+    assert len({width(line) for line in lines}) == 1

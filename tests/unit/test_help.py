@@ -36,6 +36,7 @@ _OTHER_MEANINGS = {
     "--profile": "report includes what the profile refers to",
     "--listen": "controller serves metrics, and web serves pages",
     "--allowed-signers": "report requires the signature of the last sample",
+    "--since": "verify takes a sample, not a moment",
     "--time-zone": "of dates, and of calendar units",
 }
 """The options that have another meaning in one command."""

@@ -43,10 +43,10 @@ def blame(
 ) -> None:
     """Show when each field of an object last changed, who wrote it, and its value before.
 
-    SINCE is the first sample with the value. BY is the field manager that wrote the object in this sample. BEFORE is
-    the value before the change. Elements of lists are recognized by name, not by position. Documents and JSON
-    in a ConfigMap, and the values of charts, are shown field by field. Values of Secrets and of sensitive fields are
-    never shown.
+    SINCE is the first sample with the value, or the time of a change that follow mode recorded. BY is the field manager
+    that wrote the object in this sample, or the author of the change with the source of the name. BEFORE is the value
+    before the change. Elements of lists are recognized by name, not by position. Documents and JSON in a ConfigMap, and
+    the values of charts, are shown field by field. Values of Secrets and of sensitive fields are never shown.
 
     Example: gitsnap blame ClusterProfile/guestbook
 

@@ -24,7 +24,7 @@ from gitsnap.cli.sample_choice import choose_state
 from gitsnap.cli.secret_values import comparable_trees, decrypted_diffs, with_values_compared, without_fingerprints
 from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample, SecretsMode, TreeInfo
-from gitsnap.core.states import ChangeState, State
+from gitsnap.core.states import SHORT_ID, ChangeState, State
 from gitsnap.core.text import plural
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
@@ -127,8 +127,8 @@ def diff(
     if decrypt:
         comparison = with_values_compared(comparison)
     say_heading(f"comparing {before.description} with {after.description}")
-    if other is opened and before.sample is not None and before.name == after.name:
-        terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
+    if other is opened:
+        _say_notes(before, after, is_newest=not to_sample)
     output = _Output(form, raw_diff, sveltos_cli, values, expected, hides_fingerprints=common is not None)
     _print(comparison, before, after, output)
     if note:
@@ -224,7 +224,15 @@ def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, t
 def _state_before(archive: GitArchive, state: State) -> State:
     """Return the sample before a sample, or what a change was made to. Raises NotFoundError if there is none."""
     if isinstance(state, Sample):
-        return history.sample_before(archive.samples(), state)
+        try:
+            return history.sample_before(archive.samples(), state)
+        except NotFoundError as error:
+            newer = archive.changes(state, None)
+            if not newer:
+                raise
+            counted = plural(len(newer), "change")
+            hint = f"`gitsnap diff {state.tag} {newer[-1].commit[:SHORT_ID]}` shows the {counted} since this sample."
+            raise NotFoundError(error.message, hint=hint) from None
     before = Changes(archive).state_before(state)
     if before is None:
         raise NotFoundError(
@@ -232,6 +240,18 @@ def _state_before(archive: GitArchive, state: State) -> State:
             hint="`gitsnap list --changes` lists the samples and the changes. `gitsnap diff FROM TO` compares two.",
         )
     return before
+
+
+def _say_notes(before: _Side, after: _Side, *, is_newest: bool) -> None:
+    """Print that both sides are the same, or what the newest sample does not have.
+
+    ``is_newest``: the newer side is the newest sample, because the user named none.
+    """
+    if before.sample is not None and before.name == after.name:
+        terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
+    if is_newest and (newer := after.archive.changes(after.archive.samples()[-1], None)):
+        newest = f"`gitsnap diff latest {newer[-1].commit[:SHORT_ID]}`"
+        terminal.say(f"note: {plural(len(newer), 'change', 'is')} newer than the newest sample; {newest} shows them")
 
 
 def _open_sides(

@@ -19,6 +19,7 @@ from gitsnap.cli.archive_creation import choose_archive
 from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
 from gitsnap.cli.resolve import ClusterOptions
 from gitsnap.core.changes import AuthorSource, Who
+from gitsnap.core.errors import IncompleteError
 from gitsnap.core.model import Area, Trigger
 from gitsnap.core.text import plural
 

@@ -37,19 +37,23 @@ class Lane:
 
 
 class Axis:
-    """The time of all lanes, from the first to the last sample of the period."""
+    """The time of all lanes, from the first to the last sample or change of the period."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._start = timeline.first.time if timeline.first else None
-        end = timeline.last.time if timeline.last else None
-        self._seconds = (end - self._start).total_seconds() if end and self._start else 0.0
+        samples = [sample.time for sample in (timeline.first, timeline.last) if sample]
+        times = [*samples, *(change.sample.time for change in timeline.changes)]
+        self.first = min(times, default=None)
+        """The moment at position 0. None for a period without samples and changes."""
+        self.last = max(times, default=None)
+        """The moment at position WIDTH."""
+        self._seconds = (self.last - self.first).total_seconds() if self.last and self.first else 0.0
 
     def position(self, time: datetime) -> int:
         """Return the place of a moment, from 0 to WIDTH."""
-        if self._start is None or self._seconds <= 0:
+        if self.first is None or self._seconds <= 0:
             return WIDTH // 2
-        share = (time - self._start).total_seconds() / self._seconds
+        share = (time - self.first).total_seconds() / self._seconds
         return round(min(max(share, 0.0), 1.0) * WIDTH)
 
     def incomplete(self) -> list[Band]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gitsnap.render.report import texts
+from gitsnap.render.report.environment import Environment, asset, content_source, make_environment
 from gitsnap.render.report.lanes import Axis
 from gitsnap.render.report.values import Report
 

@@ -203,6 +203,8 @@ def left_out(report: Report) -> Iterator[str]:
     ):
         if count:
             yield f"{plural(count, noun)} {rest}."
+    for change in timeline.unreadable:
+        yield f"The author and the time of a change: {change}. The next sample or change shows what it changed."
     if report.rollbacks_left_out:
         yield f"{plural(report.rollbacks_left_out, 'rollback')} that wrote and changed nothing in this scope."
     if timeline.hidden:
