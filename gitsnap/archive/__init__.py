@@ -112,13 +112,13 @@ class GitArchive:
     def version(self) -> str:
         """A text that changes with every change of the refs: samples, changes, marks and names of authors.
 
-        Raises StorageError where the refs cannot be read.
+        Raises StorageError if the refs cannot be read.
         """
         refs = read_refs(self.git_folder, "refs/")
         return f"{refs.packed_digest} {sorted(refs.loose.items())}"
 
     def limit_cache(self, entries: int) -> None:
-        """Keep at most so many entries of folders in memory. A command that reads few samples needs no limit."""
+        """Limit the number of entries of folders in memory. A command that reads few samples needs no limit."""
         self._folders.most_entries = entries
 
     def samples(self) -> Sequence[Sample]:
@@ -155,7 +155,7 @@ class GitArchive:
         return read_marks(self._repository, self._branch)
 
     def tree(self, state: State) -> GitTree:
-        """The tree of a sample or a change. Raises ArchiveError where it is damaged, or needs a newer gitsnap."""
+        """The tree of a sample or a change. Raises ArchiveError if it is damaged, or needs a newer gitsnap."""
         tree = GitTree(self._repository, state.commit, incomplete=incomplete_of(state), folders=self._folders)
         if tree.info.policy != (policy := policy_of(state)):
             subject = f"the tag {state.tag}" if isinstance(state, Sample) else f"the change {state.moment}"
@@ -181,7 +181,7 @@ class GitArchive:
         return changes_between(self._repository, heads, after.commit if after else None, unreadable)
 
     def changes_named(self, prefix: str) -> list[Change]:
-        """The changes whose commit ids begin with some digits, by id; also those that the branch does not have."""
+        """The changes whose commit ids begin with some digits, by id, including changes that are not on the branch."""
         from gitsnap.archive.changes import find_changes
 
         return find_changes(self._repository, prefix)
@@ -201,7 +201,7 @@ class GitArchive:
     def note_authors(self, authors: Mapping[CommitId, Author], *, time: datetime) -> None:
         """Write notes with the authors of changes. ``time``: the time of the commit of the notes.
 
-        Raises StorageError, ArchiveError, and ConflictError where another process writes to the archive for too long.
+        Raises StorageError, ArchiveError, and ConflictError if another process writes to the archive for too long.
         """
         from gitsnap.archive.author_notes import write_author_notes
         from gitsnap.format.change_message import author_note

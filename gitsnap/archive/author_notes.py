@@ -30,8 +30,8 @@ def write_author_notes(
 ) -> None:
     """Add or replace the notes of some commits, all in one commit. The caller holds the writer's lock.
 
-    ``texts``: commit -> text of its note. ``time``: the time of the commit. Raises ArchiveError where the existing
-    notes are damaged, StorageError, and ConflictError where another git wrote notes meanwhile.
+    ``texts``: commit -> text of its note. ``time``: the time of the commit. Raises ArchiveError if the existing notes
+    are damaged, StorageError, and ConflictError if another git wrote notes in the meantime.
     """
     sink = ObjectSink(Path(repository.path) / "objects", partial(has_intact_object, repository))
     try:
@@ -40,7 +40,7 @@ def write_author_notes(
         old_paths = _paths(folders.files(tree)) if tree else {}
         files: dict[str, BlobId | None] = {}
         for commit, text in texts.items():
-            # git spreads many notes over folders. It reads any number of folders, and a commit has one note only.
+            # git spreads many notes over folders. git reads any number of folders, and a commit has only one note.
             path = f"{commit[:2]}/{commit[2:]}"
             files.update({old: None for old in old_paths.get(commit, ()) if old != path})
             files[path] = BlobId(sink.add(BLOB, text.encode()))
@@ -68,7 +68,7 @@ def _paths(files: Mapping[str, BlobId]) -> dict[str, list[str]]:
 
 
 def _move(repository: pygit2.Repository, head: str | None, commit: str) -> None:
-    """Move the ref of the notes, if it still is where it was read."""
+    """Move the ref of the notes, if it has not moved since it was read."""
     try:
         if head is None:
             create_ref(repository, AUTHOR_NOTES, commit)

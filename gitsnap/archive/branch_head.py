@@ -16,7 +16,7 @@ from gitsnap.core.ports import CaptureCache
 
 
 class BranchHead:
-    """The newest commit, read on first use. Its members raise ArchiveError where an object is missing or damaged."""
+    """The newest commit, read on first use. Its members raise ArchiveError if an object is missing or damaged."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class BranchHead:
 
     @property
     def cache(self) -> CaptureCache | None:
-        """The capture cache of the newest sample. None without a cache, and if others than follow mode made commits."""
+        """The cache of the newest sample. None if there is none, or if the head is neither its commit nor a change."""
         if self._sample is None or self._sample.commit != self._cached.commit:
             return None
         return self._cached.cache if self._is_of_sample or self.change is not None else None

@@ -32,8 +32,8 @@ def repair_branch(repository: pygit2.Repository, branch: str, last: Sample | Non
     """Make the branch contain the newest sample, ``last``. Returns the head of the branch; None in a new archive.
 
     A branch whose head has the commit of the newest sample among its ancestors stays as it is. Any other branch was
-    rewritten: it is set back to the newest sample and the changes after it, and a ref below ``refs/gitsnap/foreign/``
-    keeps the other head. Raises ArchiveError.
+    rewritten. It is reset to the newest sample and the changes after this sample, and a ref below
+    ``refs/gitsnap/foreign/`` keeps the other head. Raises ArchiveError.
     """
     name = f"refs/heads/{branch}"
     file = Path(repository.path) / name

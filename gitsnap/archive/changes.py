@@ -1,6 +1,7 @@
 """Reads the changes of an archive: the commits that follow mode wrote between two samples (docs/FORMAT.md, "Changes").
 
-The position of a change is its position on the branch, along first parents. A clock that was set back moves no change.
+The position of a change is its position on the branch, along first parents. A clock that was set back does not change
+the order.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class RecordedCommit:
     seconds: int | None
     """Author time in seconds since 1970 (UTC), which a rebase keeps; None where the commit has none."""
     author: str = ""
-    """``name <email>``; ``""`` where the commit has no valid author. The same applies to ``committer``."""
+    """``name <email>``; ``""`` if the commit has no valid author. The same applies to ``committer``."""
     committer: str = ""
 
     @property

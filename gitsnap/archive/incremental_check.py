@@ -1,7 +1,7 @@
-"""Verifies the samples from a pinned sample on, whose id the user noted after an earlier verification.
+"""Verifies the samples from a pinned sample on. The user noted the id of this sample after an earlier verification.
 
-The cost follows the number of these samples, not the length of the history. docs/SECURITY.md says what such a
-verification proves. This module must not write or repair anything.
+The cost depends on the number of these samples, not on the length of the history. docs/SECURITY.md describes what such
+a verification proves. This module must not write or repair anything.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def check_since(
             f"--since {pin}: {start.tag} was taken in a copy of the archive, so the chain does not lead to it",
             hint="Give the id of another sample.",
         )
-    # Whatever a command takes for a later sample is checked: by its number in the index, or by the time in its name.
+    # A sample is checked if any command takes it for a later one: by its number in the index, or by the time in its
+    # name.
     later = {sample.tag for sample in takewhile(lambda sample: sample.sequence > start.sequence, reversed(listed))}
     later |= {name for name in tags if name > start.tag}
     read, problems = read_tagged_samples(repository, [(name, tags[name]) for name in later if name in tags])
@@ -104,7 +105,7 @@ def _read_pinned(repository: pygit2.Repository, tags: Mapping[str, str], pin: st
 def _hidden(
     repository: pygit2.Repository, tags: Mapping[str, str], after: Sequence[Sample], start: Sample
 ) -> list[Sample]:
-    """The samples to which the chain leads although neither number nor name says that they are later."""
+    """The samples on the chain that neither their numbers nor their names show to be later."""
     names = {target: name for name, target in tags.items()}
     known = {sample.tag_id: sample for sample in after}
     last = newest(after)

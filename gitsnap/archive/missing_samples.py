@@ -103,7 +103,7 @@ def _missing_samples(
 
 
 def _has_had_tag(repository: pygit2.Repository, shown: str | None) -> bool:
-    """Whether the commit that the working tree shows has had a tag: a change has none."""
+    """Whether the commit that the working tree shows has had a tag. A change never has a tag."""
     return bool(shown) and not read_commit(repository, str(shown)).is_change
 
 

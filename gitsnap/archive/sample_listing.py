@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitsnap.archive.completeness import MissingPart
 
 _HIDING = ("samples", "refs")
-"""Missing parts without which samples may exist that cannot be seen (completeness.MissingPart)."""
+"""Missing parts that may hide samples (completeness.MissingPart)."""
 
 
 class SampleListing:
@@ -35,7 +35,7 @@ class SampleListing:
         return samples, problems
 
     def _incomplete_reason(self, samples: Samples, problems: Problems) -> str:
-        """Why the newest sample may not be here; ``""`` for no reason. Missing contents and history hide no samples."""
+        """Why the newest sample may not be here; ``""`` for no reason. Missing contents or history hide no samples."""
         lacking = [str(part) for part in self.missing_parts() if not samples or part.category in _HIDING]
         return "; ".join([*lacking, *_damaged_newest(samples, problems)])
 
@@ -44,7 +44,7 @@ class SampleListing:
         samples, _ = self.read()
         missing = self._missing_parts(samples)
         if missing and (again := self.read()[0]) is not samples:
-            return self._missing_parts(again)  # meanwhile a concurrent capture created its tag
+            return self._missing_parts(again)  # a concurrent capture has created its tag in the meantime
         return missing
 
     def _missing_parts(self, samples: Samples) -> list[MissingPart]:
@@ -70,6 +70,6 @@ class SampleListing:
 
 
 def _damaged_newest(samples: Samples, problems: Problems) -> list[str]:
-    """A message where a damaged tag has a later name than the newest sample, so that it may be a newer sample's."""
+    """A message if a damaged tag has a later name than the newest sample. The tag may be that of a newer sample."""
     damaged = [problem for problem in problems if problem.damaged and (not samples or problem.tag > samples[-1].tag)]
     return [f"samples may be missing: {problem.reason}" for problem in damaged[-1:]]

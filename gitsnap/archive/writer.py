@@ -98,7 +98,7 @@ class GitWriter:
 
     @property
     def cache(self) -> CaptureCache | None:
-        """The capture cache of the newest sample. None without a cache, and if others than follow mode made commits."""
+        """The cache of the newest sample. None if there is none, or if the head is neither its commit nor a change."""
         return self._head.cache
 
     def store(self, content: bytes) -> BlobId:

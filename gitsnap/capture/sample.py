@@ -65,7 +65,7 @@ class CaptureResult:
     problems: Mapping[ObjectKey, str] = field(default_factory=dict)
     """Messages about single objects that could not be archived, sorted."""
     missed: int | None = None
-    """How many objects follow mode missed since the sample before; None if this process does not follow the cluster."""
+    """The number of objects that follow mode missed since the last sample; None if this process does not follow."""
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -283,7 +283,7 @@ def capture(
 
 
 def _followed(missed: int) -> tuple[str, str]:
-    """The line of the tag that holds follow mode to account (docs/FORMAT.md, "Changes")."""
+    """The line of the tag with the number of objects that follow mode missed (docs/FORMAT.md, "Changes")."""
     return "Followed", f"missed {missed}" if missed else "complete"
 
 

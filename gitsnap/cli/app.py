@@ -51,7 +51,7 @@ COMMANDS = {
     "undo": Command("undo:undo", "Undo the last rollback."),
     "attribute": Command("attribute:attribute_", "Record who made each change, from audit logs of the API server."),
     "addons": Command("addons:addons", "Show the add-ons of each managed cluster, now or in a sample."),
-    "push": Command("push:push", "Push samples to a remote. A push is never forced."),
+    "push": Command("push:push", "Push samples and changes to a remote. A push is never forced."),
     "verify": Command("verify:verify", "Verify that archives are complete and unchanged."),
     "keep": Command("keep:keep", "Mark a sample, so that retention never removes it."),
     "prune": Command("prune:prune", "Remove scheduled samples that no rule keeps."),

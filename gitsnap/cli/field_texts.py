@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitsnap.core.model import FIELD_MANAGER, Trigger
 from gitsnap.core.states import author_text
 from gitsnap.render import cut, json_line, one_line
 
@@ -27,7 +28,23 @@ def version_date(version: Version) -> str:
 
 
 def origin_author(origin: CommitOrigin, manager: str) -> str:
-    """Return the author of a change with the source of the name; for other commits the field manager."""
+    """Return the author of a change with the source of the name; for other commits the field manager.
+
+    For an object that a rollback wrote: ``gitsnap for root (admin)``.
+    """
     if origin.problem:
         return "(unreadable)"
-    return manager if origin.author is None else author_text(origin.author, late=origin.late)
+    if origin.author is not None:
+        return author_text(origin.author, late=origin.late)
+    person = _rollback_user(origin) if manager == FIELD_MANAGER else ""
+    return f"{manager} for {person}" if person else manager
+
+
+def _rollback_user(origin: CommitOrigin) -> str:
+    """Return the user of the rollback that a sample was taken after; ``""`` for other samples."""
+    from gitsnap.format import parse_record
+
+    if origin.sample is None or origin.sample.metadata.trigger is not Trigger.AFTER_ROLLBACK:
+        return ""
+    record = parse_record(origin.sample.metadata.extra)
+    return record.person if record else ""

@@ -53,7 +53,7 @@ def origin_reason(origin: CommitOrigin) -> str:
 
 
 def cluster_log_document(rows: Iterable[tuple[DiffRow, State]]) -> dict[str, object]:
-    """Return the change log of managed clusters. Each row has the sample or the change that it came with."""
+    """Return the change log of managed clusters. Each row has its sample or its change."""
     changes = [
         {
             "date": state_date(state),
@@ -81,7 +81,7 @@ def state_reason(state: State) -> str:
 
 
 def _change_fields(state: State) -> dict[str, object]:
-    """Return the fields that say by which change, or with which message of a sample, a row came."""
+    """Return the fields that name the change of a row, or the message of its sample."""
     change = state if isinstance(state, ChangeState) else None
     return {
         "change": change.commit if change else None,

@@ -75,7 +75,7 @@ def choose_sample_only(archive: GitArchive, name: str, *, reason: str, hint: Cal
 
 
 def change_named(archive: GitArchive, name: str) -> ChangeState | None:
-    """Return the change whose commit has a name, None for any other name."""
+    """Return the change with a commit id; None if the name is not that of a change."""
     try:
         match = search_state(archive.samples(), name, Changes(archive))
     except (NotFoundError, UsageError):

@@ -46,8 +46,8 @@ def comparable_trees(
 ) -> tuple[tuple[Tree, Tree] | None, str]:
     """Return the trees of two archives with fingerprints by one key; None if the trees stay as they are.
 
-    The text says why Secrets cannot be compared, or how they could be; ``""`` if they can. Raises SecretsError,
-    NotFoundError, ArchiveError.
+    The text says why Secrets cannot be compared, or how to compare them; ``""`` if they can be compared. Raises
+    SecretsError, NotFoundError, ArchiveError.
     """
     from gitsnap.history.common_key import with_common_key
 
@@ -65,7 +65,7 @@ def comparable_trees(
 
 
 def without_fingerprints(diffs: Iterable[RawDiff]) -> Iterator[RawDiff]:
-    """Yield raw diffs with marks in place of fingerprints: those by the key of another archive must not be shown."""
+    """Yield raw diffs with marks in place of fingerprints. A fingerprint by another archive's key must not be shown."""
     for diff in diffs:
         lines = diff.text.split("\n")
         yield RawDiff(diff.title, "\n".join([*lines[:2], *map(_without_fingerprints, lines[2:])]))
@@ -87,6 +87,6 @@ def decrypted_diffs(
 
 
 def with_values_compared(comparison: Comparison) -> Comparison:
-    """Return the comparison without the kinds whose hidden values could not be compared: decrypted values were."""
+    """Return the comparison without its note that hidden values could not be compared. The decrypted values were."""
     remaining = tuple(entry for entry in comparison.not_comparable if entry.reason != CANNOT_TELL)
     return replace(comparison, not_comparable=remaining)

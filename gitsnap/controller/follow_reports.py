@@ -51,7 +51,7 @@ def note_runner(served: ServedPolicy, runner: Runner) -> None:
 
 
 def note_problem(served: ServedPolicy, problem: GitsnapError | None, now: datetime) -> None:
-    """Report why changes are not followed, or not all of them; None: all changes are followed."""
+    """Report why no changes, or not all changes, are followed. None: all changes are followed."""
     served.services.metrics.set_following(served.name, following=problem is None)
     served.report_condition(_following(problem), now)
     if problem is None:
@@ -64,14 +64,14 @@ def note_problem(served: ServedPolicy, problem: GitsnapError | None, now: dateti
 
 
 def note_end(served: ServedPolicy, now: datetime) -> None:
-    """Report that changes are no longer to be followed."""
+    """Report the end of follow mode."""
     served.services.metrics.remove_following(served.name)
     served.report_condition(None, now)
     _log.info("changes are no longer followed", extra={"policy": served.name})
 
 
 def note_missed(served: ServedPolicy, run: RunReport, now: datetime) -> None:
-    """Report the objects whose changes follow mode missed, as a sample found."""
+    """Report the number of objects whose changes follow mode missed. A sample found these objects."""
     missed = run.result.missed
     if missed is None:
         return

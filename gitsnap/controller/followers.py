@@ -22,10 +22,10 @@ _PAUSES = (5.0, 300.0)
 """The first and the longest pause after an error, in seconds."""
 
 _SAMPLE_PAUSE = 2.0
-"""Seconds between two looks for the sample that the first change follows."""
+"""Seconds between two checks for the sample that the first change follows."""
 
 _START_SECONDS = 10.0
-"""How long a sample that is due waits for the start of follow mode, which may record changes with their authors."""
+"""How long a due sample waits for the start of follow mode, which may record changes with their authors first."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ class _FollowedPolicy:
         self._send = send
         self._stopped = threading.Event()
         self._problem: str | None = None
-        """The problem that was reported last; None before the first report."""
+        """The last reported problem; None before the first report."""
         self._thread = threading.Thread(target=self._forever, name="follow", daemon=True)
 
     @property
     def is_starting(self) -> bool:
-        """Whether the first attempt to follow is being made."""
+        """Whether the first attempt to follow is in progress."""
         waited = time.monotonic() - self._created
         return self.runner is None and not self._has_tried and waited < _START_SECONDS
 
@@ -57,7 +57,7 @@ class _FollowedPolicy:
         self._thread.start()
 
     def stop(self) -> None:
-        """Record the changes that wait, and end soon."""
+        """Make the thread record the waiting changes and end."""
         self._stopped.set()
         if (runner := self.runner) is not None:
             runner.stop()
@@ -91,7 +91,7 @@ class _FollowedPolicy:
         if runner is None:
             self._send(_request_sample)
             return _SAMPLE_PAUSE
-        self.runner = runner  # also after its end: a sample counts what it misses
+        self.runner = runner  # kept after its end: a sample counts the changes that it misses
         self._send(lambda served, _now: follow_reports.note_runner(served, runner))
         if self._stopped.is_set():
             runner.stop()
@@ -122,7 +122,7 @@ class Followers:
         self._ending: dict[str, _FollowedPolicy] = {}
 
     def update(self, policies: Mapping[str, Policy]) -> None:
-        """Follow these policies and no others. A changed policy is followed anew."""
+        """Follow these policies and no others. The thread of a changed policy is restarted."""
         for name, followed in list(self._followed.items()):
             if policies.get(name) != followed.policy:
                 followed.stop()

@@ -41,7 +41,7 @@ _LONGEST_WAIT = 10.0
 """The longest time between two steps, in seconds, so that a change of the wall clock is noticed soon."""
 
 _FOLLOW_PAUSE = timedelta(seconds=0.5)
-"""The time between two looks whether follow mode has started, while a sample is due."""
+"""The time between two checks whether follow mode has started, while a sample is due."""
 
 _STALLED_SECONDS = 120.0
 """A loop without a step for this time is reported as unhealthy."""

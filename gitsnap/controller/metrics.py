@@ -165,7 +165,7 @@ class Metrics:
         self._audit["audit_requests"].labels(str(status)).inc()
 
     def count_audit_events(self, events: int, *, unread: int) -> None:
-        """Count events that were read, and documents that are none."""
+        """Count events that were read, and documents that are not events."""
         self._audit["audit_events"].inc(events)
         self._audit["audit_unread"].inc(unread)
 

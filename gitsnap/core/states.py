@@ -28,11 +28,11 @@ def author_text(author: Author, *, late: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChangeState:
-    """The configuration that a change left. Most questions to a sample can be asked to it as well."""
+    """The configuration that a change left. Most questions about samples also apply to it."""
 
     change: Change
     author: Author
-    """Who made the change: as a note says, otherwise as the commit says."""
+    """Who made the change, by a note or otherwise by the commit."""
     after: Sample | None
     """The sample before the change. None if retention removed all samples before the change."""
     order: tuple[int, datetime, str]

@@ -55,6 +55,11 @@ class RollbackRecord:
     """In the sample after: a Result."""
 
     @property
+    def person(self) -> str:
+        """The user of the operating system and, in parentheses, of the cluster: ``root (admin)``; ``""`` if unknown."""
+        return f"{self.user} ({self.cluster_user})" if self.user and self.cluster_user else self.user
+
+    @property
     def goal(self) -> str:
         """The target for messages: the tag of a sample, or ``change 3f2a1b9c0d1e``."""
         return f"change {self.target[:SHORT_ID]}" if is_commit_id(self.target) else self.target

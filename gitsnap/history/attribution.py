@@ -27,7 +27,7 @@ from gitsnap.sveltos.tree_view import ContentCache, TreeView
 _MOST_NAMED = 3
 
 _BY_REFERENCE = frozenset({Miss.NO_WRITE, Miss.UNFIT})
-"""The misses of an object that no request wrote: a reference to the object may have been added or removed."""
+"""The misses of an object that no request wrote. A reference to the object may have been added or removed."""
 
 _REFERENCED = kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS
 
@@ -47,11 +47,11 @@ class Outcome(enum.StrEnum):
     """The result of looking for the author of a change in the log."""
 
     NAMED = "named"
-    """The log names the author, and the archive did not have the name from an audit log."""
+    """The log names the author, and the archive had no name from an audit log."""
     KNOWN = "known"
-    """The log names the author that the archive has from an audit log already."""
+    """The log names the author that the archive already has from an audit log."""
     CONTRADICTION = "contradiction"
-    """The log names another author than the archive has from an earlier audit log."""
+    """The log names a different author than an earlier audit log."""
     UNNAMED = "unnamed"
     """The log has writes at the time of the change, but does not show who made the change."""
     OUTSIDE = "outside"
@@ -81,7 +81,7 @@ class _ObjectVerdict:
 
 
 class AttributedArchive(ChangeArchive, Protocol):
-    """An archive whose changes get the names of their authors."""
+    """An archive whose changes get names of authors."""
 
     def tree_at(self, commit: CommitId) -> Tree:
         """The tree of a commit."""
@@ -109,7 +109,7 @@ def attribute(
     complete: bool,
     written_as: Callable[[str], str] = short_name,
 ) -> list[Attribution]:
-    """Look for the authors of the changes of an archive in an audit log. Oldest change first.
+    """Find the authors of the changes of an archive in an audit log. The oldest change comes first.
 
     Args:
         archive: The archive.

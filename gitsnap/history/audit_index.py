@@ -21,7 +21,7 @@ class AuditIndex:
         self._collections: dict[str, list[AuditWrite]] = defaultdict(list)
         """API group -> the deletions of collections whose objects the log does not have."""
         self._kinds: dict[tuple[str, str], str] = {}
-        """API group and resource -> kind, as far as answers in the log have both."""
+        """API group and resource -> kind, where responses in the log have both."""
         for write in writes:
             if write.kind:
                 self._kinds[write.group, write.resource] = write.kind

@@ -32,7 +32,7 @@ class LogReading:
     unread: int = 0
     """Lines that are not audit events."""
     first_unread: list[str] = field(default_factory=list)
-    """File, line and reason of the first unread lines. Nothing of a line is quoted."""
+    """File, line and reason of the first unread lines. No part of a line is quoted."""
 
 
 def read_logs(names: Sequence[str], decoder: AuditDecoder, stdin: BufferedReader) -> LogReading:

@@ -25,10 +25,12 @@ from gitsnap.core.text import join_names
 from gitsnap.kube.audit_writes import AuditWrite
 
 SKEW = timedelta(seconds=5)
-"""How far the clocks of gitsnap and of the API servers may differ."""
+"""The largest difference between the clocks of gitsnap and of the API servers."""
 _LONGEST_DELAY = timedelta(minutes=1)
-"""A version counts as seen at once up to this time after its write. A change may contain an older version: an object
-enters the configuration when another object begins to refer to it."""
+"""A version counts as seen at once if it was seen within this time after its write.
+
+A change may contain an older version: an object enters the configuration when another object begins to refer to it.
+"""
 
 _MOST_NAMED = 3
 

@@ -1,4 +1,4 @@
-"""The authors of changes. A name that became known after a change was written is a note, which counts first."""
+"""The authors of changes. A name that became known after a change was written is a note. The note takes precedence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitsnap.format.change_message import parse_author_note
 
 
 class Authors:
-    """Who made each change, with where the name is known from."""
+    """Who made each change, and the source of the name."""
 
     def __init__(self, read_notes: Callable[[], Mapping[CommitId, str]]) -> None:
         """``read_notes``: reads commit -> text of the notes when an author is first needed. May raise ArchiveError."""
@@ -20,7 +20,7 @@ class Authors:
     def of(self, change: Change) -> Author:
         """The author that the note of a change names, otherwise the author of its commit.
 
-        Raises ArchiveError where the notes are damaged.
+        Raises ArchiveError if the notes are damaged.
         """
         if self._notes is None:
             self._notes = self._read_notes()

@@ -192,7 +192,7 @@ def read_entries(
 
 
 def origin_of(commit: LoggedCommit, first_samples: Mapping[CommitId, Sample], authors: Authors) -> CommitOrigin:
-    """Return when a commit was recorded, and for whom. Raises ArchiveError where the notes are damaged."""
+    """Return when a commit was recorded, and for whom. Raises ArchiveError if the notes are damaged."""
     if (change := commit.change) is not None:  # a sample may have the commit too, but it is later than the change
         return CommitOrigin(None, change.time, change.commit, authors.of(change), change.late)
     if commit.problem:

@@ -1,4 +1,4 @@
-"""Finds changes between samples by time or commit id. Their order is that of the branch, not that of the clock.
+"""Finds changes between samples by time or commit id. Their order is the order of the branch, not of the clock.
 
 This module must not print, and must not know git: it sees samples, and the changes after each of them.
 """
@@ -41,7 +41,7 @@ class ChangeArchive(Protocol):
         """
 
     def changes_named(self, prefix: str) -> list[Change]:
-        """The changes whose commit ids begin with some digits; also those that the branch does not have."""
+        """The changes whose commit ids begin with some digits, including changes that are not on the branch."""
 
     def sample_before(self, change: Change) -> Sample | None:
         """The newest sample on the branch that a change builds on."""
@@ -52,7 +52,7 @@ class ChangeArchive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundState:
-    """A sample or a change, and the moment that it was found by."""
+    """A sample or a change, and the moment by which it was found."""
 
     state: State
     moment: datetime | None = None
@@ -60,7 +60,7 @@ class FoundState:
 
 
 class Changes:
-    """The changes of an archive, each with its place among the samples."""
+    """The changes of an archive, each with its position among the samples."""
 
     def __init__(self, archive: ChangeArchive, *, until: Sample | None = None) -> None:
         """``until``: the sample with which the history ends. None for the head of the branch."""

@@ -1,9 +1,9 @@
 """Joins the writes that follow mode sees with audit events that arrive at about the same time, or some minutes later.
 
-A name is given as ``author_join`` gives an exact one: the event has uid and resource version of the object. A name that
-is needed at once, for a commit, must also be that of a write which began when the watch reported the version at the
-latest: the event of the write that made the version may still be on its way when the event of a write without effect,
-which was answered with the same version, has arrived.
+A name needs an exact match, as in ``author_join``: the event has the uid and the resource version of the object. A
+commit needs its name at once, while other events may still be on their way. For example, the event of a write without
+effect, which was answered with the same version, may arrive before the event of the write that made the version. For a
+commit, the write must therefore have begun before the watch reported the version.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gitsnap.history.author_join import Coverage, Miss, RecordedVersion, Verdict
 from gitsnap.kube.audit_writes import AuditWrite
 
 KEPT_SECONDS = 900.0
-"""How long writes and changes are kept for the join. Names that arrive later come from an audit log (`attribute`)."""
+"""How long writes and changes are kept for the join. Later names come from an audit log (`gitsnap attribute`)."""
 
 MOST_WRITES = 20_000
 MOST_CHANGES = 10_000
 
 SETTLE_SECONDS = 10.0
-"""How long the events must name the same author before a note does: the events of other API servers may come later."""
+"""How long the events must name the same author before a note does. Events of other API servers may come later."""
 
 _LONGEST_DELAY = timedelta(minutes=2)
-"""Writes that were answered longer before a version have no part in the version."""
+"""A write that was answered this long before a version has no part in the version."""
 
 _ROUNDING = timedelta(seconds=2)
 """Times in ``managedFields`` are whole seconds, and clocks differ a little."""
@@ -67,7 +67,7 @@ class RecentWrites:
                     del self._by_place[place]
 
     def count(self, seen: SeenWrite) -> int:
-        """The number of writes that may be those to an object."""
+        """The number of writes that may concern an object."""
         with self._lock:
             return len(self._by_place.get(_place_of(seen), ()))
 
@@ -139,7 +139,7 @@ class LateNames:
     names: dict[CommitId, Author] = field(default_factory=dict)
     """The changes that get a note."""
     doubtful: list[CommitId] = field(default_factory=list)
-    """The changes whose commit names a user from audit events, although later events name several users."""
+    """The changes whose commits name a user from audit events, although later events name several users."""
 
 
 class ArchiveNames:
@@ -172,7 +172,7 @@ class ArchiveNames:
     def resolve(self) -> LateNames:
         """The names that have become certain since the last call.
 
-        A commit that has its name already is checked as well: its author may be corrected by a note.
+        A commit that already has a name is checked, too: a note may correct its author.
         """
         with self._lock:
             waiting = list(self._waiting)
@@ -185,7 +185,7 @@ class ArchiveNames:
         return late
 
     def _resolve(self, change: _RecordedChange, now: float, late: LateNames) -> bool:
-        """Whether nothing more is to be learned about a change."""
+        """Whether later events cannot add anything about a change."""
         if now - change.moment > KEPT_SECONDS:
             return True
         events = sum(self._writes.count(seen) for seen in change.writes)

@@ -163,7 +163,7 @@ class OlderChanges:
     samples: int
     """The number of samples and changes."""
     counts: ChangeCounts
-    """Objects that they record as changed; zeros if changes between samples are among them, which record less."""
+    """Objects that they record as changed; zeros if changes between samples are included, which record less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def _read_changes(
 
 
 class _Comparer:
-    """Compares samples and changes with the one before, and counts what the limits on all changes together allow."""
+    """Compares samples and changes with the previous state, and applies the limits on all changes together."""
 
     def __init__(
         self, archive: RecordedPeriod, scope: Scope, hidden: tuple[SensitiveField, ...], limits: Limits

@@ -20,14 +20,14 @@ from gitsnap.kube.user_names import author_name
 
 _API = "audit.k8s.io/v1"
 _DEEPEST = 4
-"""How many envelopes are opened: a list of records, a record, its message, a list of events."""
+"""The largest number of nested envelopes: a list of records, a record, its message, a list of events."""
 _LONGEST_PREFIX = 200
 """Bytes before the JSON of a line: the time and the stream that CRI and CloudWatch write."""
 _ENVELOPES = (
     "log", "message", "@message", "MESSAGE", "line", "event", "properties", "jsonPayload", "log_s", "records", "events",
     "logEvents", "items",
 )  # fmt: skip
-"""The fields in which shippers and clouds put a line, an event, or a list of them."""
+"""The fields in which shippers and clouds put a line, an event, or a list of events."""
 
 _NOT_JSON = "it is not JSON, or it was cut off"
 _NO_EVENT = "it is not an audit event"
@@ -37,7 +37,7 @@ Wanted = Callable[[str, str, str], bool]
 
 
 class AuditLineError(Exception):
-    """A line or a document that is not an audit event. The text is the reason. It quotes nothing of the line."""
+    """A line or a document that is not an audit event. The text is the reason. It quotes no part of the line."""
 
 
 class _User(msgspec.Struct, gc=False):
@@ -377,5 +377,5 @@ def _microseconds(text: str) -> str:
 
 
 def _place(error: msgspec.ValidationError) -> str:
-    """Where a value has another type: ``$.objectRef.name``. The text of msgspec quotes no values of the line."""
+    """The path of a value of the wrong type: ``$.objectRef.name``. The text of msgspec quotes no values of the line."""
     return str(error).rpartition(" at ")[2].strip("`") or "$"

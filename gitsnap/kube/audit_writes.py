@@ -1,4 +1,4 @@
-"""The writes of an audit log, and the rules which of them can change the configuration of an object."""
+"""The writes of an audit log, and the rules that tell which writes can change the configuration of an object."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class AuditWrite(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the request can change more than the status of the object.
 
         A write of the status of a custom resource changes only the status. For some built-in kinds it can also change
-        labels: there, only the controllers of Kubernetes are trusted to write nothing but the status.
+        labels. For these kinds, only the controllers of Kubernetes are trusted to write nothing but the status.
         """
         if self.subresource in _HARMLESS_SUBRESOURCES:
             return False

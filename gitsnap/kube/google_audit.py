@@ -1,7 +1,7 @@
 """Reads entries of Google's Cloud Audit Logs about a GKE cluster.
 
 An entry lacks the groups and the extra fields of the user, the impersonated user, the query of the request, and the
-time at which the request was received. Dry runs can therefore not be told from writes: both are returned as writes.
+time at which the request was received. Dry runs cannot be distinguished from writes. Both are returned as writes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class GoogleEntry:
     """False for the first entry of a request that has another one."""
     succeeded: bool
     certain: bool
-    """Whether the code tells that the write was done, or that it was not."""
+    """Whether the code tells for certain if the write succeeded."""
 
 
 def read_google_entry(entry: Mapping[str, Any]) -> GoogleEntry | None:

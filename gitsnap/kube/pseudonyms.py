@@ -1,7 +1,7 @@
 """Pseudonyms in place of the names of persons (docs/FORMAT.md, "Changes"). The key is the archive's fingerprint key.
 
-Who has the key can compute the pseudonym of a name. Without the key, nobody can tell whose pseudonym it is, or test a
-guess.
+A reader with the key can compute the pseudonym of any name. A reader without the key cannot find the name behind a
+pseudonym, and cannot test a guess.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def pseudonymous_name(key: bytes, name: str) -> str:
 def pseudonymous(key: bytes, author: Author) -> Author:
     """An author without the names of persons. Names of programs are kept: field managers, and accounts of the cluster.
 
-    Of ``alice as admin`` each name has its own pseudonym.
+    In ``alice as admin``, each name has its own pseudonym.
     """
     if author.source in (AuthorSource.MANAGER, AuthorSource.UNKNOWN):
         return author

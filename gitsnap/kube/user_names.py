@@ -1,4 +1,4 @@
-"""The names of users of an API server, as gitsnap records them: whole, without groups, and never mistakable."""
+"""The names of users of an API server, as gitsnap records them: whole, without groups, and unambiguous."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def author_name(
     """The name of the author of a request.
 
     ``alice``; ``kube-system/generic-garbage-collector`` for a service account; ``alice as admin`` for a user who
-    impersonates another (`kubectl --as`); ``arn:aws:sts::1:assumed-role/Dev/alice as admin`` where EKS maps a role to a
-    user.
+    impersonates another user (`kubectl --as`); ``arn:aws:sts::1:assumed-role/Dev/alice as admin`` where EKS maps a role
+    to a user.
 
     Args:
         username: ``user.username`` of an audit event or of an admission request.
@@ -42,7 +42,7 @@ def author_name(
 
 
 def is_person(name: str) -> bool:
-    """Whether a name may be that of a person. Otherwise it is that of a program: ``namespace/name``, or ``system:…``.
+    """Whether a name may be the name of a person. The names of programs are ``namespace/name`` and ``system:…``.
 
     ``name``: as ``author_name`` returns it, without an impersonated user.
     """
@@ -52,8 +52,8 @@ def is_person(name: str) -> bool:
 def _short(username: str) -> str:
     """The user name, with the short form of a service account: ``namespace/name``.
 
-    Another user name of that form, or of the form of an impersonation, gets the prefix ``user:``, so that nobody can
-    pass for a service account, or for a user who impersonates another.
+    Any other user name of this form, or of the form of an impersonation, gets the prefix ``user:``. No user can then
+    pass for a service account, or for a user who impersonates another user.
     """
     if username.startswith(_SERVICE_ACCOUNT):
         namespace, colon, name = username.removeprefix(_SERVICE_ACCOUNT).partition(":")

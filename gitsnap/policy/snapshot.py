@@ -106,7 +106,7 @@ class Policy:
     signing_secret: str = ""
     require_complete: bool = False
     follow: Follow | None = None
-    """None: changes are recorded by samples only."""
+    """None: only samples record changes."""
 
 
 def default(name: str) -> Policy:

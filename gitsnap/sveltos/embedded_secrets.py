@@ -2,7 +2,7 @@
 
 Kubernetes keeps such a manifest in plain text, and so does the archive. These functions replace its values for
 everything that gitsnap prints about an object. A manifest is replaced as a whole if its text cannot be parsed, such as
-a template. This module must not choose what stands in place of a value.
+a template. This module must not choose the replacement of a value.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from gitsnap.format import encode, load_documents
 from gitsnap.sveltos import documents, kinds
 
 Steps = tuple[str | int, ...]
-"""The way to a value: keys, positions in lists, and the names of documents in a text."""
+"""The path to a value: keys, positions in lists, and the names of documents in a text."""
 
 Replace = Callable[[Steps, Any], Any]
-"""Returns what stands in place of a value. In place of a whole text it returns a text."""
+"""Returns the replacement of a value. The replacement of a whole text is a text."""
 
 _OPEN_FIELDS = frozenset({"apiVersion", "kind", "metadata", "type", "immutable"})
-"""The fields of a Secret that are no values. Any other field may be a misspelt ``stringData``."""
+"""The fields of a Secret that are not values. Any other field may be a misspelt ``stringData``."""
 _VALUE_FIELDS = ("data", "stringData")
 _SECRET_LIST = Kind("", "SecretList")
 _MAY_CONTAIN = re.compile(r"Secret|\\|!!binary")
-"""A text without these has no manifest: YAML writes the letters of ``Secret``, or escapes or base64 in their place."""
+"""A text with no match has no manifest. YAML has the letters of ``Secret``, or escapes or base64 in their place."""
 _KIND = re.compile(r"""kind["']?\s*[:=]\s*["']?Secret(?:List)?\b(?!-)""")
 _VALUES = re.compile(r"""(?:data|stringData)["']?\s*[:=]""")
 _DEEPEST = 250
-"""Levels. No archived object and no document has more."""
+"""The largest number of levels. No archived object and no document has more levels."""
 _DEEPEST_TEXT = 4
-"""Texts inside texts. A deeper text that may contain a manifest is replaced as a whole."""
+"""The largest depth of texts inside texts. A deeper text that may contain a manifest is replaced as a whole."""
 
 
 def replace_values(value: Any, replace: Replace, *, texts: bool = True) -> Any:
@@ -50,7 +50,7 @@ def contains_values(value: Any) -> bool:
 
 
 def is_manifest(value: Any) -> bool:
-    """Whether a value is a Secret, or a list of Secrets. A reference to a Secret is none."""
+    """Whether a value is a Secret, or a list of Secrets. A reference to a Secret is not a Secret."""
     return isinstance(value, dict) and (_is_secret(value) or Kind.of(value) == _SECRET_LIST)
 
 
@@ -107,7 +107,7 @@ class _Replacement:
             self._depth -= 1
 
     def _of_pieces(self, text: str, steps: Steps) -> str:
-        """The text with replacements. Everything around the manifests keeps its characters."""
+        """The text with replacements. The text around the manifests stays as it is."""
         try:
             pieces = _split(text)
         except InputError:
@@ -119,7 +119,7 @@ class _Replacement:
         for piece, new in zip(pieces, replaced, strict=True):
             body = piece.removesuffix("\n")
             start = text.find(body, end)
-            if start < 0:  # the text is a list of manifests: its documents do not stand in it as they are
+            if start < 0:  # the text is a list of manifests, and does not contain its documents literally
                 return "---\n".join(replaced)
             result += text[end:start] + (body if new is piece else new.removesuffix("\n"))
             end = start + len(body)
@@ -155,7 +155,7 @@ def _split(text: str) -> list[str]:
 
 
 def _named(pieces: list[str]) -> Iterator[tuple[str, str]]:
-    """The documents, each with a name that it keeps when it moves."""
+    """The documents, each with a name that stays the same if the document moves."""
     seen: dict[str, int] = {}
     for piece in pieces:
         identity = documents.identify_text(piece)

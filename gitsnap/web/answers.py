@@ -1,4 +1,4 @@
-"""What a request asks for, and what a view answers. Views know no HTTP."""
+"""Requests as views receive them, and the answers of views. Views do not know HTTP."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, which is also a document."""
+    """A page, and its JSON form."""
 
     template: str
     heading: str
     document: Callable[[], Document]
     """Returns the JSON form."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """What the template shows, besides the heading and the archive."""
+    """The values of the template, besides the heading and the archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The address that has the answer."""
+    """A redirect to the address that has the answer."""
 
     address: str

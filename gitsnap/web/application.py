@@ -1,4 +1,4 @@
-"""Answers requests: finds the view of an address, lets a thread run it, and renders its page or its JSON form."""
+"""Answers requests: finds the view of an address, runs the view in a thread, and renders its page or its JSON form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gitsnap.web.work import Clocked, Content, ContentCache, Lane, OverloadedErr
 _HTML, _JSON, _TEXT = "text/html; charset=utf-8", "application/json", "text/plain; charset=utf-8"
 _CACHE_BYTES = 12 * 1024 * 1024
 _FRESH_SECONDS = 1.0
-"""How long the archives are believed to be unchanged."""
+"""The archives are checked for changes at most once in this time."""
 _MOST_FIELDS = 10
 """The largest number of fields of a query."""
 _ASSETS = "-"
@@ -62,7 +62,7 @@ _VIEWS: Mapping[str, ViewRoute] = {
 
 
 class _Target(NamedTuple):
-    """What a request asks for."""
+    """The target of a request."""
 
     archive: str
     """``""`` for the overview."""
@@ -110,7 +110,7 @@ class Application:
         return _response(request, content)
 
     async def _content(self, target: _Target) -> Content:
-        """Return the answer to a target: from the cache, from the same request of somebody else, or a new one."""
+        """Return the answer to a target: from the cache, from an equal request in progress, or a new answer."""
         try:
             version = await self._version.get()
         except GitsnapError as error:
@@ -137,7 +137,7 @@ class Application:
 
 
 def _parse(request: Request) -> _Target:
-    """Return what a request asks for. Raises NotFoundError, UsageError."""
+    """Return the target of a request. Raises NotFoundError, UsageError."""
     raw = request.scope.get("raw_path") or request.scope["path"].encode()
     try:
         segments = [unquote(part, errors="strict") for part in raw.decode("ascii").removeprefix("/").split("/")]
@@ -157,13 +157,13 @@ def _parse(request: Request) -> _Target:
 
 
 def _prefers_json(request: Request) -> bool:
-    """Return whether the client accepts JSON and no HTML. A browser accepts HTML."""
+    """Return whether the client accepts JSON but not HTML. A browser accepts HTML."""
     accept = request.headers.get("accept", "")
     return "application/json" in accept and "text/html" not in accept
 
 
 def _make_content(site: Site, *, target: _Target, documents: Documents) -> Content:
-    """Return the answer of a view, as a page or as JSON. An error is a page as well."""
+    """Return the answer of a view, or its error, as a page or as JSON."""
     archive: SiteArchive | None = None
     try:
         if target.archive:
@@ -230,7 +230,7 @@ def _error_content(error: GitsnapError, *, wants_json: bool, archive: SiteArchiv
 
 
 def _response(request: Request, content: Content) -> Response:
-    """Return an answer with the name of its reader, or 304 if the reader has it."""
+    """Return an answer with the name of the user, or 304 if the client already has the answer."""
     if content.location:
         return Response(b"", content.status, {"Location": content.location, "Cache-Control": "no-store"})
     body = content.body

@@ -59,12 +59,12 @@ class Entry:
 
     state: State
     before: State | None
-    """The state before. None for the first one."""
+    """The previous state. None for the first state."""
     objects: ChangedObjects = _NOTHING
     people: list[str] = field(default_factory=list)
     """Who wrote the objects."""
     is_same: bool = False
-    """Whether the state has the commit of the state before."""
+    """Whether the state has the same commit as the previous state."""
     problem: str = ""
     """Why the objects are not known."""
 
@@ -111,7 +111,8 @@ class _Older(Sequence[Sample]):
 def timeline(archive: SiteArchive, asked: Asked) -> Page:
     """Return a page of the timeline: samples and changes, newest first.
 
-    ``before``: the name of a sample; only older ones. ``skip``: leaves out so many of these. ``until``: a date.
+    ``before``: the name of a sample; the page has only older states. ``skip``: the number of these states to skip.
+    ``until``: a date; the page has no later states.
     """
     samples = archive.samples()
     before, skip = asked.query.get("before", ""), _whole_number(asked.query.get("skip", "0"))
@@ -199,7 +200,7 @@ def _entry(archive: SiteArchive, state: State, before: State | None) -> Entry:
 
 
 def _grouped(entries: Sequence[Entry]) -> list[Entry | QuietRun]:
-    """Return the entries with one row in place of consecutive samples that have nothing to say."""
+    """Return the entries, with one row for consecutive scheduled samples in which nothing changed."""
     rows: list[Entry | QuietRun] = []
     for entry in entries:
         sample = entry.sample

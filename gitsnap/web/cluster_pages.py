@@ -1,4 +1,4 @@
-"""The pages about managed clusters: all of them, what is deployed in one, and what changed there."""
+"""The pages about managed clusters: the list of clusters, the deployments in one cluster, and its changes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def clusters(archive: SiteArchive, asked: Asked) -> Page:
 
 
 def _names(tree: Tree) -> Iterator[str]:
-    """Yield the clusters that are registered, and those that Sveltos reports a deployment for."""
+    """Yield the registered clusters, and the clusters for which Sveltos reports a deployment."""
     registered = PathsByKind(tree.files(Area.CONFIGURATION))
     for kind in sorted(kinds.CLUSTER_KINDS):
         keys = map(shown_key, registered.paths(kind))
@@ -68,7 +68,7 @@ def _cluster(archive: SiteArchive, asked: Asked, tree: Tree) -> str:
 
 
 def deployed(archive: SiteArchive, asked: Asked) -> Page:
-    """Return what Sveltos reports as deployed in a cluster."""
+    """Return the add-ons that Sveltos reports as deployed in a cluster."""
     newest = archive.newest()
     tree = archive.tree(newest)
     name = _cluster(archive, asked, tree)
@@ -90,7 +90,7 @@ def _reports(tree: Tree, kind: Kind, cluster: str) -> Iterator[JsonObject]:
 
 
 def changes(archive: SiteArchive, asked: Asked) -> Page:
-    """Return what changed in a cluster, newest first. A page compares a bounded number of samples and says which."""
+    """Return the changes of a cluster, newest first. A page compares a limited number of samples, and names them."""
     name = _cluster(archive, asked, archive.tree(archive.newest()))
     states = _recent(archive, asked.query.get("before", ""))
     rows: list[tuple[DiffRow, State]] = []
@@ -144,7 +144,7 @@ def _recent(archive: SiteArchive, before: str) -> list[State]:
 
 
 def _rows(archive: SiteArchive, before: State, after: State, cluster: str) -> list[DiffRow] | None:
-    """Return the rows of a cluster, None if too many objects differ to compare them for a page."""
+    """Return the rows of a cluster; None if too many objects differ for a page."""
     trees = archive.tree(before), archive.tree(after)
     if has_too_many_differences(*trees):
         return None

@@ -1,7 +1,7 @@
-"""Decides which requests are answered, and adds the headers that limit what a browser does with an answer.
+"""Decides which requests are answered, and adds headers that restrict what a browser does with an answer.
 
-A request is answered if its method is GET or HEAD, its host is one that the server was started for, and no other site
-sent it except by a link. The decision needs only the head of the request.
+A request is answered if its method is GET or HEAD, its host is an accepted host of the server, and it does not come
+from another site. A link on another site is accepted. The decision needs only the head of the request.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Guard:
             self._log(one_line(line))
 
     def _user(self, headers: Headers) -> str:
-        """Return the name of the user, as the proxy gives it; ``""`` if there is none, or more than one."""
+        """Return the name of the user from the proxy; ``""`` if the request has no name, or several names."""
         names = headers.getlist(self._user_header) if self._user_header else []
         return one_line(names[0].strip())[:_MOST_USER] if len(names) == 1 else ""
 

@@ -26,7 +26,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches the address."""
+        """Whether only this machine can reach the address."""
         if self.host == "localhost":
             return True
         try:
@@ -64,9 +64,9 @@ def parse_address(text: str, option: str = "--listen") -> Address:
 def check_hosts(address: Address, allowed: Collection[str], option: str = "--listen") -> frozenset[str]:
     """Return the host names that requests may have, in lower case, without port.
 
-    A browser sends the name of the address that it shows. A page of another site that resolves its own name to this
-    address (DNS rebinding) sends that name, which is refused. Raises UsageError for a name that is not one, and for an
-    address that other machines reach if no name is allowed.
+    A browser sends the host name of the address that it shows. In an attack by DNS rebinding, another site resolves its
+    own name to this address. Its requests have that name, and are refused. Raises UsageError for a name that is not a
+    host name, and if other machines can reach the address but no name is allowed.
     """
     for name in allowed:
         if not _is_host(name):

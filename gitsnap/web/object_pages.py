@@ -41,7 +41,7 @@ def _key(asked: Asked) -> ObjectKey:
 
 
 def _at(archive: SiteArchive, asked: Asked) -> State:
-    """Return the state that the query names, the newest sample without it."""
+    """Return the state that the query names; without a name, the newest sample."""
     at = asked.query.get("at", "")
     return archive.state(at) if at else archive.newest()
 
@@ -92,7 +92,7 @@ def _is_masked(document: JsonObject) -> bool:
 
 
 def _list_of(document: JsonObject) -> Document:
-    """Return the document of ``gitsnap show -o json``. An API server refuses an object with marks for values."""
+    """Return the document of ``gitsnap show -o json``. If values are masked, an API server refuses the object."""
     item = masking.with_refusal(document) if _is_masked(document) else document
     return {"apiVersion": "v1", "kind": "List", "items": [item]}
 
@@ -122,7 +122,7 @@ def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> Objec
 
 
 def blame(archive: SiteArchive, asked: Asked) -> Page:
-    """Return since when an object has each of its fields."""
+    """Return the page that shows since when an object has each of its fields."""
     key, state = _key(asked), _at(archive, asked)
     if not isinstance(state, Sample):
         raise UsageError("blame is known for samples, not for changes", hint="Leave out `at` for the newest sample.")

@@ -14,7 +14,7 @@ _LONGEST = 200
 
 
 def search(archive: SiteArchive, asked: Asked) -> Page:
-    """Return when a value came and went. Raises UsageError."""
+    """Return when a value appeared and disappeared. Raises UsageError."""
     text, kind, field = (asked.query.get(name, "").strip() for name in ("q", "kind", "field"))
     if len(text) > _LONGEST:
         raise UsageError(f"a search has at most {_LONGEST} characters")

@@ -24,7 +24,7 @@ _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _IDLE_SECONDS = 15
 """A connection without a request in this time is closed."""
 _MOST_CONNECTIONS = 512
-"""The largest number of open connections. A further one is answered with the status 503."""
+"""The largest number of open connections. A further connection is answered with the status 503."""
 _HEAD_BYTES = 32 * 1024
 """The largest size of the head of a request."""
 _GRACE_SECONDS = 5
@@ -33,7 +33,7 @@ _GRACE_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a server is started with."""
+    """The settings of a server."""
 
     address: Address
     hosts: frozenset[str]
@@ -86,13 +86,13 @@ class WebServer:
             self._socket.close()
 
     def stop(self) -> None:
-        """Make ``run`` return. Requests that are being answered have some seconds. Safe in a signal handler."""
+        """Make ``run`` return. Running requests get some seconds to finish. Safe in a signal handler."""
         self._server.should_exit = True
 
 
 def _return_freed_memory() -> None:
-    """Let the C library return large blocks to the system when they are freed: a search reads an index of some MiB."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it, and other libraries need it less
+    """Make the C library return large blocks to the system when they are freed. A search reads an index of some MiB."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has mallopt; other libraries need it less
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
         mallopt(_M_ARENA_MAX, 1)
@@ -106,7 +106,7 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes connections that send no whole request: such connections could use up all that the server accepts."""
+    """Closes connections that do not send a whole request, because they could occupy all accepted connections."""
 
     _requests_seen: Any = None
 

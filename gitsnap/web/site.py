@@ -22,9 +22,9 @@ from gitsnap.history.search import FileHistories
 from gitsnap.sveltos.tree_view import TreeView
 
 _FRESH_SECONDS = 1.0
-"""How long the listed samples of an archive are used without looking for newer ones."""
+"""The samples of an archive are listed again at most once in this time."""
 _REOPEN_SECONDS = 60.0
-"""After this time the archives are opened again: archives may have been added, and what was read is freed."""
+"""The archives are opened again after this time, to find new archives and to free the memory of the old ones."""
 _MOST_ENTRIES = 20_000
 """The largest number of entries of folders that one archive keeps in memory."""
 MOST_NAMED = 4
@@ -34,24 +34,24 @@ _SHORTENED = "%~"
 """A part of the paths of objects whose names are too long for a file (docs/FORMAT.md)."""
 
 OpenArchives = Callable[[], tuple[list[GitArchive], list[str]]]
-"""Opens the archives. Returns also a message for each archive that cannot be opened."""
+"""Opens the archives. Also returns a message for each archive that cannot be opened."""
 
 
 class ChangedObjects(NamedTuple):
     """The objects that a commit changed, as its message records them."""
 
     named: list[tuple[str, ObjectKey]]
-    """``added``, ``modified`` or ``deleted``, and the key, of the first of them."""
+    """``added``, ``modified`` or ``deleted``, and the key, for the first of these objects."""
     total: int
     """The number of objects that the commit changed."""
     people: list[str]
     """The field managers that wrote the objects."""
     is_recorded: bool
-    """Whether the message names objects: somebody else may have made the commit."""
+    """Whether the message names objects. A commit that gitsnap did not make names none."""
 
 
 class Listed:
-    """The samples of an archive as they were listed at one moment, and what follows from them."""
+    """The samples of an archive as listed at one moment, and the values that follow from the samples."""
 
     def __init__(self, archive: GitArchive) -> None:
         self._archive = archive
@@ -69,7 +69,7 @@ class Listed:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What this copy of the archive lacks, and the tags that cannot be read."""
+        """The parts that this copy of the archive lacks, and the tags that cannot be read."""
         parts = [f"This copy of the archive is not complete: {part}." for part in self._archive.missing_parts()]
         tags = [f"The tag {problem.tag} cannot be read: {problem.reason}." for problem in self.problems[:5]]
         more = [f"{len(self.problems) - 5} more tags cannot be read."] if len(self.problems) > 5 else []
@@ -77,11 +77,11 @@ class Listed:
 
 
 class SiteArchive:
-    """One archive of the site, with the samples that it has now."""
+    """One archive of the site, with its current samples."""
 
     def __init__(self, name: str, archive: GitArchive) -> None:
         self.name = name
-        """The first segment of the addresses of its pages."""
+        """The first segment of the addresses of the archive's pages."""
         self._archive = archive
         self._listed: Listed | None = None
         self._listed_at = 0.0
@@ -140,7 +140,7 @@ class SiteArchive:
     def key_at(self, state: State, path: str) -> ObjectKey | None:
         """Return the key of the object at a path below ``configuration/``, None for the path of another file.
 
-        The path of an object with a long name has a part of the name only: then the object is read.
+        If the name of an object is long, the path has only a part of the name. In this case the object is read.
         """
         key = shown_key(path)
         if key is None or _SHORTENED not in path:

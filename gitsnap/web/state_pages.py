@@ -1,4 +1,4 @@
-"""The pages about samples and changes: what one holds, a diff of two, and a rollback to one."""
+"""The pages about samples and changes: the contents of a sample, a diff of two samples, and a rollback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gitsnap.web.site import SiteArchive
 MOST_DIFFERENCES = 500
 """The largest number of differing objects that are compared for a page."""
 _MOST_REPORTS = 3_000
-"""The same for reports of Sveltos, of which a change of one profile makes two for each managed cluster."""
+"""The same for reports of Sveltos: a change of one profile can change two reports for each managed cluster."""
 _MOST_LISTED = 200
 _MOST_RAW_DIFF = 2_000_000
 """The largest number of characters of the raw diffs in JSON."""
@@ -39,7 +39,7 @@ _MOST_OBJECTS = 500
 
 
 def sample(archive: SiteArchive, asked: Asked) -> Page | Redirect:
-    """Return the page of a sample or a change: where it stands, and the objects that it holds."""
+    """Return the page of a sample or a change: its place in the history, and its objects."""
     state = _state(archive, asked)
     if asked.names[0] != state_name(state):
         return Redirect(state_address(archive.name, state))
@@ -75,7 +75,7 @@ def sample(archive: SiteArchive, asked: Asked) -> Page | Redirect:
 
 
 def _readable(path: str) -> str:
-    """Return the path of an object as people write the object, for a filter by name."""
+    """Return the path of an object in readable form, for a filter by name."""
     key = shown_key(path) if "%" in path else None
     return (f"{key.namespace}/{key.kind}/{key.name}" if key else path.removesuffix(EXTENSION)).casefold()
 
@@ -150,7 +150,7 @@ def diff(archive: SiteArchive, asked: Asked) -> Page | Redirect:
 
 
 def _difference(archive: SiteArchive, before: State, after: State) -> dict[str, Any]:
-    """Return the comparison and its summary; without them, the names of the objects if too many differ."""
+    """Return the comparison and its summary. If too many objects differ, return the names of these objects instead."""
     command = f"gitsnap diff {before.tag} {after.tag} --raw-diff --snapshot {shlex.quote(archive.policy)}"
     trees = archive.tree(before), archive.tree(after)
     if has_too_many_differences(*trees):
@@ -201,9 +201,9 @@ def _state_document(asked: Asked, state: State) -> Document:
 
 
 def rollback(archive: SiteArchive, asked: Asked) -> Page | Redirect:
-    """Return what the archive knows about a rollback to a sample: the differences to the newest one, and the commands.
+    """Return the page of a rollback to a sample: the differences from the newest sample, and the commands.
 
-    The plan itself needs the cluster, and web never opens one.
+    A plan needs the cluster, and ``gitsnap web`` never connects to a cluster.
     """
     state = _state(archive, asked)
     if asked.names[0] != state_name(state):

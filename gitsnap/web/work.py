@@ -1,7 +1,7 @@
 """Limits the work that requests cause: two threads, each with archives of its own, a queue, and a cache of answers.
 
-Quick pages and slow ones (a search, the history of an object) have a thread each, so that a slow page delays no quick
-one. The archives are not made for several threads, and more threads would not be faster in Python.
+Quick pages and slow pages (a search, the history of an object) have one thread each, so a slow page does not delay
+quick pages. An archive must be used by one thread only, and more threads would not be faster in Python.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LONGEST_SECONDS = 60.0
 
 
 class OverloadedError(Exception):
-    """Too many requests wait, or one took too long."""
+    """Too many requests wait, or a request took too long."""
 
 
 class Lane(Generic[_Worker]):
-    """A thread that does one job after the other, with a worker that only this thread uses."""
+    """A thread that runs one job after another, with a worker that only this thread uses."""
 
     def __init__(self, name: str, make_worker: Callable[[], _Worker]) -> None:
         self._make_worker = make_worker
@@ -71,9 +71,9 @@ class Content:
     media_type: str
     body: bytes
     user_at: int = -1
-    """Where the name of the user belongs in ``body``; -1 for nowhere."""
+    """The position in ``body`` for the name of the user; -1 for none."""
     location: str = ""
-    """The address that the answer leads to; ``""`` for an answer with a body."""
+    """The address of a redirect; ``""`` for an answer with a body."""
     is_cacheable: bool = True
 
 
@@ -111,7 +111,7 @@ class ContentCache:
 
 
 class Clocked(Generic[_Result]):
-    """A value that is computed again when it is older than some seconds; once for all who wait for it."""
+    """A value that is computed again when it is older than some seconds. All waiting callers share one computation."""
 
     def __init__(self, compute: Callable[[], asyncio.Future[_Result]], seconds: float) -> None:
         self._compute = compute

@@ -89,7 +89,7 @@ _FORMS = {
 
 @pytest.mark.parametrize("form", _FORMS)
 def test_each_form_of_a_log_names_the_authors(place: Path, form: str) -> None:
-    """Lines, and documents with many events."""
+    """The forms are lines, and documents with many events."""
     (place / "audit.log").write_text(_FORMS[form])
 
     done = gitsnap(place, "attribute", "--audit", "audit.log", code=0)
@@ -127,7 +127,7 @@ def test_a_log_is_read_from_standard_input(place: Path) -> None:
 
 
 def test_lines_that_cannot_be_read_are_counted_and_change_the_exit_code(place: Path) -> None:
-    """The names of the other lines are recorded. The message quotes nothing of the line."""
+    """The names of the other lines are recorded. The message quotes no part of the line."""
     (place / "audit.log").write_text(f'{_FORMS["lines"]}{{"password":"hunter2"}}\n{{"kind":"Ev')
 
     done = gitsnap(place, "attribute", "--audit", "audit.log", code=13)
@@ -148,7 +148,7 @@ def test_lines_that_cannot_be_read_are_counted_and_change_the_exit_code(place: P
     ],
 )
 def test_a_log_without_events_is_an_error(place: Path, content: str | None, code: int, message: str) -> None:
-    """Nothing was looked at, so that nothing is said about the changes."""
+    """The command must not say anything about changes that it did not check."""
     if content is not None:
         (place / "audit.log").write_text(content)
     done = gitsnap(place, "attribute", "--audit", "audit.log", code=code)
@@ -157,7 +157,7 @@ def test_a_log_without_events_is_an_error(place: Path, content: str | None, code
 
 
 def test_a_damaged_compressed_file_is_an_error(place: Path) -> None:
-    """Half of a gzip file."""
+    """The file has only half of the gzip data."""
     (place / "audit.log.gz").write_bytes(b"\x1f\x8b\x08\x00")
     done = gitsnap(place, "attribute", "--audit", "audit.log.gz", code=3)
     assert "cannot read audit.log.gz: the compressed file is damaged or was cut off" in done.stderr
@@ -176,7 +176,7 @@ def test_an_archive_without_changes_says_so(place: Path) -> None:
 
 
 def test_changes_outside_the_log_are_counted_and_keep_their_author(place: Path) -> None:
-    """A log of five minutes."""
+    """The log covers five minutes."""
     (place / "audit.log").write_text(json.dumps(_EVENTS[0]))
 
     done = gitsnap(place, "attribute", "--audit", "audit.log", code=0)
@@ -206,7 +206,7 @@ def test_every_object_of_a_change_needs_an_author(place: Path) -> None:
 
 
 def test_a_change_that_had_a_name_from_a_webhook_is_compared(place: Path) -> None:
-    """The same name is known; another name is a contradiction, and nothing is recorded."""
+    """The same name is known. Another name is a contradiction and is not recorded."""
     for name, version in (("carol", 30), ("mallory", 40)):
         _change(place, name, version=version, minutes=version, author=Author(name, AuthorSource.AUDIT))
     events = [
@@ -225,7 +225,7 @@ def test_a_change_that_had_a_name_from_a_webhook_is_compared(place: Path) -> Non
 
 
 def test_the_names_are_shown_by_other_commands(place: Path) -> None:
-    """The note counts before the author of the commit."""
+    """The note takes precedence over the author of the commit."""
     (place / "audit.log").write_text(_FORMS["lines"])
     gitsnap(place, "attribute", "--audit", "audit.log", code=0)
 
@@ -233,7 +233,7 @@ def test_the_names_are_shown_by_other_commands(place: Path) -> None:
 
 
 def test_pseudonyms_are_recorded_in_place_of_names(tmp_path: Path) -> None:
-    """Those that follow mode makes with the key of the archive. A second run finds them recorded."""
+    """The pseudonyms are those of follow mode, by the key of the archive. A second run finds them recorded."""
     key = bytes(range(32))
     _fill(tmp_path, SecretsInfo(SecretsMode.REDACT, key_id(key)))
     keys = tmp_path / ".keys" / "hourly"
@@ -252,7 +252,7 @@ def test_pseudonyms_are_recorded_in_place_of_names(tmp_path: Path) -> None:
 
 
 def test_pseudonyms_need_a_key(place: Path) -> None:
-    """No name is recorded in their place."""
+    """Without a key, no name is recorded in place of a pseudonym."""
     (place / "audit.log").write_text(_FORMS["lines"])
 
     done = gitsnap(place, "attribute", "--audit", "audit.log", "--pseudonyms", code=7)

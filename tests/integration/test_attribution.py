@@ -185,7 +185,7 @@ def audited(server: Audited, tmp_path: Path) -> Audited:
 
 
 def test_each_change_gets_the_name_of_the_user_who_wrote_it(audited: Audited) -> None:
-    """Each verb, by users whose field managers are equal, a user who impersonates another, and a service account."""
+    """Each verb; users with equal field managers, an impersonating user, and a service account."""
     alice, bob = audited.alice, audited.bob
     key, path = ObjectKey(CONFIG_MAP, "default", "verbs"), f"{CONFIG_MAPS}/verbs"
     profile = {
@@ -251,7 +251,7 @@ def test_a_dry_run_records_nothing(audited: Audited) -> None:
 
 
 def test_writes_without_effect_give_no_name(audited: Audited) -> None:
-    """Dry runs, refused writes, and writes that change nothing, by another user around the write of the author."""
+    """Another user makes dry runs, refused writes, and writes that change nothing, around the author's write."""
     key, path = ObjectKey(CONFIG_MAP, "default", "effect"), f"{CONFIG_MAPS}/effect"
     created = _created(audited, "effect", audited.alice)
 
@@ -301,7 +301,7 @@ def test_a_change_with_the_writes_of_several_users_gets_no_name(audited: Audited
 
 
 def test_an_object_that_existed_before_gets_no_name_when_it_enters_the_configuration(audited: Audited) -> None:
-    """The user who wrote it did not make the change: another object began to refer to it."""
+    """The writer of the object did not make the change: another object began to refer to the object."""
     path = f"{CONFIG_MAPS}/referenced"
     audited.write("POST", CONFIG_MAPS, {"metadata": {"name": "referenced"}}, user=audited.alice, code=201)
     audited.gitsnap("capture", "--snapshot", "hourly", "--allow-empty", "--kubeconfig", str(audited.api.kubeconfig()))
@@ -315,7 +315,7 @@ def test_an_object_that_existed_before_gets_no_name_when_it_enters_the_configura
 
 
 def test_who_adds_or_removes_a_reference_is_the_author_of_the_change(audited: Audited) -> None:
-    """The ConfigMap of another user comes and goes with the reference of a profile."""
+    """The ConfigMap of another user enters and leaves with the reference of a profile."""
     audited.write("POST", CONFIG_MAPS, {"metadata": {"name": "brought"}}, user=audited.alice, code=201)
     time.sleep(SKEW.total_seconds() + 0.2)
     audited.gitsnap("capture", "--snapshot", "hourly", "--allow-empty", "--kubeconfig", str(audited.api.kubeconfig()))
@@ -363,7 +363,7 @@ def test_secrets_get_a_name_only_where_the_log_is_complete(audited: Audited) -> 
 
 
 def test_a_log_that_contradicts_a_name_changes_nothing_and_is_reported(audited: Audited) -> None:
-    """Exit status 13, and the note stays."""
+    """The exit code is 13, and the note stays."""
     _created(audited, "contradicted", audited.alice)
     audited.attribute()
     notes = audited.notes()
@@ -378,7 +378,7 @@ def test_a_log_that_contradicts_a_name_changes_nothing_and_is_reported(audited: 
 
 
 def test_names_that_arrive_late_are_added(audited: Audited) -> None:
-    """The log of another day, compressed, in a folder, or on standard input."""
+    """The log of another day is compressed, in a folder, or on standard input."""
     commit = _created(audited, "late", audited.alice)
     audited.attribute("--dry-run")
     lines = audited.log.read_bytes().splitlines(keepends=True)
@@ -446,7 +446,7 @@ def test_a_stamp_names_the_author_of_exactly_the_write_that_changed_the_configur
 
 
 def test_a_stamp_names_the_impersonated_user(stamped: Audited) -> None:
-    """An admission policy does not see who impersonates. The audit log does."""
+    """An admission policy does not see the impersonating user. The audit log names this user."""
     answer = stamped.write(
         "POST", CONFIG_MAPS, {"metadata": {"name": "as"}}, user=stamped.alice, impersonate=stamped.bob.name, code=201
     )
@@ -454,7 +454,7 @@ def test_a_stamp_names_the_impersonated_user(stamped: Audited) -> None:
 
 
 def test_a_server_that_does_not_serve_the_policy_refuses_it(tmp_path: Path) -> None:
-    """As servers before Kubernetes 1.36 do. Nothing is applied that would look like a source of names."""
+    """Servers before Kubernetes 1.36 refuse the policy, and apply no part that looks like a source of names."""
     flags = ("--emulated-version=1.35",)
     with apiserver.running(find_binaries(), tmp_path / "server", flags=flags) as api:
         with pytest.raises(AssertionError, match="MutatingAdmissionPolicy"):
@@ -464,7 +464,7 @@ def test_a_server_that_does_not_serve_the_policy_refuses_it(tmp_path: Path) -> N
 
 
 def test_the_stamp_is_not_configuration(stamped: Audited) -> None:
-    """Neither the stamp of a ConfigMap nor that of a custom resource is in the archive; Secrets are stamped as well."""
+    """Neither the stamp of a ConfigMap nor that of a custom resource is in the archive. Secrets are stamped, too."""
     profile = {
         "apiVersion": "config.projectsveltos.io/v1beta1",
         "kind": "ClusterProfile",
@@ -535,7 +535,7 @@ def _wait_for_changes(audited: Audited, count: int) -> None:
 
 
 def test_follow_mode_names_the_user_of_the_stamp(stamped: Audited) -> None:
-    """The commit has the name, so that plain git finds it. A deletion has no stamp: the audit log names its author."""
+    """Plain git finds the name in the commit. A deletion has no stamp, and the audit log names its author."""
     with _following(stamped):
         names = _writes_of_two_users(stamped)
 
@@ -550,7 +550,7 @@ def test_follow_mode_names_the_user_of_the_stamp(stamped: Audited) -> None:
 
 
 def test_the_changes_of_follow_mode_get_names_from_the_log(audited: Audited) -> None:
-    """Follow mode knows the field manager only."""
+    """Follow mode alone knows only the field manager."""
     with _following(audited):
         names = _writes_of_two_users(audited)
 

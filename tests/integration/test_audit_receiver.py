@@ -170,7 +170,7 @@ def webhook(server: Webhook, tmp_path: Path) -> Iterator[Webhook]:
 
 
 def test_each_commit_has_the_name_of_its_author(webhook: Webhook) -> None:
-    """Every verb, with one field manager in one quiet time; dry runs, conflicts and writes without effect between."""
+    """Every verb, by one field manager in one quiet time, with dry runs, conflicts and writes without effect."""
     alice, bob, carol = webhook.users
     running = webhook.start()
     webhook.follow(running)
@@ -208,7 +208,7 @@ def _without(entry: str, name: str) -> str:
 
 
 def test_names_that_arrive_after_the_commit_are_notes_and_are_pushed(webhook: Webhook, tmp_path: Path) -> None:
-    """The webhook is held up until the commits are made."""
+    """The webhook delivers its events only after the commits."""
     alice, bob, _ = webhook.users
     remote = tmp_path / "remote.git"
     subprocess.run(["git", "init", "--quiet", "--bare", str(remote)], check=True)
@@ -249,7 +249,7 @@ def test_names_that_arrive_after_the_commit_are_notes_and_are_pushed(webhook: We
 
 @pytest.mark.parametrize("who", ["none", "manager", "pseudonym"])
 def test_who_decides_which_names_are_recorded(webhook: Webhook, who: str) -> None:
-    """No name of a user is anywhere in the archive. With pseudonyms, each user has one."""
+    """No name of a user is anywhere in the archive. With pseudonyms, each user has a pseudonym."""
     alice, bob, _ = webhook.users
     running = webhook.start()
     webhook.follow(running, who=who)
@@ -275,7 +275,7 @@ def test_who_decides_which_names_are_recorded(webhook: Webhook, who: str) -> Non
 
 
 def test_requests_that_are_refused_and_clients_that_are_slow(webhook: Webhook) -> None:
-    """The statuses of the running controller, and names that come all the same."""
+    """The running controller answers with these statuses, and still receives names."""
     alice = webhook.users[0]
     running = webhook.start()
     webhook.follow(running)
@@ -308,7 +308,7 @@ def test_requests_that_are_refused_and_clients_that_are_slow(webhook: Webhook) -
 
 @pytest.mark.parametrize("receiver", ["dead", "silent"])
 def test_the_api_server_does_not_wait_for_the_receiver(webhook: Webhook, receiver: str) -> None:
-    """Nothing listens, or something accepts connections and never answers. Writes go on as before."""
+    """The receiver does not listen, or accepts connections and never answers. Writes continue as before."""
     listeners = []
     if receiver == "silent":
         listeners = [socket.create_server(("127.0.0.1", webhook.port), backlog=100)]
@@ -321,7 +321,7 @@ def test_the_api_server_does_not_wait_for_the_receiver(webhook: Webhook, receive
 
 
 def test_names_go_on_after_the_receiver_was_away(webhook: Webhook) -> None:
-    """The API server sends again what it could not send, or later events come: the changes after it have names."""
+    """The API server retries its events, or later events arrive. Changes after the outage have names."""
     alice, bob, _ = webhook.users
     running = webhook.start()
     webhook.follow(running)

@@ -39,7 +39,7 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def test_list_shows_samples_and_changes_only_with_the_option(made: Story) -> None:
-    """Samples by default. With --changes all, in the order of the branch, each change with its author."""
+    """By default samples are listed. --changes lists samples and changes in the order of the branch."""
     samples = gitsnap(made.folder, "list", *_EVERYTHING, code=0)
     both = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, code=0)
 
@@ -88,14 +88,14 @@ def _commit(made: Story, tag: str) -> str:
     ],
 )
 def test_list_limits_samples_and_changes_together(made: Story, options: tuple[str, ...], expected: list[str]) -> None:
-    """A tag names a sample in a script, and a commit id names a change."""
+    """In a script, a sample is named by its tag, and a change by its commit id."""
     done = gitsnap(made.folder, "list", "--changes", *options, *_EVERYTHING, "-o", "name", code=0)
 
     assert done.stdout.split() == [getattr(made, name) for name in expected]
 
 
 def test_list_as_a_document_has_the_changes_on_their_own(made: Story) -> None:
-    """Scripts that read samples are not given changes among them."""
+    """Scripts that read samples do not find changes among them."""
     document = _json(made, "list", "--changes", *_EVERYTHING)
 
     assert [sample["tag"] for sample in document["samples"]] == [made.first, made.second]
@@ -108,7 +108,7 @@ def test_list_as_a_document_has_the_changes_on_their_own(made: Story) -> None:
 
 
 def test_the_log_has_the_moment_and_the_author_of_each_change(made: Story) -> None:
-    """Also of the change that a sample has as its commit. Other commits have their sample and the field manager."""
+    """So has the change that is the commit of a sample. Other commits have their sample and the field manager."""
     entries = _json(made, "log", *_EVERYTHING)["changes"]
 
     assert [
@@ -134,7 +134,7 @@ def test_the_log_of_a_period_counts_the_moment_of_a_change(made: Story) -> None:
 
 
 def test_blame_names_the_author_of_a_change_and_the_source_of_the_name(made: Story) -> None:
-    """Also of the change that a sample has as its commit. A field from a sample has no author."""
+    """So does blame for the change that is the commit of a sample. A field from a sample has no author."""
     table = gitsnap(made.folder, "blame", "ClusterProfile/guestbook", *_EVERYTHING, code=0)
     (late,) = _json(made, "blame", "ClusterProfile/other", *_EVERYTHING)["fields"]
     (first,) = _json(made, "blame", made.first, "ClusterProfile/other", *_EVERYTHING)["fields"]
@@ -150,7 +150,7 @@ def test_blame_names_the_author_of_a_change_and_the_source_of_the_name(made: Sto
     ("name", "since"), [("alice", "12:05:00"), ("late", "12:05:00"), ("second", "12:05:00"), ("bob", "12:25:00")]
 )
 def test_blame_at_a_change_has_the_fields_of_that_change(made: Story, name: str, since: str) -> None:
-    """And not those of the sample before it."""
+    """Blame does not show the fields of the sample before the change."""
     table = gitsnap(made.folder, "blame", getattr(made, name), "ClusterProfile/guestbook", *_EVERYTHING, code=0)
 
     assert _rows(table.stdout)[0][2] == f"2026-01-01:{since}"
@@ -158,7 +158,7 @@ def test_blame_at_a_change_has_the_fields_of_that_change(made: Story, name: str,
 
 @pytest.mark.parametrize("has_index", [True, False])
 def test_a_search_finds_changes_with_their_own_times_and_authors(made: Story, *, has_index: bool) -> None:
-    """With the index, and without it, as where the branch has several heads."""
+    """The search works with the index, and without it if the branch has several heads."""
     if not has_index:
         _git(made, "remote", "add", "origin", "elsewhere")
         _git(made, "update-ref", "refs/remotes/origin/hourly", made.alice)
@@ -179,7 +179,7 @@ def test_a_search_finds_changes_with_their_own_times_and_authors(made: Story, *,
 
 
 def test_bisect_finds_and_names_a_change(made: Story) -> None:
-    """Between samples, between changes, and after the newest sample."""
+    """The change is between samples, between changes, or after the newest sample."""
     between = ("bisect", "--good", made.first, "--bad", made.second, *_EVERYTHING)
     text = gitsnap(made.folder, *between, "--field", "ClusterProfile/guestbook", "spec.tier=1", code=0).stdout
     after = ("bisect", "--good", made.alice[:12], "--bad", "@2026-01-01T12:25:00Z", *_EVERYTHING)
@@ -199,7 +199,7 @@ def test_bisect_finds_and_names_a_change(made: Story) -> None:
 
 
 def test_a_report_lists_each_change_with_its_author(made: Story) -> None:
-    """Also a change after the newest sample, and the changes of a period without a sample."""
+    """The report has the changes after the newest sample, and those of a period without a sample."""
     gitsnap(made.folder, "report", *_EVERYTHING, "-o", "all.html", code=0)
     period = ("--since", "2026-01-01T12:02:00Z", "--until", "2026-01-01T12:12:00Z")
     told = gitsnap(made.folder, "report", *_EVERYTHING, *period, "-o", "part.html", code=0)
@@ -247,7 +247,7 @@ def test_a_moment_is_the_newest_sample_or_change_until_then(made: Story, minute:
 
 
 def test_a_change_is_named_by_the_first_digits_of_its_commit(made: Story) -> None:
-    """As `list --changes`, `log` and `git log` print it."""
+    """`list --changes`, `log` and `git log` print these digits."""
     shown = gitsnap(made.folder, "show", made.alice[:7], "ClusterProfile/guestbook", *_EVERYTHING, code=0)
     document = _json(made, "show", made.alice, *_EVERYTHING)
 
@@ -259,7 +259,7 @@ def test_a_change_is_named_by_the_first_digits_of_its_commit(made: Story) -> Non
 
 
 def test_two_moments_between_the_same_samples_are_compared(made: Story) -> None:
-    """And a change alone is compared with the state before it."""
+    """A single change is compared with the state before it."""
     between = _json(made, "diff", "@2026-01-01T12:04:00Z", "@2026-01-01T12:07:00Z", *_EVERYTHING)
     alone = gitsnap(made.folder, "diff", "--to-sample", made.late[:9], *_EVERYTHING, code=0)
 
@@ -269,7 +269,7 @@ def test_two_moments_between_the_same_samples_are_compared(made: Story) -> None:
 
 
 def test_drift_compares_the_cluster_with_a_change(made: Story) -> None:
-    """The newest change is the configuration of the cluster; the change before is not."""
+    """The cluster has the configuration of the newest change, not that of the previous change."""
     gitsnap(made.folder, "drift", made.bob[:12], *_LIVE, "--exit-code", code=0)
     drifted = gitsnap(made.folder, "drift", made.alice[:12], *_LIVE, "--exit-code", code=1)
 
@@ -311,7 +311,7 @@ def test_a_rollback_to_a_change_is_planned_recorded_and_undone(made: Story) -> N
 def test_a_command_that_takes_samples_only_says_why_a_change_is_refused(
     made: Story, words: tuple[str, ...], expected: str
 ) -> None:
-    """And which command is meant. A moment still names the sample at that time or before it."""
+    """The error names the right command. A moment still names the sample at that time or before it."""
     done = gitsnap(made.folder, *words, made.alice[:9], *_EVERYTHING, code=2)
     answers = {
         "keep": "`gitsnap keep 2026-01-01:12:20:00` marks it",
@@ -327,7 +327,7 @@ def test_a_command_that_takes_samples_only_says_why_a_change_is_refused(
 
 
 def test_undo_names_the_rollback_to_a_change(made: Story) -> None:
-    """The name of the target is not the name of the sample before the rollback."""
+    """The text names the target, not the sample before the rollback."""
     gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0)
     done = gitsnap(made.folder, "undo", "--of", made.alice[:12], *_LIVE, code=2)
     before = next(sample for sample in made.followed.archive.samples() if sample.metadata.trigger == "before-rollback")
@@ -344,7 +344,7 @@ def test_a_plan_file_of_a_change_is_applied(made: Story) -> None:
 
 
 def test_a_relative_name_that_a_rollback_shifted_is_refused(made: Story) -> None:
-    """`@` and a time that has not ended would be the sample after the rollback, and not the change any more."""
+    """After a rollback, `@` and the current minute would name the sample after the rollback."""
     gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0)
     done = gitsnap(made.folder, "rollback", "latest~1", *_LIVE, "--yes")
 
@@ -353,7 +353,7 @@ def test_a_relative_name_that_a_rollback_shifted_is_refused(made: Story) -> None
 
 
 def test_a_change_of_another_cluster_is_not_rolled_back_to(made: Story, tmp_path: Path) -> None:
-    """The same guard as for samples."""
+    """Changes have the same guard as samples."""
     (tmp_path / "elsewhere").mkdir()
     other = tmp_path / "elsewhere" / "ns.yaml"
     other.write_text("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kube-system\n  uid: another\n")
@@ -367,7 +367,7 @@ def test_a_change_of_another_cluster_is_not_rolled_back_to(made: Story, tmp_path
 
 
 def test_verify_knows_changes(made: Story) -> None:
-    """They are not foreign commits. A change after the newest sample is intact, and not proved by a sample yet."""
+    """Changes are not foreign commits. A change after the newest sample is intact, but not proved by a sample yet."""
     done = gitsnap(made.folder, "verify", *_EVERYTHING, code=0)
 
     assert "hourly: 2 samples, 3 changes, newest" in done.stdout
@@ -390,7 +390,7 @@ def test_verify_names_changes_that_neither_the_branch_nor_a_sample_has(made: Sto
 
 
 def test_pruning_samples_says_that_changes_stay(made: Story) -> None:
-    """In `prune` and `forget`, before the question."""
+    """`prune` and `forget` say so before the question."""
     words = ("--snapshot", "hourly", "--dry-run", *_EVERYTHING)
     pruned = gitsnap(made.folder, "prune", "--keep-last", "1", *words, code=0)
     forgotten = gitsnap(made.folder, "forget", made.first, *words, code=0)
@@ -400,7 +400,7 @@ def test_pruning_samples_says_that_changes_stay(made: Story) -> None:
 
 
 def test_pruning_samples_loses_no_change(made: Story) -> None:
-    """Neither those before a kept sample nor those after the newest."""
+    """The changes before a kept sample and after the newest sample stay."""
     newest = made.followed.sample(30)
     last = made.followed.change(35, "other", 7)
     gitsnap(made.folder, "prune", *_EVERYTHING, "--snapshot", "hourly", "--keep-last", "1", "--yes", code=0)
@@ -441,7 +441,7 @@ def test_a_change_that_was_copied_by_hand_is_a_commit_by_somebody_else(made: Sto
 
 
 def test_a_change_with_invalid_lines_is_wrong(made: Story) -> None:
-    """Readers leave it out; verify says so."""
+    """Readers leave out the change, and verify reports an error."""
     message = _git(made, "show", "-s", "--format=%B", "HEAD").replace("Gitsnap-Time: 2026", "Gitsnap-Time: x2026")
     tree = _git(made, "rev-parse", "HEAD^{tree}")
     commit = _git(made, "commit-tree", "-p", "HEAD", tree, stdin=message)
@@ -452,7 +452,7 @@ def test_a_change_with_invalid_lines_is_wrong(made: Story) -> None:
 
 
 def test_a_change_after_a_killed_capture_hides_nothing(made: Story) -> None:
-    """The capture was killed between branch and tag. The next sample takes its number; no tag counts as lost."""
+    """The capture was killed between branch and tag. The next sample takes its number, and no tag counts as lost."""
     checked_out = made.followed.git_folder / "gitsnap-worktree"
     shown = checked_out.read_text()
     tag = made.followed.sample(30, other=8)
@@ -479,7 +479,7 @@ def _invalid_change(made: Story) -> str:
 
 
 def test_a_change_that_cannot_be_read_is_named_and_never_left_out(made: Story) -> None:
-    """By lists, logs, reports and verify; the other changes are shown. Exit status 13, of verify 5."""
+    """Lists, logs, reports and verify name the change and show the others. Exit code 13, of verify 5."""
     commit = _invalid_change(made)
     problem = f"the change {commit[:12]} is not valid: "
     listed = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=13)
@@ -515,7 +515,7 @@ def test_the_state_at_a_moment_is_not_guessed_around_an_unreadable_change(made: 
 
 
 def test_a_missing_commit_hides_no_other_change(made: Story) -> None:
-    """The changes after it are listed, and the commit is named."""
+    """The changes after the missing commit are listed, and the commit is named."""
     (made.followed.git_folder / "objects" / made.alice[:2] / made.alice[2:]).unlink()
     listed = gitsnap(made.folder, "list", "--changes", *_EVERYTHING, "-o", "name", code=13)
     logged = gitsnap(made.folder, "log", *_EVERYTHING, code=5)

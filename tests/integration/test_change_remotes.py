@@ -60,7 +60,7 @@ def _authors(folder: Path, *words: str) -> list[str]:
 
 
 def test_a_change_is_pushed_without_a_sample(pushed: Pushed) -> None:
-    """The branch is enough. Until then, verify says how many changes the remote lacks."""
+    """A push of the branch suffices. Before the push, verify says how many changes the remote lacks."""
     commit = pushed.story.followed.change(27, "other", 5)
     words = ("verify", "--storage", "s", "--remote", pushed.url)
     lacking = gitsnap(pushed.story.folder, *words, code=0)
@@ -81,7 +81,7 @@ def _remote_check(pushed: Pushed) -> tuple[str, str]:
 
 @pytest.mark.parametrize("recorded", ["branch", "tags only"])
 def test_status_counts_the_changes_that_the_remote_lacks(pushed: Pushed, recorded: str) -> None:
-    """Also where an earlier gitsnap recorded the push: it recorded the tags only."""
+    """The count is also right after a push by an earlier gitsnap, which recorded only the tags."""
     record = pushed.story.followed.git_folder / "gitsnap-pushed"
     if recorded == "tags only":
         record.write_text("".join(line for line in record.read_text().splitlines(True) if "branch" not in line))
@@ -102,7 +102,7 @@ def test_status_counts_the_changes_that_the_remote_lacks(pushed: Pushed, recorde
 
 
 def test_changes_are_read_through_a_url(pushed: Pushed, tmp_path: Path) -> None:
-    """Nothing is reported as missing: a clone with untagged changes is whole."""
+    """A clone with untagged changes is complete, so nothing is reported as missing."""
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = gitsnap(tmp_path, "list", "--changes", "--archive", pushed.url, "-o", "name", code=0, **cache)
     made = pushed.story
@@ -128,7 +128,7 @@ def test_a_plain_clone_lacks_nothing(pushed: Pushed, tmp_path: Path) -> None:
 
 
 def test_a_rollback_through_a_url_goes_to_a_change(pushed: Pushed, tmp_path: Path) -> None:
-    """The samples before and after are detached from the newest change, and at the remote."""
+    """The samples before and after the rollback are detached from the newest change, and are at the remote."""
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     made = pushed.story
     words = ("rollback", made.alice[:12], "--archive", pushed.url, "--from-dir", "cluster", "--yes")
@@ -143,7 +143,7 @@ def test_a_rollback_through_a_url_goes_to_a_change(pushed: Pushed, tmp_path: Pat
 
 
 def test_a_lost_volume_is_cloned_with_its_changes_and_names(pushed: Pushed, tmp_path: Path) -> None:
-    """The changes after the newest sample, and the notes."""
+    """The clone has the changes after the newest sample, and the notes."""
     _note(pushed.story.followed.git_folder, pushed.story.late, _CAROL)
     pushed.push()
     (tmp_path / "new").mkdir()
@@ -157,7 +157,7 @@ def test_a_lost_volume_is_cloned_with_its_changes_and_names(pushed: Pushed, tmp_
 
 
 def test_two_archives_with_one_remote_share_the_ref_of_the_names(tmp_path: Path) -> None:
-    """Each push adds its names to those of the other archive. None is lost, and none is forced."""
+    """Each push adds its names to the names of the other archive. No name is lost, and no push is forced."""
     bare = bare_repository(tmp_path / "record.git")
     archives = [Followed(tmp_path / name, prefix=name) for name in ("east", "west")]
     commits = []

@@ -95,7 +95,7 @@ def test_alert_rules_can_be_changed(helm: Path) -> None:
 
 
 def test_the_schema_knows_every_alert() -> None:
-    """A name in `alerts.rules` that no rule has would change nothing."""
+    """An unknown name in `alerts.rules` would have no effect."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     documents = yaml.safe_load_all((MANIFESTS / "overlays/alerts/alerts.yaml").read_text())
     names = [

@@ -14,7 +14,7 @@ from tests.testbed.apiserver import ApiServer
 def test_each_write_is_a_commit_of_its_manager_and_the_tree_is_that_of_a_capture(
     api: ApiServer, tmp_path: Path
 ) -> None:
-    """In the order of the writes. A capture afterwards finds nothing that the changes lack."""
+    """The commits have the order of the writes. A capture finds no difference afterwards."""
     with following_process(api, tmp_path) as following:
         time.sleep(1.1)  # managedFields have whole seconds
         for number, manager in enumerate(("alice", "bob", "carol"), 1):

@@ -47,7 +47,7 @@ def _git(installed: Installation, *words: str) -> str:
 
 
 def test_a_followed_snapshot_records_changes_at_once_and_its_samples_are_complete(installed: Installation) -> None:
-    """The first sample is taken at once. Each write is a commit, of Secrets too, and a sample finds nothing missed."""
+    """The first sample is taken at once. Each write, also of a Secret, is a commit. A sample finds nothing missed."""
     running = installed.start()
     installed.snapshot("follow", {"schedule": "@yearly", "follow": {"quietSeconds": 0}, "secrets": {"mode": "redact"}})
     wait_for(lambda: len(installed.samples("follow")) == 1, "the first sample")

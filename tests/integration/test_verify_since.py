@@ -183,7 +183,7 @@ _LATER: list[Callable[[_Archive], None]] = [
 
 @pytest.mark.parametrize("tamper", _LATER)
 def test_a_change_after_the_pin_is_found(archive: _Archive, tamper: Callable[[_Archive], None]) -> None:
-    """A full verification and the incremental one find it."""
+    """A full and an incremental verification find the change."""
     pin = archive.tags()[_PIN - 1][1]
     tamper(archive)
 
@@ -207,7 +207,7 @@ def _damaged_old_content(archive: _Archive) -> None:
 def test_a_change_before_the_pin_is_found_by_a_full_verification_only(
     archive: _Archive, tamper: Callable[[_Archive], None]
 ) -> None:
-    """The id proves which samples came before. Whether their tags and objects are still here is another question."""
+    """The id proves the earlier samples, not that their tags and objects are still here."""
     pin = archive.tags()[_PIN - 1][1]
     tamper(archive)
 
@@ -216,7 +216,7 @@ def test_a_change_before_the_pin_is_found_by_a_full_verification_only(
 
 
 def test_a_history_without_the_pinned_sample(archive: _Archive) -> None:
-    """An archive that does not have the sample was rewritten, or is another archive."""
+    """An archive without the sample was rewritten, or is another archive."""
     document = archive.verify("--since", "0123456789abcdef", code=5)
 
     assert [finding["message"] for finding in document["findings"]] == [

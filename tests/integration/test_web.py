@@ -90,7 +90,7 @@ def test_only_own_host_names_are_answered(server: RunningServer, path: str, host
 
 
 def test_two_host_headers_are_refused(server: RunningServer) -> None:
-    """A proxy and the server may read another one of them."""
+    """A proxy and the server could use different headers."""
     answer = server.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example.com\r\nConnection: close\r\n\r\n")
     assert answer.split(b" ")[1] in (b"400", b"421")
 
@@ -165,7 +165,7 @@ def test_a_port_in_use_is_an_error(place: Path) -> None:
 
 
 def test_a_user_header_is_trusted_by_flag_only(place: Path, server: RunningServer) -> None:
-    """The name is shown and logged with the flag, once and harmless. Without the flag, no header counts."""
+    """With the flag, the name is shown and logged, once and escaped. Without the flag, the header is ignored."""
     evil = "<b>alice</b>\x1b[31m"
     assert b"alice" not in server.get("/hourly", X_Forwarded_User=evil).body
     words = ("--storage", "demo/archive", "--user-header", "X-Forwarded-User", "--allowed-host", "web.example.com")
@@ -183,7 +183,7 @@ def test_a_user_header_is_trusted_by_flag_only(place: Path, server: RunningServe
 
 
 def test_sigterm_ends_the_server_cleanly(place: Path) -> None:
-    """Exit code 0 and no traceback, also with an open connection that sends nothing."""
+    """Exit code 0 and no traceback, even if a silent connection is open."""
     with running_server(place, "--storage", "demo/archive") as running:
         silent = socket.create_connection(("127.0.0.1", running.port))
         assert running.get("/").status == 200
@@ -291,7 +291,7 @@ def test_each_page_has_the_document_of_its_command(place: Path, server: RunningS
     ],
 )
 def test_an_address_without_an_answer_says_so(server: RunningServer, path: str, status: int) -> None:
-    """As a page with a link that leads on, and as JSON."""
+    """The error is a page with a link, or JSON."""
     page = server.get(path)
     assert page.status == status
     assert page.headers["cache-control"] == "no-store"
@@ -304,7 +304,7 @@ def test_an_address_without_an_answer_says_so(server: RunningServer, path: str, 
 
 
 def test_relative_names_lead_to_stable_addresses(server: RunningServer, stamps: list[str]) -> None:
-    """`latest` is not an address that can be mailed."""
+    """An address with `latest` would change its meaning, so it redirects."""
     latest = server.get("/hourly/sample/latest")
     assert (latest.status, latest.headers["location"]) == (302, f"/hourly/sample/{stamps[-1]}")
     diff = server.get("/hourly/diff?from=latest~1&to=latest")
@@ -313,14 +313,14 @@ def test_relative_names_lead_to_stable_addresses(server: RunningServer, stamps: 
 
 
 def test_a_page_is_not_sent_twice(server: RunningServer) -> None:
-    """A browser that has the page gets 304."""
+    """A browser that has the page gets the status 304."""
     first = server.get("/hourly")
     again = server.get("/hourly", If_None_Match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
 
 
 def test_new_samples_and_archives_appear(tmp_path: Path) -> None:
-    """The storage is empty at first; pages show each sample soon after it was taken."""
+    """The storage is empty at first. Pages show each sample soon after the capture."""
     storage, cluster = tmp_path / "s", tmp_path / "cluster"
     storage.mkdir()
     cluster.mkdir()

@@ -167,7 +167,7 @@ def test_axe_finds_no_violation_on_any_page(server: RunningServer, open_page: Op
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_two_samples_are_chosen_on_the_timeline(server: RunningServer, open_page: Open, *, scripts: bool) -> None:
-    """From the overview to the diff of two samples and to an object, by clicks alone."""
+    """Clicks alone lead from the overview to the diff of two samples and to an object."""
     page = open_page(server, "/", scripts=scripts)
     page.get_by_role("link", name="hourly").first.click()
     stamps = _stamps(page)
@@ -176,34 +176,34 @@ def test_two_samples_are_chosen_on_the_timeline(server: RunningServer, open_page
     page.locator(f"input[name=to][value='{stamps[-2]}']").check()
     page.get_by_role("button", name="Compare").click()
 
-    assert page.url.endswith(f"/hourly/diff/{stamps[-1]}/{stamps[-2]}")
-    assert page.locator("pre.diff ins").count() >= 1
+    page.wait_for_url(f"**/hourly/diff/{stamps[-1]}/{stamps[-2]}")
+    page.locator("pre.diff ins").first.wait_for(state="attached")
     page.locator("#management ~ ul a.name").first.click()
-    assert "/hourly/object/" in page.url
+    page.wait_for_url("**/hourly/object/**")
     page.get_by_role("link", name="Blame").click()
-    assert page.locator("tbody tr").count() >= 1
+    page.locator("tbody tr").first.wait_for()
     page.get_by_role("link", name="History").click()
-    assert page.locator(".rows .row").count() >= 1
+    page.locator(".rows .row").first.wait_for()
     page.get_by_role("link", name="Managed clusters").click()
     page.get_by_role("link", name=_CLUSTER).click()
-    assert page.locator("h1").inner_text() == _CLUSTER
+    page.get_by_role("heading", level=1, name=_CLUSTER, exact=True).wait_for()
     page.get_by_role("link", name="Changes").click()
-    assert page.locator(".rows .row").count() >= 1
+    page.locator(".rows .row").first.wait_for()
 
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_search_leads_to_objects(server: RunningServer, open_page: Open, *, scripts: bool) -> None:
-    """The field in the head of every page; the word is still there afterwards."""
+    """The head of every page has the field, which keeps the word after the search."""
     page = open_page(server, "/hourly", scripts=scripts)
     page.locator("#q").fill("redis-follower")
     page.locator("#q").press("Enter")
     assert page.locator("#value").input_value() == "redis-follower"
     page.locator(".match a.name").first.click()
-    assert "/hourly/object/ConfigMap/" in page.url
+    page.wait_for_url("**/hourly/object/ConfigMap/**")
 
 
 def test_the_same_sample_twice_cannot_be_compared(server: RunningServer, open_page: Open) -> None:
-    """With scripts the button waits for two different samples."""
+    """With scripts, the button is disabled until two different samples are chosen."""
     page = open_page(server, "/hourly")
     newest = _stamps(page)[0]
     assert page.get_by_role("button", name="Compare").is_enabled()
@@ -232,7 +232,7 @@ def test_the_timeline_works_with_the_keyboard(server: RunningServer, open_page: 
 
 
 def test_an_address_without_an_answer_leads_on(server: RunningServer, open_page: Open) -> None:
-    """The page says what is wrong, and has a link."""
+    """The page names the problem, and has a link."""
     page = open_page(server, "/hourly")
     response = page.request.get(f"{server.url}/hourly/sample/2001-01-01T00-00-00Z")
     assert response.status == 404
@@ -240,7 +240,7 @@ def test_an_address_without_an_answer_leads_on(server: RunningServer, open_page:
 
 
 def test_print_has_no_forms(server: RunningServer, open_page: Open) -> None:
-    """The rows and the lines of a diff are on white paper, the navigation and the fields are not."""
+    """The rows and lines of a diff are printed. The navigation and the fields are not."""
     page = open_page(server, "/hourly", dark=True)
     page.emulate_media(media="print")
     for hidden in ("nav.sections", ".find", ".until", ".picks", ".pick"):
@@ -251,7 +251,7 @@ def test_print_has_no_forms(server: RunningServer, open_page: Open) -> None:
 
 @pytest.mark.parametrize("width", [400, 1400])
 def test_400_managed_clusters_have_room(fleet: RunningServer, open_page: Open, width: int) -> None:
-    """All are listed, the filter finds one, a diff names some of them and counts the others."""
+    """All clusters are listed, the filter finds one, and a diff names some and counts the others."""
     page = open_page(fleet, "/fleet/clusters", width=width)
     assert page.locator(".objects a").count() == 400
     _axe(page)
@@ -265,7 +265,7 @@ def test_400_managed_clusters_have_room(fleet: RunningServer, open_page: Open, w
 
 
 def test_hostile_archives_do_nothing(hostile: RunningServer, open_page: Open) -> None:
-    """Every page that can be reached: nothing runs, nothing is requested, no character acts."""
+    """On every page that can be reached, no script runs, nothing is requested, and no character acts."""
     page = open_page(hostile, "/p", width=400)
     seen, waiting = set[str](), ["/", "/p", "/p/diff/latest~1/latest", "/p/search?q=script", "/p/rollback/latest~1"]
     while waiting and len(seen) < 60:

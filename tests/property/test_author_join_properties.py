@@ -170,7 +170,7 @@ def _join(world: _World, first: datetime, *, complete: bool) -> list[Verdict]:
 def test_a_log_with_all_writes_never_names_a_wrong_author(
     *, before: list[_Request], after: list[_Request], has_answers: bool, declared: bool
 ) -> None:
-    """The author of a change is the only one who changed the configuration since the version before."""
+    """The author of a change is the only user who changed the configuration since the previous version."""
     world = _simulate(before, after, has_answers=has_answers, is_complete=True)
     for verdict, authors in zip(
         _join(world, _START - timedelta(hours=1), complete=declared), world.authors, strict=True

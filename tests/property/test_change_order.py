@@ -83,7 +83,7 @@ def _entry(state: Sample | ChangeState) -> Sample | Change:
 
 @given(archive=_archives(least=-2))
 def test_all_samples_and_changes_are_listed_in_the_order_of_the_branch(archive: _Archive) -> None:
-    """Each once; and the sort keys agree with the order, also after a clock was set back."""
+    """Each entry is listed once. The sort keys have the same order, even if the clock was set back."""
     states = list(Changes(archive).newest_first(archive.samples()))
 
     assert [_entry(state) for state in states] == archive.branch[::-1]
@@ -92,7 +92,7 @@ def test_all_samples_and_changes_are_listed_in_the_order_of_the_branch(archive: 
 
 @given(archive=_archives(), minutes=st.integers(-1, 30))
 def test_a_moment_is_the_last_entry_of_the_branch_until_then(archive: _Archive, minutes: int) -> None:
-    """Of entries with the same time the last one."""
+    """If several entries have the same time, the moment is the last of them."""
     time = _START + timedelta(minutes=minutes)
     name = f"@{time:%Y-%m-%dT%H:%M:%SZ}"
     until = [entry for entry in archive.branch if entry.time <= time]

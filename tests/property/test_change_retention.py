@@ -39,7 +39,7 @@ def _contents(followed: Followed) -> dict[CommitId, tuple[str, str, dict[str, by
 @settings(max_examples=12, deadline=None)
 @given(steps=_STEPS, keep=st.integers(1, 2), forgotten=st.sets(st.integers(0, 8)))
 def test_no_removal_of_samples_loses_a_change(steps: list[str], keep: int, forgotten: set[int]) -> None:
-    """Neither a change that a kept sample reaches nor one after it; also once git has collected its garbage."""
+    """The changes before and after a kept sample stay, also after git's garbage collection."""
     with tempfile.TemporaryDirectory() as folder:
         followed = Followed(Path(folder) / "story")
         followed.sample(0, guestbook=0)

@@ -218,12 +218,12 @@ _often = settings(max_examples=25, deadline=None, suppress_health_check=[HealthC
 @example([("write", 0, 0, 0), ("touch", 0, 0, 0), ("write", 0, 1, 1), *[("deliver", 0, n, 0) for n in range(64)]])
 @example([("refer", 0, 63, 0), ("write", 0, 5, 1), ("compact", 0, 0, 0), ("lose", 0, 0, 0), ("sample", 1, 0, 0)])
 def test_any_interleaving_ends_in_the_tree_that_a_full_list_gives(steps: Sequence[tuple[str, int, int, int]]) -> None:
-    """Nothing is lost or doubled, no name is wrong, and a sample beside a follower says *complete*."""
+    """No change is lost or doubled, no name is wrong, and a sample beside a follower is *complete*."""
     _follow(steps)
 
 
 @given(_sequences(*_OPERATIONS, "restore", "restore", most=20))
 @settings(_often, max_examples=12)
 def test_a_restored_server_ends_in_the_tree_that_a_full_list_gives(steps: Sequence[tuple[str, int, int, int]]) -> None:
-    """Versions go back, and are assigned again."""
+    """The server returns to lower versions, and assigns them again."""
     _follow(steps)

@@ -44,7 +44,7 @@ def _decode(*documents: Any) -> list[AuditWrite]:
 
 
 def test_a_write_has_author_object_version_and_times() -> None:
-    """The fields that a name is found by."""
+    """These fields are needed to find a name."""
     assert _decode(_event()) == [
         AuditWrite(
             group="",
@@ -116,7 +116,7 @@ def test_requests_that_wrote_nothing_are_left_out(case: str) -> None:
 
 
 def test_a_request_that_may_have_failed_is_uncertain() -> None:
-    """A time-out, and a request without an answer in the log."""
+    """The request timed out, or the log has no response."""
     timeout = _event(responseStatus={"code": 504}, responseObject=None)
     opened = _event(stage="RequestReceived", auditID="id-2", responseStatus=None, responseObject=None)
 
@@ -125,7 +125,7 @@ def test_a_request_that_may_have_failed_is_uncertain() -> None:
 
 
 def test_deletions_have_the_uid_of_the_deleted_object() -> None:
-    """A deletion is answered with a Status, a deletion of a collection with the deleted objects."""
+    """The response to a deletion is a Status. The response to a deletion of a collection has the deleted objects."""
     status = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -147,7 +147,7 @@ def test_deletions_have_the_uid_of_the_deleted_object() -> None:
 
 
 def test_a_generated_name_is_that_of_the_answer() -> None:
-    """The request of an object with generateName has no name."""
+    """A request with generateName has no name."""
     (write,) = _decode(
         _event(
             verb="create",
@@ -171,7 +171,7 @@ _USERS = [
 
 @pytest.mark.parametrize(("user", "impersonated", "name"), _USERS)
 def test_the_name_of_the_user(user: dict[str, Any], impersonated: dict[str, Any] | None, name: str) -> None:
-    """Nobody can pass for a service account, and who impersonates a user is named first."""
+    """No user can pass for a service account, and an impersonating user is named first."""
     assert _decode(_event(user=user, impersonatedUser=impersonated))[0].author == name
 
 
@@ -213,14 +213,14 @@ def test_an_entry_of_cloud_audit_logs_is_a_write() -> None:
     ],
 )
 def test_a_line_that_is_no_event_is_reported(line: bytes, reason: str) -> None:
-    """The reason quotes nothing of the line, which may have a value of a Secret."""
+    """The reason quotes no part of the line, which may have a value of a Secret."""
     with pytest.raises(AuditLineError) as raised:
         _decode(line)
     assert str(raised.value) == reason
 
 
 def test_elements_that_are_no_events_do_not_hide_the_others() -> None:
-    """A list with one bad element."""
+    """The list has one bad element."""
     decoder = AuditDecoder(lambda _group, _namespace, _name: True)
     with pytest.raises(AuditLineError, match="1 of its 2 elements"):
         decoder.feed(json.dumps([{"a": 1}, _event()]).encode())
@@ -229,7 +229,7 @@ def test_elements_that_are_no_events_do_not_hide_the_others() -> None:
 
 @pytest.mark.parametrize("bad", [{"a": 1}, 1, "x", None, [], {"user": 1}, {**_LISTED, "stageTimestamp": "x"}])
 def test_a_bad_item_of_an_event_list_does_not_hide_the_others(bad: object) -> None:
-    """Whatever it is."""
+    """The item may be any value."""
     decoder = AuditDecoder(lambda _group, _namespace, _name: True)
     with pytest.raises(AuditLineError, match="1 of its 3 elements"):
         decoder.feed(
@@ -241,7 +241,7 @@ def test_a_bad_item_of_an_event_list_does_not_hide_the_others(bad: object) -> No
 
 
 def test_the_answered_writes_are_taken_once() -> None:
-    """A receiver decodes events for ever: what was taken is forgotten."""
+    """A receiver runs for months, so the decoder forgets the writes that were taken."""
     decoder = AuditDecoder(lambda _group, _namespace, _name: True)
     decoder.feed(json.dumps(_event()).encode())
     decoder.feed(json.dumps({**_event(), "auditID": "open", "stage": "RequestReceived"}).encode())
@@ -270,12 +270,12 @@ def test_the_answered_writes_are_taken_once() -> None:
     ],
 )
 def test_a_text_is_split_into_its_documents(content: bytes, documents: int) -> None:
-    """One document, or one a line. Nothing of a text that does not begin with a document."""
+    """A text is one document, or has one a line. A text that does not begin with a document has none."""
     assert len(split_documents(content)) == documents
 
 
 def test_only_wanted_writes_are_kept() -> None:
-    """Other writes count as events only, which tell the time of the log."""
+    """Other writes are only counted as events, which show the time of the log."""
     decoder = AuditDecoder(lambda group, namespace, name: (group, namespace, name) == ("apps", "default", "web"))
     decoder.feed(json.dumps(_event()).encode())
 

@@ -49,7 +49,7 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}0", TOKEN.upper(), "0" * 10_000])
 def test_a_wrong_token_is_refused(start: _Start, token_file: Path, token: str) -> None:
-    """No body is taken."""
+    """The server takes no body."""
     received = start(token_file=token_file)
     assert received.post(_BODY, token=token) == 401
     assert not received.bodies
@@ -93,7 +93,7 @@ def test_a_request_of_another_form_is_refused(start: _Start, request_: dict[str,
 
 
 def test_a_body_that_has_no_events_is_refused(start: _Start) -> None:
-    """The status of what takes the bodies decides."""
+    """The receiver of the bodies decides the status."""
     received = start()
     received.accepts = False
     assert received.post(b"no events") == 400
@@ -101,7 +101,7 @@ def test_a_body_that_has_no_events_is_refused(start: _Start) -> None:
 
 @pytest.mark.parametrize("chunks", [1, 7, 40])
 def test_bodies_may_come_in_chunks_or_compressed(start: _Start, chunks: int) -> None:
-    """As log forwarders send them."""
+    """Log forwarders send such bodies."""
     received = start()
     content = gzip.compress(_BODY)
     parts = [_BODY[start_ : start_ + chunks] for start_ in range(0, len(_BODY), chunks)]
@@ -112,7 +112,7 @@ def test_bodies_may_come_in_chunks_or_compressed(start: _Start, chunks: int) -> 
 
 
 def test_a_large_body_is_refused_whatever_its_head_says(start: _Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In chunks, and as a small body that grows when it is decompressed. A body of just the size is taken."""
+    """The body comes in chunks, or grows by decompression. A body of exactly the limit is taken."""
     monkeypatch.setattr(server_module, "MOST_BODY_BYTES", 100_000)
     received = start()
     assert received.post([b"x" * 1000] * 200) == 413
@@ -153,7 +153,7 @@ def test_many_requests_of_one_connection(start: _Start) -> None:
 
 
 def test_slow_clients_block_nobody(start: _Start, tmp_path: Path) -> None:
-    """Silent ones, and ones with half a handshake, half a head or half a body."""
+    """Clients are silent, or stop in the handshake, the head or the body."""
     certificate, key = make_certificate(tmp_path, "server")
     plain, secured = start(), start(certificate=certificate, key=key)
     starts = [b"", b"POST /au", b"POST /audit HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n{"]
@@ -169,7 +169,7 @@ def test_slow_clients_block_nobody(start: _Start, tmp_path: Path) -> None:
 
 
 def test_a_connection_that_is_closed_at_once_is_closed(start: _Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything of it was read."""
+    """The server has not read any byte of the connection."""
     monkeypatch.setattr(server_module, "_MOST_CONNECTIONS", 0)
     received = start()
     with socket.create_connection(("127.0.0.1", received.server.port), timeout=30) as client:
@@ -178,7 +178,7 @@ def test_a_connection_that_is_closed_at_once_is_closed(start: _Start, monkeypatc
 
 
 def test_strangers_do_not_push_out_a_sender(start: _Start, token_file: Path) -> None:
-    """The connection of the API server stays open while others open more than the server has."""
+    """The connection of the API server stays open, although other clients open more than the limit."""
     received = start(token_file=token_file)
     sender = received.connection()
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -195,7 +195,7 @@ def test_strangers_do_not_push_out_a_sender(start: _Start, token_file: Path) -> 
 
 
 def test_a_request_that_takes_too_long_ends(start: _Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that sends a byte from time to time holds no connection for ever."""
+    """A client that sends a byte from time to time cannot keep a connection."""
     monkeypatch.setattr(server_module, "_REQUEST_SECONDS", 0.3)
     received = start()
     with socket.create_connection(("127.0.0.1", received.server.port), timeout=30) as client:
@@ -209,7 +209,7 @@ def test_a_request_that_takes_too_long_ends(start: _Start, monkeypatch: pytest.M
 
 
 def test_a_client_certificate_is_needed(start: _Start, tmp_path: Path) -> None:
-    """Of the authority, and of no other. With a token both are needed."""
+    """Only certificates of the authority are accepted."""
     server, ours, other = (make_certificate(tmp_path, name) for name in ("server", "ours", "other"))
     received = start(certificate=server[0], key=server[1], client_ca=ours[0])
     assert received.post(_BODY, client=ours) == 200
@@ -230,7 +230,7 @@ def test_both_are_needed_if_both_are_set(start: _Start, tmp_path: Path, token_fi
 def test_changed_files_count_for_the_next_connection(
     start: _Start, tmp_path: Path, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another certificate and another token. Files that cannot be used change nothing."""
+    """The certificate and the token change. Files that cannot be used change nothing."""
     monkeypatch.setattr("gitsnap.controller.audit.access._LOOK_SECONDS", 0.0)
     (first, key), second = make_certificate(tmp_path, "server"), make_certificate(tmp_path, "second")
     received = start(certificate=first, key=key, token_file=token_file)
@@ -268,7 +268,7 @@ def test_old_versions_of_tls_are_refused(start: _Start, tmp_path: Path) -> None:
 def test_everybody_is_admitted_on_loopback_only(
     tmp_path: Path, token_file: Path, host: str, allowed: str, *, has_tls: bool
 ) -> None:
-    """Elsewhere TLS is needed, and a token or a client certificate."""
+    """At any other address, TLS and a token or a client certificate are required."""
     certificate, key = make_certificate(tmp_path, "server")
     settings = AuditSettings(
         (host, 0),
@@ -295,7 +295,7 @@ def test_a_token_file_without_tokens_admits_nobody(tmp_path: Path, content: str)
 
 @pytest.mark.parametrize("missing", ["certificate", "key", "client_ca", "token_file"])
 def test_a_file_that_is_missing_or_damaged_is_named(tmp_path: Path, token_file: Path, missing: str) -> None:
-    """The message names the option and quotes nothing of a file."""
+    """The message names the option and quotes no part of a file."""
     certificate, key = make_certificate(tmp_path, "server")
     files = {"certificate": certificate, "key": key, "client_ca": certificate, "token_file": token_file}
     files[missing] = tmp_path / "nothing"

@@ -119,7 +119,7 @@ _CASES: dict[str, tuple[RecordedVersion, list[AuditWrite], Coverage, str | Miss]
 
 @pytest.mark.parametrize("case", _CASES)
 def test_a_name_is_certain_or_absent(case: str) -> None:
-    """A log that may lack writes."""
+    """The log may lack writes."""
     version, writes, coverage, expected = _CASES[case]
     (verdict,) = join_object([version], writes, coverage, complete=False)
     assert (verdict.author or verdict.miss) == expected
@@ -139,7 +139,7 @@ def test_the_only_author_of_a_complete_log_is_named_without_a_version() -> None:
 
 
 def test_the_order_of_a_complete_log_names_the_authors_of_several_versions() -> None:
-    """As many requests as versions, one after the other."""
+    """There are as many requests as versions, one after another."""
     versions = [_version(version="20", minutes=10), _version(version="21", minutes=30)]
     alice, bob = _write("alice", minutes=9, uid=""), _write("bob", minutes=29, uid="")
 

@@ -40,7 +40,7 @@ def test_the_audit_policy_records_the_writes_of_every_captured_kind() -> None:
 
 
 def test_the_stamp_covers_every_captured_kind() -> None:
-    """Secrets too: the stamp has no value."""
+    """Secrets are stamped, too. The stamp has no value."""
     policy, binding = yaml.safe_load_all((_MANIFESTS / "overlays" / "stamp" / "policy.yaml").read_text())
     rules = policy["spec"]["matchConstraints"]["resourceRules"]
 

@@ -75,7 +75,7 @@ def test_notes_are_read_by_gitsnap_and_by_git(hourly: GitArchive) -> None:
 
 
 def test_the_same_names_again_write_nothing(hourly: GitArchive) -> None:
-    """No commit without a difference."""
+    """Equal notes make no commit."""
     (commit,) = _changes(hourly, 1)
     for _ in range(2):
         hourly.note_authors({commit: _ALICE}, time=_NOON)
@@ -83,7 +83,7 @@ def test_the_same_names_again_write_nothing(hourly: GitArchive) -> None:
 
 
 def test_a_commit_has_one_note_wherever_git_put_it(hourly: GitArchive) -> None:
-    """git writes few notes into one folder, and many into folders of their own: neither leaves an old name behind."""
+    """git spreads many notes over folders. No old name remains in any folder."""
     commits = _changes(hourly, 300)
     for commit in commits[:2]:
         _git(hourly, "notes", "--ref=gitsnap-authors", "add", "-m", "Gitsnap-Author: x", commit)
@@ -100,7 +100,7 @@ def test_a_commit_has_one_note_wherever_git_put_it(hourly: GitArchive) -> None:
 
 
 def test_notes_of_another_process_are_not_overwritten(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """git does not know the writer's lock: the ref moves only from where it was read."""
+    """git does not use the writer's lock, so the ref moves only if it has not moved since it was read."""
     first, second = _changes(hourly, 2)
     hourly.note_authors({first: _ALICE}, time=_NOON)
     move = author_notes._move

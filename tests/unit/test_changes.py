@@ -164,7 +164,7 @@ def test_any_name_is_one_line_of_a_commit_and_reads_back(name: str, source: Auth
 
 
 def test_a_name_of_a_megabyte_is_cut_and_stays_distinct() -> None:
-    """A user name has no largest length."""
+    """The length of a user name has no limit."""
     first, second = "a" * 1_000_000, "a" * 1_000_001
 
     assert len(short_name(first)) < 256
@@ -190,7 +190,7 @@ _objects = st.builds(ChangedObject, _keys, st.uuids().map(str), st.integers(0).m
 def test_a_change_reads_back_as_it_was_written(
     *, objects: list[ChangedObject], revisions: list[Revision], late: bool, source: AuthorSource
 ) -> None:
-    """Every line of the last paragraph."""
+    """The last paragraph has every kind of line."""
     author = UNKNOWN_AUTHOR if source is AuthorSource.UNKNOWN else Author("bob", source)
     message = change_message(
         "hourly",
@@ -211,7 +211,7 @@ def test_a_change_reads_back_as_it_was_written(
 
 
 def test_a_change_of_too_many_objects_names_none() -> None:
-    """A list that is cut would join the names of some objects only."""
+    """A truncated list would join names to some of the objects only."""
     objects = [ChangedObject(ObjectKey(_KIND, "default", str(number)), "u", "1") for number in range(MOST_OBJECTS + 1)]
     message = change_message(
         "hourly", [], cluster="c", time=_NOON, source=AuthorSource.UNKNOWN, revisions=[Revision("1")], objects=objects
@@ -228,7 +228,7 @@ def test_a_change_of_too_many_objects_names_none() -> None:
     ],
 )
 def test_other_commits_are_no_changes(message: str) -> None:
-    """Interrupted captures and foreign commits stay what they are."""
+    """Interrupted captures and foreign commits are not taken for changes."""
     assert parse_change(CommitId("1" * 40), None, "op <op@example.org>", message) is None
 
 
@@ -236,7 +236,7 @@ def test_other_commits_are_no_changes(message: str) -> None:
     "line", ["Gitsnap-Time: noon", "Gitsnap-Author-Source: gossip", "Gitsnap-Format: 2", "Gitsnap-Object: x"]
 )
 def test_a_damaged_change_is_reported(line: str) -> None:
-    """A reader does not guess."""
+    """A reader does not guess the missing values."""
     message = change_message(
         "hourly", [], cluster="c", time=_NOON, source=AuthorSource.AUDIT, revisions=[Revision("1")]
     )

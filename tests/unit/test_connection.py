@@ -133,7 +133,7 @@ def test_the_credentials_of_a_user(
 
 
 def test_the_kubernetes_package_is_imported_for_plugins_only(server: _Server, tmp_path: Path) -> None:
-    """To import the package takes 0.2 s, as long as a capture of a small cluster."""
+    """Importing the package takes 0.2 s, as long as a capture of a small cluster."""
     script = (
         "import sys; from gitsnap.cluster.api.kubeconfig import connect; "
         "connect(known_kinds={}, kubeconfig=sys.argv[1], context='').info(); print('kubernetes' in sys.modules)"
@@ -237,7 +237,7 @@ def test_a_certificate_is_written_once(certificates: _Certificates) -> None:
 def test_the_server_is_verified(
     secure: _Server, certificates: _Certificates, tmp_path: Path, cluster: dict[str, Any], *, verified: bool
 ) -> None:
-    """Authority and name of the server must fit, unless the kubeconfig turns the verification off."""
+    """The authority and the name of the server must match, unless the kubeconfig turns the verification off."""
     if "certificate-authority" in cluster:
         cluster = {**cluster, "certificate-authority": certificates.path("ca.crt")}
     user = {"client-certificate": certificates.path("client.crt"), "client-key": certificates.path("client.key")}
@@ -309,7 +309,7 @@ def test_a_pod_uses_its_service_account(
 def test_a_service_account_that_is_damaged(
     pod: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str | None, message: str
 ) -> None:
-    """The message says what is missing."""
+    """The message names the missing part."""
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
     if not file:
         monkeypatch.delenv("KUBERNETES_SERVICE_PORT")

@@ -90,7 +90,7 @@ def test_only_the_story_moves_and_only_for_readers_who_like_motion() -> None:
 _NOTHING = re.compile(
     r"no (?:changes|unexpected changes|document|new name)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$"
     r"|there is no (?:archive|object)|the archive has no changes"
-    r"|warning: (?:the sample is empty|no object)|Nothing changed"
+    r"|warning: (?:the sample is empty|no object)|Nothing (?:changed|found)|No change\b"
 )
 """The start of a *nothing* message."""
 
@@ -111,6 +111,8 @@ def test_every_nothing_message_is_in_the_table() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NOTHING.match(node.value)
     }
+    pages = "\n".join(file.read_text() for file in (ROOT / "gitsnap/render").rglob("*.html"))
+    texts |= {text for text in re.findall(r"[>}]([^<>{}]+)", pages) if _NOTHING.match(text)}
 
     assert documented
     assert [text for text in texts if not text.startswith(tuple(documented))] == []

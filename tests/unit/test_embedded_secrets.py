@@ -84,7 +84,7 @@ def _leaks(value: Any) -> bool:
 
 @pytest.mark.parametrize("name", _MANIFESTS)
 def test_no_value_of_a_manifest_is_shown(name: str) -> None:
-    """Neither a field, nor a text that search looks through, nor a diff has a value."""
+    """Fields, the texts of a search and diffs have no value of the manifest."""
     text = _MANIFESTS[name]
     assert contains_values(text)
     assert not _leaks(replace_values(text, lambda _steps, _value: "hidden"))
@@ -105,7 +105,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 
 
 def test_a_manifest_as_a_structure() -> None:
-    """Such as an object of a kind that contains whole objects."""
+    """For example, a kind may contain whole objects."""
     manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"p": _CODED}}
     document: JsonObject = {
         "apiVersion": "a/v1", "kind": "X", "metadata": {"name": "x"}, "spec": {"objects": [manifest], "n": 1},
@@ -121,7 +121,7 @@ def _diff(old: str, new: str) -> list[str]:
 
 
 def test_a_diff_says_which_value_changed() -> None:
-    """The key of the value, also of a manifest that moves, and the lines of other documents."""
+    """The diff has the key of the value, also in a moved manifest, and the lines of other documents."""
     before = f"{_SERVICE}---\n{_SECRET}  other: same\n"
     after = f"{_SECRET.replace(_WORD, 'new')}  other: same\n---\n{_SERVICE}"
     changed = [line for line in _diff(before, after) if "not shown," in line]
@@ -136,7 +136,7 @@ def test_a_diff_says_which_value_changed() -> None:
 
 
 def test_a_diff_shows_that_only_a_comment_changed() -> None:
-    """Comments of a manifest may have values, so a diff only says that they differ."""
+    """Comments of a manifest may contain values, so a diff says only that they differ."""
     assert _diff(_SECRET, f"# was {_WORD}\n{_SECRET}") == [
         "-    # comments and format: (not shown, before)",
         "+    # comments and format: (not shown, after)",
@@ -144,7 +144,7 @@ def test_a_diff_shows_that_only_a_comment_changed() -> None:
 
 
 def test_a_changed_value_is_a_changed_field() -> None:
-    """Two values are equal for `blame` exactly if they are equal."""
+    """`blame` sees two values as equal exactly if they are equal."""
     path = "data.a[Secret/s].stringData.password"
     old, new = (split_fields(_config_map(text)).fields[path] for text in (_SECRET, _SECRET.replace(_WORD, "new")))
     assert old != new

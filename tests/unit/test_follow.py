@@ -59,7 +59,7 @@ def _is_current(server: WatchedServer, of: GitArchive) -> bool:
 
 
 def test_a_write_becomes_a_commit_of_its_manager(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
-    """With the moment of the write as author date, and the version that was written."""
+    """The commit has the moment of the write as author date, and the written version."""
     server.write(config_map("a", "2"), "kubectl-edit")
     server.advance(1)
     reader.deliver_all()
@@ -88,7 +88,7 @@ def test_changes_are_due_after_the_quiet_time_and_at_the_latest_after_the_longes
 
 
 def test_an_author_gets_one_commit_a_second(server: WatchedServer, reader: Reader) -> None:
-    """A commit postpones the next commit, even if nothing is to be waited for."""
+    """A commit postpones the next commit, even without a quiet time."""
     server.write(config_map("a", "2"))
     reader.deliver_all()
     reader.commit()
@@ -101,7 +101,7 @@ def test_an_author_gets_one_commit_a_second(server: WatchedServer, reader: Reade
 def test_each_author_gets_a_commit_in_the_order_of_versions(
     server: WatchedServer, hourly: GitArchive, reader: Reader
 ) -> None:
-    """Two authors of one object get the object as each of them left it."""
+    """If two authors changed one object, each commit has the object as its author left it."""
     for manager, document in (
         ("alice", config_map("a", "2")),
         ("bob", config_map("b", "2")),
@@ -120,7 +120,7 @@ def test_each_author_gets_a_commit_in_the_order_of_versions(
 
 
 def test_an_event_without_a_change_makes_no_commit(server: WatchedServer, reader: Reader) -> None:
-    """Status, finalizers, and objects that nothing refers to."""
+    """Status, finalizers, and objects without a reference to them make no commit."""
     server.touch(_A)
     server.write(config_map("unrelated", "1"))
     server.write(config_map("unrelated", "2"))
@@ -133,7 +133,7 @@ def test_an_event_without_a_change_makes_no_commit(server: WatchedServer, reader
 def test_an_event_without_a_change_keeps_the_author_of_the_change_before(
     server: WatchedServer, hourly: GitArchive, reader: Reader
 ) -> None:
-    """A controller that touches the object at once does not become the author."""
+    """A controller that touches the object directly afterwards does not become the author."""
     server.write(config_map("a", "2"), "alice")
     server.touch(_A)
     server.write(config_map("b", "2"), "bob")
@@ -146,7 +146,7 @@ def test_an_event_without_a_change_keeps_the_author_of_the_change_before(
 def test_a_reference_that_begins_brings_its_object_and_is_followed(
     server: WatchedServer, hourly: GitArchive, reader: Reader
 ) -> None:
-    """And an object whose reference ends leaves with the same commit."""
+    """An object whose reference ends leaves the configuration in the same commit."""
     server.write(config_map("c", "1"))
     server.advance(1)
     server.write(profile("p", [_A, _C]), "alice")
@@ -170,7 +170,7 @@ def test_a_reference_that_begins_brings_its_object_and_is_followed(
 def test_a_target_of_a_reference_that_appears_is_a_change(
     server: WatchedServer, hourly: GitArchive, reader: Reader
 ) -> None:
-    """The reference could not be resolved before."""
+    """Before, the reference could not be resolved."""
     server.write(profile("p", [_A, _B, _S, _C]), "alice")
     reader.deliver_all()
     reader.commit()
@@ -181,7 +181,7 @@ def test_a_target_of_a_reference_that_appears_is_a_change(
 
 
 def test_a_deletion_has_no_author(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
-    """The object does not tell who deleted it."""
+    """A deleted object does not show who deleted it."""
     server.remove(_A)
     reader.deliver_all()
     (change,) = reader.commit()
@@ -190,7 +190,7 @@ def test_a_deletion_has_no_author(server: WatchedServer, hourly: GitArchive, rea
 
 
 def test_a_restart_continues_at_the_newest_commit(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
-    """What was written meanwhile has its authors and its order, and is not late."""
+    """Changes of the meantime have their authors and their order, and are not late."""
     server.write(config_map("a", "2"), "alice")
     reader.deliver_all()
     reader.commit()
@@ -226,7 +226,7 @@ def test_changes_that_the_server_no_longer_tells_are_seen_late(
 
 
 def test_a_restored_server_ends_in_the_right_tree(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
-    """Versions go back, and are assigned again."""
+    """The server returns to lower versions, and assigns them again."""
     server.write(config_map("a", "2"), "alice")
     server.advance(2)
     reader.catch_up()
@@ -241,7 +241,7 @@ def test_a_restored_server_ends_in_the_right_tree(server: WatchedServer, hourly:
 
 
 def test_a_sample_of_another_process_is_taken_over(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:
-    """Changes that the sample has already are not recorded again."""
+    """Changes that the sample already has are not recorded again."""
     server.write(config_map("a", "2"), "alice")
     reader.deliver_all()
     take_sample(server, hourly)
@@ -268,7 +268,7 @@ def test_unchanged_objects_are_not_read_again(server: WatchedServer, reader: Rea
 
 
 def test_secrets_are_watched_by_name_or_by_type(server: WatchedServer, reader: Reader) -> None:
-    """A few Secrets by name, more of them by Sveltos' type; never all Secrets of the cluster."""
+    """A few Secrets are watched by name, more of them by Sveltos' type, and never all Secrets of the cluster."""
     other = {**secret("t", "1"), "type": "Opaque"}
     server.write(other)
     references = [_A, _S, ObjectKey(kinds.SECRET, "default", "t")]
@@ -293,7 +293,7 @@ def _selectors_of_secrets(reader: Reader) -> set[str]:
 def test_a_sample_of_the_same_process_counts_what_the_changes_missed(
     server: WatchedServer, hourly: GitArchive, reader: Reader
 ) -> None:
-    """A watch that lost an event is held to account, and the lists are read again."""
+    """A watch has lost an event. The sample counts the object, and the lists are read again."""
     server.write(config_map("a", "2"), "alice")
     witness = Witness(reader)
     assert take_sample(server, hourly, follow=witness).recorded.sample.metadata.extra == (("Followed", "complete"),)
@@ -326,7 +326,7 @@ def test_follow_mode_continues_after_a_sample_of_the_same_process(
 def test_a_kind_that_cannot_be_read_is_kept_and_named(
     server: WatchedServer, hourly: GitArchive, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that fails is no deletion, neither in a change nor in the sample after it."""
+    """A list that fails is not a deletion, neither in a change nor in the next sample."""
     server.write(config_map("a", "2"), "alice")
     reader.deliver_all()
     reader.commit()
@@ -352,7 +352,7 @@ def test_a_kind_that_cannot_be_read_is_kept_and_named(
 def test_an_object_of_a_reference_that_waits_is_not_recorded_before_its_time(
     server: WatchedServer, hourly: GitArchive, reader: Reader
 ) -> None:
-    """A write after the reference began is a change of its own author."""
+    """A write after the start of the reference is a change by its own author."""
     server.write(config_map("c", "1"), "setup")
     server.advance(1)
     reader.deliver_all()

@@ -79,7 +79,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Folder]:
 
 
 def test_a_changed_file_is_a_change_and_earlier_changes_are_late(files: _Folder) -> None:
-    """At the end the changes that wait are recorded too."""
+    """At the end, the waiting changes are recorded, too."""
     files.write("a", config_map("a", "2"))
     files.start()
     files.wait(lambda: len(files.changes) == 1)

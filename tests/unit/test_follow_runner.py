@@ -91,7 +91,7 @@ def running(tmp_path: Path) -> Iterator[_Running]:
 
 
 def test_changes_are_recorded_until_the_end(running: _Running) -> None:
-    """The changes that wait when it ends are recorded too."""
+    """At the end, the waiting changes are recorded, too."""
     running.start()
     running.write("a", "1", "alice")
     running.wait(lambda: len(running.changes) == 1, "the first change")
@@ -104,7 +104,7 @@ def test_changes_are_recorded_until_the_end(running: _Running) -> None:
 
 
 def test_a_cut_watch_continues_and_an_expired_one_reads_the_lists(running: _Running) -> None:
-    """Nothing is lost. Only what the server forgot is late."""
+    """No change is lost. Only changes that the server forgot are late."""
     running.start()
     running.server.cut()
     running.write("a", "1")
@@ -124,7 +124,7 @@ def test_a_cut_watch_continues_and_an_expired_one_reads_the_lists(running: _Runn
 
 
 def test_a_sample_waits_for_the_events_that_explain_it(running: _Running) -> None:
-    """Even a sample that is taken before the lists were read once finds nothing missed."""
+    """Even a sample before the first reading of the lists finds nothing missed."""
     running.write("a", "1", "alice")
     assert take_sample(running.server, running.archive, follow=running.runner).missed == 0
     running.start()
@@ -139,7 +139,7 @@ def test_a_sample_waits_for_the_events_that_explain_it(running: _Running) -> Non
 def test_a_watch_that_is_refused_ends_the_runner_and_no_sample(
     running: _Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error reaches the caller of ``run``. A sample counts what was missed."""
+    """The caller of ``run`` gets the error. A sample counts the missed objects."""
 
     def refuse(_self: WatchedServer, *_arguments: object, **_named: object) -> Iterator[object]:
         raise AccessDeniedError("cannot watch configmaps: forbidden")
@@ -155,7 +155,7 @@ def test_a_watch_that_is_refused_ends_the_runner_and_no_sample(
 def test_lists_beyond_the_largest_number_of_watches_are_polled(
     running: _Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Changes and deletions are found, without the watch."""
+    """Changes and deletions are found without a watch."""
     monkeypatch.setattr(watches, "MOST_WATCHES", 0)
     monkeypatch.setattr(watches, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(WatchedServer, "watch", None)
@@ -213,7 +213,7 @@ def test_a_kind_that_appears_and_one_that_vanishes_are_changes(
 def test_a_kind_that_becomes_forbidden_is_reported_and_the_others_are_followed(
     running: _Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither lists nor watches of ConfigMaps are allowed any more. They stay as they were."""
+    """Neither lists nor watches of ConfigMaps are allowed any more. The ConfigMaps stay as they were."""
     running.start()
     read, watch = WatchedServer.list, WatchedServer.watch
     forbidden = [kinds.CONFIG_MAP]
@@ -247,7 +247,7 @@ def test_a_kind_that_becomes_forbidden_is_reported_and_the_others_are_followed(
 def test_a_server_that_does_not_answer_is_reported_until_it_answers(
     running: _Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Watches that fail for a while are a problem; the number of open watches tells it at once."""
+    """Watches that fail for some time are reported. The number of open watches shows it at once."""
     monkeypatch.setattr(watches, "FAILING_SECONDS", 0.3)
     running.start()
     running.wait(lambda: running.runner.open_watches == len(running.runner._follower.lists), "the watches")
@@ -273,7 +273,7 @@ def test_the_lag_is_that_of_the_oldest_change(running: _Running) -> None:
 
 
 def test_a_sample_counts_what_a_runner_that_ended_misses(running: _Running) -> None:
-    """Follow mode that does not run any more is held to account, too."""
+    """A sample also counts the changes that a stopped follow mode missed."""
     running.start()
     running.stop()
     running.write("a", "1")

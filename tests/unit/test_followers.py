@@ -46,7 +46,7 @@ class _SlowSampler:
 
 
 def test_a_sample_that_is_due_waits_for_the_start_of_follow_mode_and_no_longer() -> None:
-    """Follow mode may record the changes with their authors. The first attempt ends the wait, whatever its outcome."""
+    """Follow mode may record the changes with their authors. The first attempt ends the wait in any case."""
     sampler = _SlowSampler()
     followers = Followers(cast("Any", sampler), lambda _name, _note: None)
     assert followers.is_starting("hourly")
@@ -58,7 +58,7 @@ def test_a_sample_that_is_due_waits_for_the_start_of_follow_mode_and_no_longer()
 
 
 def test_a_sample_while_follow_mode_does_not_run_counts_what_was_missed(tmp_path: Path) -> None:
-    """As after a restart of the controller that cannot follow. The first sample has nothing to be compared with."""
+    """The restarted controller cannot follow. The first sample has no state to compare with."""
     server = WatchedServer()
     for key in _KEYS:
         server.write(config_map(key.name, "0"), "setup")

@@ -60,11 +60,6 @@ def _all_series() -> Metrics:
     metrics.count_follow_changes(
         "hourly", [RecordedChange(CommitId("c"), author, _MOMENT, late=False, subject="", changed=())]
     )
-    metrics.enable_audit()
-    metrics.count_audit_request(200)
-    metrics.count_audit_events(2, unread=1)
-    metrics.count_dropped_audit_events(1)
-    metrics.count_late_names("hourly", 1)
     return metrics
 
 

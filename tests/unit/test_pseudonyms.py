@@ -22,7 +22,7 @@ def _audit(name: str) -> Author:
 
 
 def test_a_pseudonym_is_what_the_format_says() -> None:
-    """HMAC-SHA-256 over two parts, each with its length before it."""
+    """HMAC-SHA-256 over two parts, each preceded by its length."""
     parts = [b"gitsnap author 1", b"alice@example.com"]
     message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     expected = f"person-{hmac.new(_KEY, message, hashlib.sha256).hexdigest()[:20]}"
@@ -36,7 +36,7 @@ def test_a_pseudonym_is_what_the_format_says() -> None:
 )
 @pytest.mark.parametrize("source", [AuthorSource.AUDIT, AuthorSource.STAMP])
 def test_no_part_of_the_name_of_a_person_is_left(name: str, source: AuthorSource) -> None:
-    """Whatever the name is. The pseudonym depends on the key and on the whole name."""
+    """This holds for any name. The pseudonym depends on the key and on the whole name."""
     author = pseudonymous(_KEY, Author(name, source))
     assert all(part.startswith("person-") and len(part) == 27 for part in author.name.split(" as "))
     assert author.source is source
@@ -57,12 +57,12 @@ def test_no_part_of_the_name_of_a_person_is_left(name: str, source: AuthorSource
     ],
 )
 def test_names_of_programs_are_kept(author: Author) -> None:
-    """They are no personal data, and tell most of what happens in a cluster."""
+    """Names of programs are not personal data, and explain most events in a cluster."""
     assert pseudonymous(_KEY, author) == author
 
 
 def test_each_name_of_an_impersonation_has_its_own_pseudonym() -> None:
-    """So that all changes of alice are found, whoever she impersonates."""
+    """All changes of alice are then found, whoever she impersonates."""
     alice, admin = pseudonym(_KEY, "alice"), pseudonym(_KEY, "admin")
     assert pseudonymous(_KEY, _audit("alice as admin")).name == f"{alice} as {admin}"
     assert pseudonymous(_KEY, _audit("alice as default/robot")).name == f"{alice} as default/robot"
@@ -93,14 +93,14 @@ _NAMES: list[tuple[str, str, dict[str, list[str] | None] | None, str]] = [
 def test_the_name_of_the_author(
     username: str, impersonated: str, extra: dict[str, list[str] | None], name: str
 ) -> None:
-    """No extra field but the principal of EKS is part of a name."""
+    """The principal of EKS is the only extra field in a name."""
     assert author_name(username, impersonated=impersonated, extra=extra) == name
 
 
 @pytest.mark.parametrize("name", _HOSTILE)
 @pytest.mark.parametrize("impersonated", ["", "\x07\n", "b" * 1_000_000])
 def test_a_hostile_name_is_one_line_of_a_commit(name: str, impersonated: str) -> None:
-    """Of an impersonated user too. Long names are cut, and stay distinct."""
+    """An impersonated user may also have a hostile name. Long names are cut, and stay distinct."""
     author = _audit(author_name(name, impersonated=impersonated))
     identity = author_identity(author)
     assert identity.isprintable()
@@ -122,5 +122,5 @@ def test_a_hostile_name_is_one_line_of_a_commit(name: str, impersonated: str) ->
     ],
 )
 def test_what_may_be_a_person(name: str, *, person: bool) -> None:
-    """In doubt a name is that of a person."""
+    """In case of doubt, a name is that of a person."""
     assert is_person(name) == person

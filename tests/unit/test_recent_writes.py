@@ -79,7 +79,7 @@ _CASES: dict[str, tuple[SeenWrite, Sequence[AuditWrite], str]] = {
 
 @pytest.mark.parametrize("case", _CASES)
 def test_a_name_for_a_commit_is_certain_or_absent(case: str) -> None:
-    """The one case in which a name may be wrong is that of two requests within two seconds, of which one is missing."""
+    """A name may be wrong only if one of two requests within two seconds is missing."""
     seen, events, name = _CASES[case]
     writes = RecentWrites()
     writes.add(events, 0.0)
@@ -87,7 +87,7 @@ def test_a_name_for_a_commit_is_certain_or_absent(case: str) -> None:
 
 
 def test_writes_are_forgotten_by_number_and_by_age() -> None:
-    """A receiver runs for months."""
+    """A receiver runs for months, so its memory must not grow."""
     writes = RecentWrites(most=2, seconds=100)
     writes.add([_event(name=name) for name in "abc"], 0.0)
     assert writes.count(_seen()) == 0
@@ -134,30 +134,30 @@ _Resolve = Callable[..., tuple[dict[str, str], int]]
 
 @pytest.mark.parametrize("author", [_MANAGER, UNKNOWN_AUTHOR, Author("alice", AuthorSource.STAMP)])
 def test_an_event_that_arrives_late_names_the_author(resolve: _Resolve, author: Author) -> None:
-    """Once, in a note."""
+    """The name is in one note, written once."""
     assert resolve(author, [_seen()], (30.0, _event())) == ({_COMMIT: "alice (audit)"}, 0)
 
 
 def test_no_note_is_written_before_events_of_others_can_arrive(resolve: _Resolve) -> None:
-    """Another API server sends its events seconds later: the name of a write without effect is not recorded."""
+    """Another API server sends its events seconds later. The name of a write without effect is not recorded."""
     assert resolve(_MANAGER, [_seen()], (1.0, _no_op("bob", 0.3)), (8.0, _event())) == ({}, 0)
     assert resolve(_MANAGER, [_seen()], (1.0, _event()), until=9.0) == ({}, 0)
 
 
 def test_all_writes_of_a_change_must_have_one_author(resolve: _Resolve) -> None:
-    """A field manager is the program of several users."""
+    """Several users may use the program of one field manager."""
     both = [_seen("12"), _seen("13", replaced="12")]
     assert resolve(_MANAGER, both, (1.0, _event(version="12")), (1.0, _event("bob", "13", after=0))) == ({}, 0)
     assert resolve(_MANAGER, both, (1.0, _event(version="12"))) == ({}, 0)
 
 
 def test_a_name_that_is_recorded_already_gets_no_note(resolve: _Resolve) -> None:
-    """The event was there in time."""
+    """The event arrived before the commit."""
     assert resolve(_ALICE, [_seen()], (0.0, _event())) == ({}, 0)
 
 
 def test_a_name_that_later_events_contradict_is_reported_or_corrected(resolve: _Resolve) -> None:
-    """The event of the maker arrives after that of a write without effect."""
+    """The event of the author arrives after the event of a write without effect."""
     bob = Author("bob", AuthorSource.AUDIT)
     assert resolve(bob, [_seen()], (0.0, _no_op("bob", 1)), (5.0, _event())) == ({}, 1)
 
@@ -169,7 +169,7 @@ def test_a_name_that_later_events_correct_gets_a_note(resolve: _Resolve) -> None
 
 
 def test_changes_are_forgotten(writes: RecentWrites, resolve: _Resolve) -> None:
-    """After fifteen minutes a name comes from the audit log only."""
+    """After fifteen minutes, only the audit log gives a name."""
     late = (recent_writes.KEPT_SECONDS + 2, _event())
     assert resolve(_MANAGER, [_seen()], late, until=recent_writes.KEPT_SECONDS + 20) == ({}, 0)
     assert writes.count(_seen()) == 1

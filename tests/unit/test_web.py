@@ -77,7 +77,7 @@ def test_hosts_are_read_strictly(header: str, host: str | None) -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "é", "?x=#y", "%2F", "a" * 253, "..", "-", "\x1b[31m"])
 def test_addresses_hold_any_name(name: str) -> None:
-    """The segments of an address give the names back."""
+    """The segments of an address can be decoded to the names."""
     path = object_address("hourly", ObjectKey(Kind("a.example.com", "Thing"), name, name), at=name)
     segments = [unquote(segment) for segment in path.partition("?")[0].split("/")[1:]]
     assert segments == ["hourly", "object", "Thing.a.example.com", name, name]
@@ -85,7 +85,7 @@ def test_addresses_hold_any_name(name: str) -> None:
 
 
 def test_the_cache_forgets_the_oldest_and_other_versions() -> None:
-    """At most so many bytes, of one version of the archives; errors are not kept."""
+    """The cache has a limited size and one version of the archives. Errors are not cached."""
     cache = ContentCache(10)
     cache.use(1)
     for number in range(4):
@@ -99,7 +99,7 @@ def test_the_cache_forgets_the_oldest_and_other_versions() -> None:
 
 
 def test_a_lane_does_one_job_at_a_time_and_refuses_too_many() -> None:
-    """Jobs run one after the other in one thread, with one worker; a job too many is refused at once."""
+    """One thread runs jobs one after another, with one worker. A job beyond the limit is refused at once."""
     blocked, begun = threading.Event(), threading.Event()
     made: list[int] = []
 

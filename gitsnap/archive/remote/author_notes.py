@@ -1,7 +1,7 @@
 """Pushes and fetches the notes with names of authors that became known later (docs/FORMAT.md, "Changes").
 
-Several archives may share one remote, and so one ref for notes. A push therefore merges the notes of the remote with
-those of the archive. It never forces, and never changes the notes of the archive.
+Several archives may share one remote, and therefore one ref for notes. A push merges the notes of the remote with those
+of the archive. A push never forces, and never changes the notes of the archive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gitsnap.format.change_message import AUTHOR_NOTES
 from gitsnap.git.process import run_git, scratch_repository
 
 NOTES_TO_FETCH = f"+{AUTHOR_NOTES}*:{AUTHOR_NOTES}*"
-"""A refspec for `git fetch`. Unlike a whole name, a pattern is no error where the remote has no notes."""
+"""A refspec for `git fetch`. Unlike a whole name, a pattern causes no error if the remote has no notes."""
 
 _THEIRS = "refs/notes/theirs"
 _PERSON = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
@@ -26,7 +26,8 @@ _PERSON = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
 def push_author_notes(git_folder: Path, remote: Remote) -> bool:
     """Push the notes of an archive. Returns whether the remote lacked some of them.
 
-    Raises RemoteChangedError where another push changed the notes meanwhile, and RemoteError and its other subclasses.
+    Raises RemoteChangedError if another push changed the notes in the meantime, and RemoteError and its other
+    subclasses.
     """
     ours = dict(list_refs(git_folder, "refs/notes/")).get(AUTHOR_NOTES)
     if ours is None:
@@ -49,7 +50,7 @@ def push_author_notes(git_folder: Path, remote: Remote) -> bool:
 
 
 def _merge(scratch: Path, remote: Remote) -> str:
-    """The id of a commit with the notes of both sides. Where both have a note on a commit, that of the archive."""
+    """The id of a commit with the notes of both sides. If both have a note on a commit, the archive's note is kept."""
     done = run_git(scratch, "notes", f"--ref={AUTHOR_NOTES}", "merge", "--quiet", "--strategy=ours", _THEIRS,
                    environment=_PERSON)  # fmt: skip
     if done.returncode != 0:
@@ -66,5 +67,5 @@ def _tree(git_folder: Path, commit: str) -> str:
 
 
 def _is_ancestor(git_folder: Path, first: str, second: str) -> bool:
-    """Whether a commit is an ancestor of another. False where the first is missing."""
+    """Whether a commit is an ancestor of another commit. False if the first commit is missing."""
     return run_git(git_folder, "merge-base", "--is-ancestor", first, second).returncode == 0

@@ -148,7 +148,8 @@ def describe_unpushed(samples: int, changes: int) -> str:
 def _pushed_head(git_folder: Path) -> str | None:
     """The commit that the branch of the remote had after the last successful push.
 
-    An earlier gitsnap recorded the tags only: then the commit of the last of them. None if nothing was pushed.
+    An earlier gitsnap recorded only the tags. The result is then the commit of the last tag. None if nothing was
+    pushed.
     """
     lines = _recorded_ids(git_folder)
     if not lines:

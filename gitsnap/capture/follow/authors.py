@@ -44,17 +44,17 @@ class SeenWrite:
     created: bool
     """Whether the object was not in its list before."""
     time: datetime
-    """The moment of the write, UTC. The API server's clock counts, in whole seconds, if the object has the moment."""
+    """The moment of the write, UTC: by the API server's clock, in whole seconds, if the object has the moment."""
 
 
 class AuditNames(Protocol):
     """The names that audit events give. Thread-safe."""
 
     def find_author(self, seen: SeenWrite) -> Author | None:
-        """The author of a write as far as the events that have arrived tell for certain."""
+        """The author of a write, if the events that have arrived name the author for certain."""
 
     def note_recorded(self, commit: CommitId, author: Author, writes: Sequence[SeenWrite]) -> None:
-        """Take the writes of a change that was recorded: their events may arrive later."""
+        """Take the writes of a recorded change, whose events may arrive later."""
 
 
 def author_finder(who: Who, key: bytes) -> AuthorFinder:
@@ -96,7 +96,7 @@ class StampAuthors:
         self._others = others
 
     def find_author(self, obj: KubeObject, write: Write) -> Author:
-        """The user who made exactly this write. The stamp of an earlier write does not count."""
+        """The user who made this write. The stamp of an earlier write does not count."""
         name = "" if write.deleted else stamped_author(obj, replaced=write.replaced)
         return Author(name, AuthorSource.STAMP) if name else self._others.find_author(obj, write)
 

@@ -35,7 +35,7 @@ def differences(before: Files, after: Files) -> ChangedFiles:
 
 
 def is_change(changed: ChangedFiles) -> bool:
-    """Whether the configuration differs. Other areas alone are recorded with the next change or sample."""
+    """Whether the configuration differs. If only other areas differ, the next change or sample records them."""
     return bool(changed[Area.CONFIGURATION])
 
 

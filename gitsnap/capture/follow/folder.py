@@ -14,10 +14,10 @@ from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, 
 from gitsnap.core.ports import Archive, Cluster, RecordedChange
 
 POLL_SECONDS = 1.0
-"""The time between two looks at the files, in seconds."""
+"""The time between two checks of the files, in seconds."""
 
 _PROBLEMS = (AccessDeniedError, ClusterError, ConflictError, EmptyError, InputError)
-"""Errors that a later change of the files can resolve, and a held lock of the archive."""
+"""Errors that a later change of the files can resolve, and the error of a held lock."""
 
 
 class FolderRunner:

@@ -141,7 +141,7 @@ class Follower:
         return self._mirror.documents(query)
 
     def delay(self, moment: float) -> None:
-        """Let no change be due before ``moment``."""
+        """Make no change due before ``moment``."""
         self._pending.delay(moment)
 
     # Samples ----------------------------------------------------------------------------------------------------------
@@ -353,12 +353,12 @@ class Follower:
         return collected.managers if self._settings.who is not Who.NONE else None
 
     def _take_again(self, passive: Iterable[SeenChange]) -> None:
-        """Take events that were later than all changes: a change may have begun to refer to their objects."""
+        """Take events that are later than all changes. A change may have begun to refer to their objects."""
         for seen in passive:
             self._take(seen)
 
     def _highest_of(self, changed: ChangedFiles) -> int:
-        """The highest resource version of changed objects. The watch of an object may be ahead of that of a profile."""
+        """The highest resource version of changed objects. An object's watch may be ahead of a profile's watch."""
         keys = [shown_key(path) for path, blob in changed[Area.CONFIGURATION].items() if blob is not None]
         return max((self._mirror.newest_version(key) for key in keys if key is not None), default=0)
 
@@ -389,7 +389,7 @@ class Follower:
         return recorded
 
     def _time_of_commit(self, moment: datetime) -> datetime:
-        """The author date of the next change: not before that of the change before."""
+        """The author date of the next change. It is not before the author date of the previous change."""
         self._last_time = max(moment, self._last_time or moment)
         return self._last_time
 

@@ -25,7 +25,7 @@ _MOST_DELETED = 10_000
 """The largest number of deleted objects that are remembered for each list."""
 
 _LEVEL = 1
-"""The compression level of the objects: speed counts more than size."""
+"""The compression level of the objects. Speed is more important than size."""
 
 
 class Query(NamedTuple):
@@ -71,7 +71,7 @@ class _HeldList:
 
 
 def _selects(query: Query, key: ObjectKey, document: JsonObject) -> bool:
-    """Whether a list certainly has an object. Label selectors are left to the server."""
+    """Whether a list certainly has an object. Only the server evaluates label selectors."""
     field, _, value = query.field_selector.partition("=")
     return (
         query.resource.kind == key.kind
@@ -91,7 +91,7 @@ def version_number(text: object) -> int:
 
 
 class Mirror:
-    """The lists of one server (ports.Cluster, reading only)."""
+    """The lists of one server (ports.Cluster, read-only)."""
 
     def __init__(self, source: Cluster, *, start: int = 0) -> None:
         """``start``: the resource version at which to read the lists if the server still has it; 0: current lists."""

@@ -1,4 +1,4 @@
-"""The changes that are not committed yet: when they are due, and which commits they become. Does no I/O."""
+"""The changes that are not committed yet: their due time, and their commits. Does no I/O."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class PendingChanges:
 
     @property
     def first(self) -> float | None:
-        """When the oldest change arrived; None if there is none."""
+        """When the oldest change arrived; None if there is no change."""
         return self._first
 
     def add(self, seen: SeenChange) -> None:

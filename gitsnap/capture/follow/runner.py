@@ -24,7 +24,7 @@ from gitsnap.core.model import CommitId, IncompleteKind, TreeInfo
 from gitsnap.core.ports import Archive, ArchiveWriter, RecordedChange
 
 _LONGEST_WAIT = 0.5
-"""The longest time between two looks at ``stop``, in seconds."""
+"""The longest time between two checks of ``stop``, in seconds."""
 
 _LOCK_PAUSE = 1.0
 """Seconds until the next attempt, while another process holds the lock of the archive."""
@@ -36,10 +36,10 @@ _INCOMPLETE_SECONDS = 60.0
 """The time after which the lists are read again if a kind could not be read, in seconds."""
 
 _KINDS_SECONDS = 60.0
-"""The time between two looks for kinds that the cluster did not serve before."""
+"""The time between two checks for kinds that the cluster did not serve before."""
 
 BEHIND_SECONDS = 60.0
-"""A change that waits for this time longer than the settings say is reported."""
+"""A change is reported if it waits for this time longer than the settings permit."""
 
 _SETTLE_SECONDS = 3.0
 """How long a sample waits for the events that explain its differences from the newest commit, in seconds."""
@@ -63,7 +63,7 @@ class Runner:
     ) -> None:
         """``on_changes`` receives recorded changes.
 
-        ``on_problem`` receives the reason why the cluster is not followed, or not wholly; None if it is followed. Both
+        ``on_problem`` receives the reason why the cluster is not, or not wholly, followed; None if it is followed. Both
         are called from the thread of ``run``, or of the sample.
         """
         self._cluster = cluster
@@ -74,7 +74,7 @@ class Runner:
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._watches = WatchThreads(cluster, self._reports.put, follower.documents)
         self._lock = threading.RLock()
-        """Guards the follower. A thread that needs the lock of the archive too takes that one first."""
+        """Guards the follower. A thread that also needs the lock of the archive takes the lock of the archive first."""
         self._stopped = threading.Event()
         self._gone = False
         self._is_reopened = False
@@ -206,7 +206,7 @@ class Runner:
     def _check_cluster(self) -> None:
         """Check that the cluster of the archive answers, if another server may answer since the last check.
 
-        Raises WrongClusterError: its events must not be recorded.
+        Raises WrongClusterError, because the events of another cluster must not be recorded.
         """
         if self._is_reopened:
             self._cluster.refresh()
@@ -246,7 +246,7 @@ class Runner:
             self._read_at = time.monotonic()
             self._failures, self._failure = 0, None
             denied, self._denied = self._denied, None
-            if denied is not None and denied.query in self._follower.lists:  # the list may be read and not watched
+            if denied is not None and denied.query in self._follower.lists:  # the list may be read but not watched
                 self._error = denied.error
         self._watches.watch(self._follower.lists, self._follower.generation)
         self._say()
@@ -261,7 +261,7 @@ class Runner:
         self._say()
 
     def _say(self) -> None:
-        """Report why the cluster is not followed wholly, if that has changed."""
+        """Report why the cluster is not wholly followed, if the reason has changed."""
         if not self._follower.generation and self._failure is None:
             return
         problem = self._failure or self._watches.failure or _unread(self._follower.incomplete) or self._behind()

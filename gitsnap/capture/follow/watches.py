@@ -24,7 +24,7 @@ POLL_SECONDS = 10.0
 """The time between two reads of a list that is not watched."""
 
 _SHORTEST_WATCH = 1.0
-"""Seconds. A watch that ends earlier, for example by a proxy, starts again only after this time."""
+"""In seconds. A watch that ends earlier, for example because of a proxy, starts again only after this time."""
 
 _PAUSES = (0.5, 15.0)
 """The first and the longest pause after a failure, in seconds."""

@@ -222,7 +222,7 @@ def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, t
 
 
 def _state_before(archive: GitArchive, state: State) -> State:
-    """Return the sample before a sample, or what a change was made to. Raises NotFoundError if there is none."""
+    """Return the sample before a sample, or the state before a change. Raises NotFoundError if there is none."""
     if isinstance(state, Sample):
         try:
             return history.sample_before(archive.samples(), state)
@@ -243,9 +243,9 @@ def _state_before(archive: GitArchive, state: State) -> State:
 
 
 def _say_notes(before: _Side, after: _Side, *, is_newest: bool) -> None:
-    """Print that both sides are the same, or what the newest sample does not have.
+    """Print that both sides are the same, or which changes the newest sample lacks.
 
-    ``is_newest``: the newer side is the newest sample, because the user named none.
+    ``is_newest``: the newer side is the newest sample, because the user named no sample.
     """
     if before.sample is not None and before.name == after.name:
         terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])

@@ -218,13 +218,11 @@ def _wide_cells(state: State) -> list[str]:
 
 
 def _user(metadata: SampleMetadata) -> str:
-    """Return the user of a rollback and, in parentheses, the user of the cluster; ``""`` for other samples."""
+    """Return the user of a rollback; ``""`` for other samples."""
     from gitsnap.format import parse_record
 
     record = parse_record(metadata.extra)
-    if record is None:
-        return ""
-    return f"{record.user} ({record.cluster_user})" if record.user and record.cluster_user else record.user
+    return record.person if record else ""
 
 
 def _describe_incomplete(incomplete: IncompleteKind) -> str:

@@ -162,7 +162,7 @@ def _scope(archive: GitArchive, clusters: Sequence[str], profiles: Sequence[str]
 
 
 def _find_objects(archive: GitArchive, patterns: Iterable[ObjectPattern]) -> tuple[ObjectKey, ...]:
-    """Return the objects that patterns name, also deleted objects. Raises NotFoundError for a pattern without one."""
+    """Return the objects that patterns name, and deleted ones. Raises NotFoundError for a pattern without an object."""
     from gitsnap.history import changelog
     from gitsnap.history import samples as history
 
@@ -212,7 +212,7 @@ def _is_inside(past: PastRollback, period: Period) -> bool:
 
 
 def _concerns(past: PastRollback, timeline: Timeline) -> bool:
-    """Return whether a rollback may have written or changed something of the scope."""
+    """Return whether a rollback may have changed objects of the scope."""
     scope, after = timeline.scope, past.after
     written = {key for _, key in past.record.objects}
     if not scope or after is None or not written.isdisjoint((*scope.profiles, *scope.objects)):

@@ -1,8 +1,8 @@
 """The HTTP connection to one API server, with its certificates, its proxy and the credentials of a user.
 
-Requests are sent with urllib3, which the kubernetes package uses as well: to import that package takes twice as long as
-everything else that `gitsnap capture` imports. The module ``credential_plugins`` imports it for the few users that need
-it.
+Requests are sent with urllib3, which the kubernetes package uses, too. Importing the kubernetes package takes twice as
+long as all other imports of `gitsnap capture`. Only the module ``credential_plugins`` imports the package, for the few
+users that need it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gitsnap.cluster.api.credentials import check_headers
 from gitsnap.core.model import JsonObject
 
 _IDLE_CONNECTIONS = 16
-"""Idle connections that are kept: a capture uses five, a follower one for each kind until its watch ends."""
+"""The number of idle connections that are kept. A capture uses five, a follower one for each kind that it watches."""
 
 
 def _no_authorization() -> str:
@@ -31,7 +31,7 @@ def _no_authorization() -> str:
 
 @dataclass(slots=True)
 class ConnectionSettings:
-    """Where the API server is, and how to connect to it. The files are PEM files; ``""`` stands for none."""
+    """The address of an API server, and the settings of the connection. The files are PEM files; ``""`` for none."""
 
     server: str
     authority_file: str = ""

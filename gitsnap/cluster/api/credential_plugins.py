@@ -1,6 +1,6 @@
 """Credentials from a program or an auth provider that a kubeconfig names, obtained by the kubernetes package.
 
-Import this module only when a user has such credentials: to import that package takes 0.2 s.
+Import this module only if a user has such credentials, because importing the kubernetes package takes 0.2 s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gitsnap.core.model import JsonObject
 
 
 def load(settings: ConnectionSettings, cluster: JsonObject, user: JsonObject, *, name: str, kubeconfig: str) -> None:
-    """Run the plugin of a user, and enter the token or the certificate into the settings.
+    """Run the plugin of a user, and add the token or the certificate to the settings.
 
     ``name`` of the user and ``kubeconfig`` are for messages. Raises InputError.
     """
@@ -48,7 +48,7 @@ def load(settings: ConnectionSettings, cluster: JsonObject, user: JsonObject, *,
 
 
 def _authorization(loaded: client.Configuration) -> str:
-    """Return the header Authorization, with a new token where the token has expired. Raises RenewalError."""
+    """Return the header Authorization. An expired token is renewed. Raises RenewalError."""
     try:
         return loaded.get_api_key_with_prefix("BearerToken") or ""
     except ConfigException as error:
@@ -69,7 +69,7 @@ class _Collector(logging.Handler):
 
 @contextlib.contextmanager
 def _logged_errors() -> Iterator[list[str]]:
-    """Collect the errors that the package logs: when a plugin fails, the package continues without credentials."""
+    """Collect the errors that the package logs. If a plugin fails, the package continues without credentials."""
     collector = _Collector()
     root = logging.getLogger()
     root.addHandler(collector)

@@ -16,11 +16,11 @@ from gitsnap.core.model import JsonObject
 _folders = ExitStack()
 atexit.register(_folders.close)
 _written: dict[bytes, Path] = {}
-"""The files of this process, by content: a controller connects to one server many times."""
+"""The files of this process, by content. A controller connects to one server many times."""
 
 
 def pem_file(entry: JsonObject, field: str) -> str:
-    """Return the file of a certificate or key in a cluster or user of a kubeconfig, ``""`` without one.
+    """Return the file of a certificate or key in a cluster or user of a kubeconfig; ``""`` if there is none.
 
     As in kubectl, the field ``…-data`` takes precedence. Raises ValueError for data that is not base64, StorageError,
     and FileNotFoundError.

@@ -1,4 +1,4 @@
-"""Who may send audit events: TLS, bearer tokens and client certificates. The files are read again when they change."""
+"""Access to the audit receiver: TLS, bearer tokens and client certificates. Changed files are read again."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from gitsnap.core.errors import InputError
 
 _LOOK_SECONDS = 1.0
-"""The shortest time between two looks at the files."""
+"""The shortest time between two checks of the files."""
 
 _SHORTEST_TOKEN = 16
-"""Characters. A shorter token could be guessed."""
+"""The smallest number of characters of a token. A shorter token could be guessed."""
 
 _LARGEST_FILE = 1 << 20
 
 _log = logging.getLogger(__name__)
 
 _Stamp = tuple[tuple[int, int, int], ...]
-"""Inode, time and size of each file. A Secret that is mounted as a volume is replaced by another inode."""
+"""Inode, time and size of each file. An update of a Secret that is mounted as a volume gives the file another inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class AuditSettings:
     key: Path | None = None
     """The private key of the certificate, PEM."""
     client_ca: Path | None = None
-    """Certificates of the authorities that sign client certificates, PEM. None: no client certificate is needed."""
+    """PEM certificates of the authorities that sign client certificates. None: client certificates are not required."""
     token_file: Path | None = None
-    """Bearer tokens, one a line. None: no token is needed."""
+    """Bearer tokens, one a line. None: tokens are not required."""
 
     @property
     def is_loopback(self) -> bool:
@@ -51,10 +51,10 @@ class AuditSettings:
 
 
 class Access:
-    """Decides who may send events. For one thread."""
+    """Decides which clients may send events. For use by one thread."""
 
     def __init__(self, settings: AuditSettings) -> None:
-        """Read the files. Raises InputError if one cannot be used, or if the settings admit everybody."""
+        """Read the files. Raises InputError if a file cannot be used, or if the settings admit every client."""
         _check(settings)
         self._settings = settings
         self._tls_files = [path for path in (settings.certificate, settings.key, settings.client_ca) if path]
@@ -70,7 +70,7 @@ class Access:
         return self._context
 
     def reload(self, monotonic: float) -> None:
-        """Read the files again if they changed. After a problem, which is logged, the earlier content counts."""
+        """Read the files again if they changed. A problem is logged, and the earlier content stays in use."""
         if monotonic - self._looked < _LOOK_SECONDS:
             return
         self._looked = monotonic
@@ -90,7 +90,7 @@ class Access:
         if not self._token_files:
             return True
         scheme, _, token = authorization.strip().partition(b" ")
-        matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]  # each, so that times are equal
+        matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]  # all, in constant time
         return scheme.lower() == b"bearer" and any(matches)
 
 
@@ -133,7 +133,7 @@ def _make_context(settings: AuditSettings) -> ssl.SSLContext | None:
 
 
 def _refuse_password() -> str:
-    """OpenSSL would ask on the terminal."""
+    """Refuse: without this function, OpenSSL would ask on the terminal."""
     raise ValueError("the private key is encrypted, and nobody can be asked for its passphrase")
 
 

@@ -1,7 +1,7 @@
-"""Takes audit events from the server, and gives their names to the changes of follow mode.
+"""Takes audit events from the server, and gives the names of their users to the changes of follow mode.
 
-Bodies wait in a queue of limited size. If the queue is full, events are dropped and counted. The API server is answered
-all the same: it must never wait for gitsnap. Changes without a name can be named later, from the audit log.
+Bodies wait in a queue of limited size. If the queue is full, events are dropped and counted. The API server is still
+answered at once, because it must never wait for gitsnap. Changes without a name can be named later, from the audit log.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ MOST_QUEUED_BYTES = 64 << 20
 """The largest size of the bodies that wait."""
 
 _NOTES_SECONDS = 2.0
-"""The time between two looks for names that have become certain."""
+"""The time between two checks for names that have become certain."""
 
 _PAUSE_SECONDS = 60.0
-"""The time until notes are written again that could not be written."""
+"""The time until the next attempt, if notes could not be written."""
 
 _MOST_NOTES = 500
-"""The largest number of notes that are written at a time, so that a follower does not wait long for the archive."""
+"""The largest number of notes in one write. A follower must not wait long for the archive."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class AuditReceiver:
             threading.Thread(target=self._forever, args=(target,), name=target.__name__, daemon=True).start()
 
     def close(self) -> None:
-        """Stop, and free the port. Events that wait are lost, and the audit log has them."""
+        """Stop, and free the port. Waiting events are lost; the audit log still has them."""
         self._closed.set()
         self._server.close()
 
@@ -169,7 +169,7 @@ class AuditReceiver:
                 self._note_archive(archive)
 
     def _note_archive(self, archive: _NamedArchive) -> None:
-        """Write the names that have become certain. Notes that cannot be written are tried again."""
+        """Write the names that have become certain. If notes cannot be written, they are tried again."""
         late = archive.names.resolve()
         archive.unwritten |= late.names
         for commit in late.doubtful:

@@ -1,9 +1,9 @@
-"""An HTTPS server that takes audit events: from the webhook of API servers, and from log forwarders.
+"""An HTTPS server that receives audit events from the webhook of API servers and from log forwarders.
 
 The HTTP parser is h11, a maintained library that also limits the size of heads. The documentation of ``http.server``
-recommends that module for nothing but tests: it needs a thread for each connection, and has no limit of time and no
-chunked bodies. Here one thread serves all connections, as in ``controller/http.py``. A slow client holds a connection
-and nothing else. A request is answered when its body has arrived. Another thread decodes the events.
+does not recommend that module for production: it needs a thread for each connection, and has neither time limits nor
+chunked bodies. Here, one thread serves all connections, as in ``controller/http.py``. A slow client occupies only its
+connection. A request is answered when its body has arrived. Another thread decodes the events.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from gitsnap.controller.http import listen
 
 PATH = "/audit"
 MOST_BODY_BYTES = 32 << 20
-"""The largest body, also after decompression. An API server sends at most 400 events at a time, unless it is set so."""
+"""The largest body, also after decompression. By default, an API server sends at most 400 events at a time."""
 
 MOST_BUFFERED_BYTES = 64 << 20
 """The largest size of all bodies that are being received."""
 
 _MOST_HEAD_BYTES = 32 * 1024
 _MOST_CONNECTIONS = 128
-"""The largest number of open connections. For another connection, the oldest is closed, first of those that have not
-proved that they may send events."""
+"""The largest number of open connections. A further connection closes the oldest one.
+
+Connections without an admitted request are closed first.
+"""
 
 _REQUEST_SECONDS = 30.0
 """The longest duration of a request, from its first byte to its last."""
@@ -47,12 +49,12 @@ _START_SECONDS = 10.0
 """The longest duration of the TLS handshake, and of waiting for the first byte."""
 
 _EVENT_MARK = b'"auditID"'
-"""Each event has it once."""
+"""Each event contains this text once."""
 
 _log = logging.getLogger(__name__)
 
 Take = Callable[[bytes], bool]
-"""Takes a body. Returns False for a body that has no events."""
+"""Receives a body. Returns False for a body without events."""
 
 
 class _RefusedError(Exception):
@@ -170,7 +172,7 @@ class AuditServer:
         try:
             await _Connection(self, reader, writer).serve()
         except (TimeoutError, OSError, asyncio.CancelledError):
-            pass  # the client is silent or gone, or its place is needed
+            pass  # the client is silent or gone, or another connection needs the place
         finally:
             transport.abort()
 
@@ -353,7 +355,7 @@ class _Connection:
             await self._writer.drain()
 
     async def _discard(self) -> None:
-        """Read the rest of a refused body for a moment: a client that still sends would otherwise lose the answer."""
+        """Read the rest of a refused body for a moment. Otherwise, a client that still sends would lose the answer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 while await self._reader.read(64 * 1024):

@@ -1,7 +1,7 @@
 """The environment of all HTML pages: the report and the pages of ``gitsnap web``. The only module that imports Jinja2.
 
-Every value in a page is escaped twice: characters that are invisible or change the direction of the text are made
-visible (``core.escapes``), and then HTML is escaped.
+Every value in a page is escaped twice. First, characters that are invisible or change the direction of the text are
+made visible (``core.escapes``). Then HTML is escaped.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ def make_environment(*packages: str) -> Environment:
 
 
 def as_markup(text: str) -> Markup:
-    """Return text of gitsnap itself that a page holds as it is. Never text of an archive, a cluster or a user."""
+    """Return text that a page contains unescaped. Never use text of an archive, a cluster or a user."""
     return Markup(text)  # noqa: S704 - our own
 
 
 @lru_cache(maxsize=8)
 def asset(package: str, name: str) -> Markup:
-    """Return a file from the folder ``templates`` of a package as it stands in a page."""
+    """Return a file from the folder ``templates`` of a package, for use in a page without escaping."""
     return as_markup(files(package).joinpath("templates", name).read_text("utf-8"))
 
 

@@ -17,7 +17,7 @@ _HEIGHT = 16
 _ALL_MARKS = 30_000
 """The largest number of marks that the lanes of one list share."""
 _FINEST = 4
-"""The smallest distance of two marks."""
+"""The smallest distance between two marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,19 @@ class Axis:
         self._seconds = (self.last - self.first).total_seconds() if self.last and self.first else 0.0
 
     def position(self, time: datetime) -> int:
-        """Return the place of a moment, from 0 to WIDTH."""
+        """Return the position of a moment, from 0 to WIDTH."""
         if self.first is None or self._seconds <= 0:
             return WIDTH // 2
         share = (time - self.first).total_seconds() / self._seconds
         return round(min(max(share, 0.0), 1.0) * WIDTH)
 
     def incomplete(self) -> list[Band]:
-        """Return the times in which a kind or an object could not be read, sorted and without overlaps."""
+        """Return the times during which a kind or an object could not be read, sorted and without overlaps."""
         runs = [(run.first.time, run.last.time) for run in self._timeline.incomplete]
         return _joined((self.position(first), self.position(last)) for first, last in runs)
 
     def unknown(self) -> list[Band]:
-        """Return the time whose changes were not compared, because the report shows the newest changes."""
+        """Return the time whose changes were not compared, because the report shows only the newest changes."""
         older = self._timeline.older
         return _joined([(self.position(older.first.time), self.position(older.last.time))]) if older else []
 

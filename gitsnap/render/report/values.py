@@ -71,4 +71,4 @@ class Report:
     version: str
     """The version of gitsnap."""
     rollbacks_left_out: int = 0
-    """The rollbacks of the period that wrote and changed nothing of the scope."""
+    """The rollbacks of the period that changed no object of the scope."""

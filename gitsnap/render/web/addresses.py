@@ -1,4 +1,4 @@
-"""Addresses of pages. They are stable: the same name of a sample, an object or a cluster is always the same address."""
+"""Addresses of pages. The address of a sample, an object or a cluster never changes."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gitsnap.render.web import addresses
 _PACKAGE = "gitsnap.render.web"
 _REPORT = "gitsnap.render.report"
 USER_MARK = "\0user\0"
-"""Stands for the name of the user. No other value in a page has this character: it is made visible."""
+"""A placeholder for the name of the user. In all other values of a page, this character is made visible."""
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:
