@@ -71,6 +71,8 @@ class Collected:
     """Whether the server serves a kind that was listed."""
     problems: Mapping[ObjectKey, str]
     """Messages about single objects that could not be archived, sorted."""
+    context: CaptureContext
+    """The clusters, sets and labels that the facts about objects depend on."""
 
 
 def collect(
@@ -175,6 +177,7 @@ class _Collector:
                 self._read_referenced(kind, referenced)
                 progress(kind.name, self._count)
         self._add_extra_files()
+        self._context.forget_references()
         return Collected(
             info=self._info,
             files={area: dict(sorted(files.items())) for area, files in self._sample.files.items()},
@@ -187,6 +190,7 @@ class _Collector:
             not_matched=tuple(self._not_matched),
             serves_any=self._serves_any,
             problems=dict(sorted(self._problems.items())),
+            context=self._context,
         )
 
     def _referenced_objects(self) -> Mapping[Kind, ReferencedObjects]:

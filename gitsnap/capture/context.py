@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.core.objects import KubeObject
+from gitsnap.core.objects import KubeObject, same_json
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.inventory import classifier_labels
@@ -58,6 +58,14 @@ class Facts:
     """Of a Set or ClusterSet: the fields that decide its members."""
     profile: DeployedProfile | None = None
     references: tuple[Reference, ...] = ()
+
+
+def same_facts(first: Facts | None, second: Facts | None) -> bool:
+    """Whether two objects have the same facts."""
+    if first is None or second is None:
+        return first is second
+    documents = [(facts.cluster_view, facts.profile.document if facts.profile else None) for facts in (first, second)]
+    return first == second and all(map(same_json, *documents))
 
 
 class CaptureContext:
@@ -108,6 +116,10 @@ class CaptureContext:
         if facts.profile is not None:
             self._profiles[ObjectKey.of(facts.profile.document)] = facts.profile
         self._references += facts.references
+
+    def forget_references(self) -> None:
+        """Keep the clusters, sets and labels only, on which the facts about objects depend."""
+        self._profiles, self._references = {}, []
 
     def add_dependent_clusters(self) -> None:
         """Resolve the references of each profile for the clusters of the profiles that depend on it.

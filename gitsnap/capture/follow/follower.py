@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gitsnap.capture.archiver import OBJECT_ERRORS
-from gitsnap.capture.collector import READING_SECONDS, Collected, collect
+from gitsnap.capture.collector import Collected
 from gitsnap.capture.context import CaptureContext
 from gitsnap.capture.follow.authors import (
     AuditNames,
@@ -24,21 +24,19 @@ from gitsnap.capture.follow.authors import (
     newest_time,
     time_of_write,
 )
-from gitsnap.capture.follow.collected_tree import CollectedTree
+from gitsnap.capture.follow.collection import Collection
 from gitsnap.capture.follow.differences import ChangedFiles, differences, is_change, object_path
 from gitsnap.capture.follow.mirror import Mirror, Query, version_number
 from gitsnap.capture.follow.pending import AuthoredChanges, PendingChanges, SeenChange
 from gitsnap.capture.follow.settings import FollowSettings
 from gitsnap.capture.sample import Files, check_cluster
-from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision, Who
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, CommitId, IncompleteKind, JsonObject, ObjectKey, TreeInfo
+from gitsnap.core.model import Area, CommitId, IncompleteKind, JsonObject, TreeInfo
 from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import (
     Archive,
     ArchiveWriter,
-    CaptureCache,
     ChangeDraft,
     Cluster,
     RecordedChange,
@@ -74,7 +72,6 @@ class Follower:
         self._authors = authors or author_finder(settings.who, settings.pseudonym_key)
         self._names = names
         self._now = now
-        self._pause = pause
         self._pending = PendingChanges(settings.quiet_seconds, settings.most_seconds)
         added = settings.info.resources
         self._inclusions = Inclusions(frozenset(), tuple(entry for entry in added if entry.kind in kinds.USER_KINDS))
@@ -82,17 +79,11 @@ class Follower:
         self._mirror = Mirror(cluster)
         self._recorded: Files = {area: {} for area in Area}
         """The files of the newest commit."""
-        self._tree = CollectedTree(settings.info)
-        """The files of the copied lists."""
-        self._targets: frozenset[ObjectKey] = frozenset()
-        """The targets of references that could not be resolved."""
-        self._cache: CaptureCache | None = None
-        self._incomplete: tuple[IncompleteKind, ...] = ()
+        self._collection = Collection(settings, self._inclusions, now=now, pause=pause)
+        self._tree = self._collection.tree
         self._head: CommitId | None = None
         self._revision = 0
         self._last_time: datetime | None = None
-        self.lists: Mapping[Query, str] = {}
-        """The lists to watch, each with the resource version at which its watch starts."""
         self.generation = 0
         """The number of times that the lists were read. The watches of an earlier generation must end."""
         self.must_synchronize = True
@@ -119,9 +110,14 @@ class Follower:
         return len(self._pending)
 
     @property
+    def lists(self) -> Mapping[Query, str]:
+        """The lists to watch, each with the resource version at which its watch starts."""
+        return self._collection.lists
+
+    @property
     def incomplete(self) -> tuple[IncompleteKind, ...]:
         """The kinds and objects that the last collection could not read."""
-        return self._incomplete
+        return self._collection.incomplete
 
     @property
     def waiting_since(self) -> float | None:
@@ -184,9 +180,8 @@ class Follower:
         assert head is not None  # noqa: S101 - there is a sample
         self._mirror = Mirror(self._cluster, start=0 if current else writer.head_revision)
         self._recorded = {area: dict(head.files(area)) for area in Area}
-        self._tree.start(head, self._recorded)
-        self._cache = None
-        collected = self._collect()
+        self._collection.start(head, self._recorded)
+        collected = self._collection.collect(self._mirror)
         self._revision = version_number(self._mirror.version)  # a restored cluster counts from a lower version
         changed = differences(self._recorded, collected.files)
         recorded: Sequence[RecordedChange] = ()
@@ -205,30 +200,6 @@ class Follower:
         self._head = writer.head_commit
         self.must_synchronize = False
         return recorded
-
-    def _collect(self) -> Collected:
-        """Collect the files of the copied lists."""
-        info = self._settings.info
-        now = int(self._now().timestamp())
-        self._mirror.begin()
-        unchanged = Unchanged(info, cache=self._cache, previous=self._tree, now=now, has_copy=self._mirror.has)
-        with self._mirror.reading_within(READING_SECONDS):
-            collected = collect(
-                self._mirror,
-                info,
-                keeper=self._settings.keeper,
-                previous=self._tree,
-                store=self._tree.store,
-                unchanged=unchanged,
-                progress=lambda _kind, _count: None,
-                pause=self._pause,
-            )
-        self.lists = self._mirror.finish()
-        self._incomplete = collected.incomplete
-        self._cache = unchanged.result()
-        self._targets = frozenset(reference.target for reference in collected.unresolved)
-        self._tree.replace(collected.files, collected.incomplete)
-        return collected
 
     # Events -----------------------------------------------------------------------------------------------------------
 
@@ -278,7 +249,7 @@ class Follower:
         if obj.kind in self._listed_kinds or obj.kind in (kinds.NAMESPACE, kinds.DEPLOYMENT):
             return True
         try:
-            return obj.key in self._targets or path_of(obj.key) in self._tree.files(Area.CONFIGURATION)
+            return obj.key in self._collection.targets or path_of(obj.key) in self._tree.files(Area.CONFIGURATION)
         except ValueError:  # no path can hold the name
             return True
 
@@ -320,7 +291,7 @@ class Follower:
             for seen in (*earlier, *group.changes):
                 self._mirror.apply(seen.query, seen.key, seen.document, deleted=seen.deleted)
             self._revision = max(self._revision, highest)
-            collected = self._collect()
+            collected = self._collection.update(self._mirror)
             changed = differences(before, collected.files)
             if is_change(changed):
                 self._revision = max(self._revision, self._highest_of(changed))

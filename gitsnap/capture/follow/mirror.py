@@ -24,6 +24,9 @@ _NAME_SELECTOR = "metadata.name="
 _MOST_DELETED = 10_000
 """The largest number of deleted objects that are remembered for each list."""
 
+_MOST_CHANGED = 1000
+"""The largest number of changed objects that are remembered. More changes take a whole collection."""
+
 _LEVEL = 1
 """The compression level of the objects. Speed is more important than size."""
 
@@ -35,6 +38,13 @@ class Query(NamedTuple):
     namespace: str = ""
     label_selector: str = ""
     field_selector: str = ""
+
+
+class HeldChange(NamedTuple):
+    """An object of a list before and after its change; None if the list did not have the object."""
+
+    before: KubeObject | None
+    after: KubeObject | None
 
 
 @dataclass(slots=True)
@@ -100,6 +110,8 @@ class Mirror:
         self._lists: dict[Query, _HeldList] = {}
         self._requested: set[Query] = set()
         self._absent: set[Kind] = set()
+        self._changed: dict[tuple[Query, ObjectKey], _HeldObject | None] = {}
+        """The objects that changed after the last collection, as this collection read them."""
         self.version = ""
         """The highest resource version that the copies contain."""
 
@@ -120,6 +132,7 @@ class Mirror:
         Returns the lists to watch, each with the resource version at which its watch starts.
         """
         self._lists = {query: held for query, held in self._lists.items() if query in self._requested}
+        self._changed.clear()
         return {query: held.version for query, held in self._lists.items()}
 
     def has(self, resource: ResourceType, namespace: str, field_selector: str) -> bool:
@@ -154,6 +167,22 @@ class Mirror:
             return 0
         return held.objects[key].version if key in held.objects else held.deleted.get(key, 0)
 
+    def changes(self) -> list[HeldChange] | None:
+        """The objects that changed since the last collection.
+
+        None if they are too many, or if two lists have different versions of one object.
+        """
+        if len(self._changed) > _MOST_CHANGED:
+            return None
+        changes = []
+        for (query, key), before in self._changed.items():
+            lists = (held for other, held in self._lists.items() if other.resource.kind == key.kind)
+            if len({held.objects[key].version for held in lists if key in held.objects}) > 1:
+                return None
+            old = KubeObject.of(before.document()) if before is not None else None
+            changes.append(HeldChange(old, self.held(query, key)))
+        return changes
+
     def newest_version(self, key: ObjectKey) -> int:
         """The highest resource version of an object in the copies; 0 if no copy has the object."""
         lists = (query for query in self._lists if query.resource.kind == key.kind)
@@ -168,6 +197,8 @@ class Mirror:
         version = version_number((document.get("metadata") or {}).get("resourceVersion"))
         for other, held in self._lists.items():
             if (other == query or _selects(other, key, document)) and self.is_news(other, key, version):
+                if len(self._changed) <= _MOST_CHANGED:
+                    self._changed.setdefault((other, key), held.objects.get(key))
                 held.apply(key, _hold(document), deleted=deleted)
                 self.contains(str(version))
 
