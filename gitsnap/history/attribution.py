@@ -39,6 +39,7 @@ _REASONS = {
     Miss.SEVERAL: "{object} was written by several authors: {names}",
     Miss.UNCERTAIN: "{object} was written by {names}, and not every request has an answer in the log",
     Miss.UNFIT: "the writes to {object} cannot have made this change: {names}",
+    Miss.NOT_CREATED: "{object} existed before the change refers to it, and was written by {names} after that",
     Miss.NO_NAME: "the log has no user name for the write to {object}",
 }
 

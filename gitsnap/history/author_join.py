@@ -52,6 +52,8 @@ class Miss(enum.StrEnum):
     """The log does not show whether the write of another author succeeded."""
     UNFIT = "unfit-write"
     """The writes cannot have made this change. For example, the change adds an object that existed before the write."""
+    NOT_CREATED = "not-created"
+    """The object existed before, and was written after the last sample: the reference to it may have another author."""
     NO_NAME = "no-name"
     """The log has the write, but not the name of its author."""
 
@@ -233,7 +235,11 @@ def _join_exactly(
         return None
     authors = {write.author for write in matching}
     if version.action == "added" and not _creates(version, of_object):
-        return _unfit(matching)
+        # Follow mode names such an object in a change only if it was written after the reference to it began.
+        is_older = not version.is_seen_at_once or all(_is_before(write, version.after) for write in matching)
+        return Verdict(
+            miss=Miss.UNFIT if is_older else Miss.NOT_CREATED, detail=_names({write.author for write in matching})
+        )
     authors.update(write.author for write in _between(version, previous, writes, matching))
     return _verdict(authors, matching, exact=True)
 

@@ -1,9 +1,10 @@
 """Joins the writes that follow mode sees with audit events that arrive at about the same time, or some minutes later.
 
-A name needs an exact match, as in ``author_join``: the event has the uid and the resource version of the object. A
-commit needs its name at once, while other events may still be on their way. For example, the event of a write without
-effect, which was answered with the same version, may arrive before the event of the write that made the version. For a
-commit, the write must therefore have begun before the watch reported the version.
+A name is given as ``author_join`` gives an exact one: the event has uid and resource version of the object. A name that
+is needed at once, for a commit, must also be that of a write which began when the watch reported the version at the
+latest: the event of the write that made the version may still be on its way when the event of a write without effect,
+which was answered with the same version, has arrived. A version that may be the result of several writes gets a name
+only later.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class RecentWrites:
         if made.replaced and not made.deleted:
             versions.insert(0, _version(seen, made.replaced, "modified"))
         verdict = join_object(versions, near, Coverage(seen.time, seen.time), complete=False)[-1]
-        if at_once and verdict.author and not _is_maker(verdict.author, seen, near):
+        if at_once and verdict.author and not (made.is_single and _is_maker(verdict.author, seen, near)):
             return Verdict(miss=Miss.NO_VERSION)
         return verdict
 

@@ -93,7 +93,13 @@ _CASES: dict[str, tuple[RecordedVersion, list[AuditWrite], Coverage, str | Miss]
         "alice",
     ),
     "a creation": (_version("added"), [_write("alice", minutes=29.95, version="20", created=True)], _SHORT, "alice"),
-    "an object that existed": (_version("added"), [_ALICE], _DAY, Miss.UNFIT),
+    "an object that existed, and was written after the reference": (
+        _version("added"),
+        [_ALICE],
+        _DAY,
+        Miss.NOT_CREATED,
+    ),
+    "an object that existed, in a late change": (_version("added", late=True), [_ALICE], _DAY, Miss.UNFIT),
     "a deletion": (_version("deleted"), [_write("alice", minutes=29.95, verb="delete")], _SHORT, "alice"),
     "an eviction": (
         _version("deleted"),

@@ -11,6 +11,7 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive
+from gitsnap.core.changes import UNKNOWN_AUTHOR
 from gitsnap.core.errors import AccessDeniedError, ArchiveError
 from gitsnap.core.model import ObjectKey, ResourceType
 from gitsnap.core.ports import Page
@@ -383,8 +384,88 @@ def test_an_object_whose_watch_is_ahead_is_named_by_the_revision(
     reader.deliver_all()
     (change,) = reader.commit()
 
+    assert change.author == UNKNOWN_AUTHOR
     assert f"Gitsnap-Revision: {server.version}" in _git(hourly, "show", "-s", "--format=%B", change.commit)
     assert Reader(server, hourly).catch_up() == []
+
+
+@pytest.mark.parametrize(("creator", "author"), [("alice", "unknown"), ("bob", "bob")])
+def test_an_object_that_another_author_wrote_after_its_reference_began_is_not_named_after_the_reference(
+    server: WatchedServer, hourly: GitArchive, reader: Reader, creator: str, author: str
+) -> None:
+    """Bob refers to a ConfigMap, its creator creates it, and bob writes again, all within the quiet time."""
+    server.write(profile("q", [_C]), "bob")
+    written = server.write(config_map("c", "1"), creator)
+    server.write(profile("r", []), "bob")
+    server.advance(1)
+    (profiles,) = (query for query in reader.lists if query.resource.kind == kinds.CLUSTER_PROFILE)
+    reader.deliver(profiles, 1)
+    reader.deliver_all()
+    (change,) = reader.commit()
+
+    assert _git(hourly, "show", "-s", "--format=%an", change.commit) == author
+    assert f" {written['metadata']['resourceVersion']} ConfigMap/default/c" in _git(
+        hourly, "show", "-s", "--format=%B", change.commit
+    )
+    assert _is_current(server, hourly)
+
+
+def test_an_object_whose_reference_another_author_began_is_not_named_after_a_later_change(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """Carol refers to a ConfigMap, bob creates it, and alice writes something else, all within the quiet time."""
+    server.write(profile("q", [_C]), "carol")
+    server.write(config_map("c", "1"), "bob")
+    server.write(profile("r", []), "alice")
+    server.advance(1)
+    (profiles,) = (query for query in reader.lists if query.resource.kind == kinds.CLUSTER_PROFILE)
+    reader.deliver(profiles, 1)
+    reader.deliver_all()
+    changes = reader.commit()
+
+    path = "configuration/default/ConfigMap/c.yaml"
+    assert _git(hourly, "log", "-1", "--format=%an", "--", path) in ("bob", "unknown")
+    assert changes[0].author.name == "carol"
+    assert _is_current(server, hourly)
+
+
+def test_the_deletion_of_an_object_is_not_named_after_a_later_change(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """Carol refers to a ConfigMap, bob deletes it, and alice writes something else, all within the quiet time."""
+    server.write(config_map("c", "1"), "setup")
+    reader.deliver_all()
+    server.advance(1)
+    server.write(profile("q", [_C]), "carol")
+    server.remove(_C)
+    server.write(profile("r", []), "alice")
+    server.advance(1)
+    (profiles,) = (query for query in reader.lists if query.resource.kind == kinds.CLUSTER_PROFILE)
+    reader.deliver(profiles, 1)
+    reader.deliver_all()
+    reader.commit()
+    reader.commit()
+
+    path = "configuration/default/ConfigMap/c.yaml"
+    assert _git(hourly, "log", "--format=%an", "--", path).split() == ["unknown", "carol"]
+    assert _is_current(server, hourly)
+
+
+def test_an_object_that_existed_before_its_reference_is_added_by_the_author_of_the_reference(
+    server: WatchedServer, hourly: GitArchive, reader: Reader
+) -> None:
+    """The last write of the object does not count."""
+    server.write(config_map("c", "1"), "alice")
+    server.write(profile("q", [_C]), "bob")
+    server.write(profile("r", []), "bob")
+    server.advance(1)
+    reader.deliver_all()
+    (change,) = reader.commit()
+
+    assert change.author.name == "bob"
+    assert (
+        "ConfigMap/default/c" not in _git(hourly, "show", "-s", "--format=%B", change.commit).partition("\nGitsnap")[2]
+    )
 
 
 def test_events_that_a_watch_repeats_are_no_changes(server: WatchedServer, hourly: GitArchive, reader: Reader) -> None:

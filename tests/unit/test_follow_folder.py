@@ -111,3 +111,17 @@ def test_a_file_that_is_not_valid_and_an_empty_folder_record_nothing(files: _Fol
     files.stop()
 
     assert files.changes == []
+
+
+def test_a_folder_that_is_away_is_reported_once(files: _Folder) -> None:
+    """The changes that were made meanwhile are recorded when it is back."""
+    files.start()
+    away = files.path.rename(files.path.with_name("away"))
+    files.wait(lambda: len(files.problems) == 2)
+    time.sleep(0.5)
+    (away / "a.yaml").write_text(yaml.safe_dump(config_map("a", "2")))
+    away.rename(files.path)
+    files.wait(lambda: len(files.changes) == 1)
+    files.stop()
+
+    assert len(files.problems) == 3, files.problems

@@ -16,6 +16,7 @@ from gitsnap.archive import GitArchive, lock
 from gitsnap.archive.lock import exclusive_lock
 from gitsnap.capture.follow import Follower, FollowSettings, Runner, watches
 from gitsnap.capture.follow import runner as runner_module
+from gitsnap.core.changes import UNKNOWN_AUTHOR
 from gitsnap.core.errors import (
     AccessDeniedError,
     ClusterUnreachableError,
@@ -150,12 +151,13 @@ def test_a_watch_that_is_refused_ends_the_runner_and_no_sample(
     assert take_sample(running.server, running.archive, follow=running.runner).missed == 1
     with pytest.raises(AccessDeniedError, match="watch configmaps"):
         running.runner.run()
+    assert running.problems == [], "the cluster was never followed"
 
 
 def test_lists_beyond_the_largest_number_of_watches_are_polled(
     running: _Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Changes and deletions are found without a watch."""
+    """Changes and deletions are found, without the watch. Other writes may lie between two reads: no author is sure."""
     monkeypatch.setattr(watches, "MOST_WATCHES", 0)
     monkeypatch.setattr(watches, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(WatchedServer, "watch", None)
@@ -166,6 +168,7 @@ def test_lists_beyond_the_largest_number_of_watches_are_polled(
     running.wait(lambda: len(running.changes) == 2, "a polled deletion")
     running.stop()
 
+    assert {change.author for change in running.changes} == {UNKNOWN_AUTHOR}
     assert not take_sample(running.server, running.archive, full=True).recorded.changed
 
 

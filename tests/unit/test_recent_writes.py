@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -136,6 +137,15 @@ _Resolve = Callable[..., tuple[dict[str, str], int]]
 def test_an_event_that_arrives_late_names_the_author(resolve: _Resolve, author: Author) -> None:
     """The name is in one note, written once."""
     assert resolve(author, [_seen()], (30.0, _event())) == ({_COMMIT: "alice (audit)"}, 0)
+
+
+def test_a_version_of_several_writes_is_named_only_later(resolve: _Resolve, writes: RecentWrites) -> None:
+    """The event of a write between the versions may still be on its way when a commit needs the name."""
+    several = replace(_seen(), write=replace(_seen(replaced="10").write, is_single=False))
+    writes.add([_event()], 0.0)
+    assert writes.join(several, at_once=True).author == ""
+    assert resolve(UNKNOWN_AUTHOR, [several]) == ({_COMMIT: "alice (audit)"}, 0)
+    assert resolve(UNKNOWN_AUTHOR, [several], (1.0, _event("bob", "11", after=-1))) == ({}, 0)
 
 
 def test_no_note_is_written_before_events_of_others_can_arrive(resolve: _Resolve) -> None:

@@ -26,6 +26,8 @@ class Write:
     """The newest time in the ``managedFields`` of the object before the write; ``""`` for a new object."""
     replaced: str = ""
     """The resource version that the write replaced; ``""`` for a new object."""
+    is_single: bool = True
+    """False if other writes may lie between ``replaced`` and ``version``, because no watch reported the write."""
 
 
 class AuthorFinder(Protocol):
@@ -107,16 +109,31 @@ class ManagerAuthors:
     def find_author(self, obj: KubeObject, write: Write) -> Author:
         """The manager of the entries that are newer than the object before.
 
-        Unknown for a deletion, and unless exactly one manager has such an entry: ``managedFields`` do not record the
-        removal of a field that another manager owns, and their times are whole seconds.
+        Unknown for a deletion, for several writes, and unless exactly one manager has such an entry: ``managedFields``
+        do not record the removal of a field that another manager owns, and their times are whole seconds.
         """
-        if write.deleted:
+        if write.deleted or not write.is_single:
             return UNKNOWN_AUTHOR
         entries = [entry for entry in _entries(obj) if _time(entry) > write.newest_time]
         managers = {str(entry.get("manager") or "") for entry in entries if entry.get("subresource") != "status"}
         if len(managers) != 1 or not (name := managers.pop()):
             return UNKNOWN_AUTHOR
         return Author(name, AuthorSource.MANAGER)
+
+
+def seen_write(
+    obj: KubeObject, before: KubeObject | None, version: str, moment: datetime, *, deleted: bool, is_single: bool
+) -> SeenWrite:
+    """The write that an event reports.
+
+    ``before``: the object before, None if absent. ``version``: the resource version of the event. ``moment``: when the
+    event arrived. ``is_single``: see ``Write``.
+    """
+    since = newest_time(before) if before is not None else ""
+    replaced = str(before.metadata.get("resourceVersion") or "") if before is not None else ""
+    gone, uid = deleted or obj.is_terminating, str(obj.metadata.get("uid") or "")
+    write = Write(gone, uid, version, since, replaced, is_single)
+    return SeenWrite(obj.key, write, before is None, min(moment, time_of_write(obj, write) or moment))
 
 
 def newest_time(obj: KubeObject) -> str:

@@ -63,7 +63,8 @@ class FolderRunner:
             now = time.monotonic()
             due = min(last + self._settings.quiet_seconds, first + self._settings.most_seconds)
             stopped = self._stopped.is_set()
-            if (seen != recorded or self._problem) and (late or stopped or now >= due):
+            is_readable = seen is not None
+            if is_readable and (seen != recorded or self._problem) and (late or stopped or now >= due):
                 if self._record(late=late):
                     recorded, late = seen, False
                 first = last = time.monotonic()

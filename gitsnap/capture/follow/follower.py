@@ -15,19 +15,12 @@ from datetime import datetime
 from gitsnap.capture.archiver import OBJECT_ERRORS
 from gitsnap.capture.collector import Collected
 from gitsnap.capture.context import CaptureContext
-from gitsnap.capture.follow.authors import (
-    AuditNames,
-    AuthorFinder,
-    SeenWrite,
-    Write,
-    author_finder,
-    newest_time,
-    time_of_write,
-)
-from gitsnap.capture.follow.collection import Collection
+from gitsnap.capture.follow.authors import AuditNames, AuthorFinder, author_finder, seen_write
+from gitsnap.capture.follow.change_objects import OtherWrites, other_writes, own_objects
+from gitsnap.capture.follow.collected_tree import CollectedTree
 from gitsnap.capture.follow.differences import ChangedFiles, differences, is_change, object_path
 from gitsnap.capture.follow.mirror import Mirror, Query, version_number
-from gitsnap.capture.follow.pending import AuthoredChanges, PendingChanges, SeenChange
+from gitsnap.capture.follow.pending import POLLED, AuthoredChanges, PendingChanges, SeenChange
 from gitsnap.capture.follow.settings import FollowSettings
 from gitsnap.capture.sample import Files, check_cluster
 from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision, Who
@@ -209,8 +202,8 @@ class Follower:
             return
         key = KubeObject.of(event.document).key
         version = version_number((event.document.get("metadata") or {}).get("resourceVersion"))
-        deleted = event.change == "DELETED"
-        self._take(SeenChange(query, key, event.document, deleted, version, moment, self._now()))
+        deleted, single = event.change == "DELETED", event.change != POLLED
+        self._take(SeenChange(query, key, event.document, deleted, version, moment, self._now(), is_single=single))
 
     def _take(self, seen: SeenChange) -> None:
         """Let an event wait for its commit. If it changes no configuration, apply it as soon as no change waits."""
@@ -223,22 +216,20 @@ class Follower:
         else:
             before = self._mirror.held(query, key)
         if self._is_configured(before, None if seen.deleted else obj):
-            gone = seen.deleted or obj.is_terminating
-            since = newest_time(before) if before is not None else ""
-            replaced = str(before.metadata.get("resourceVersion") or "") if before is not None else ""
-            write = Write(gone, str(obj.metadata.get("uid") or ""), str(seen.version), since, replaced)
-            time_of_change = min(seen.time, time_of_write(obj, write) or seen.time)
-            author = self._authors.find_author(obj, write)
-            seen_write = SeenWrite(key, write, before is None, time_of_change)
-            named = replace(seen, time=time_of_change, author=author, write=seen_write)
-            self._pending.add(replace(named, is_change=True, is_passive=False))
-        elif newest is not None:
+            self._pending.add(replace(self._named(seen, before), is_change=True, is_passive=False))
+        elif newest is not None and not newest.is_passive:
             after = replace(seen, author=newest.author, time=newest.time)
-            self._pending.add(replace(after, is_change=False, is_passive=newest.is_passive))
-        elif self._pending.due is not None:
-            self._pending.add(replace(seen, is_change=False, is_passive=True))
+            self._pending.add(replace(after, is_change=False, is_passive=False))
+        elif newest is not None or self._pending.due is not None:
+            self._pending.add(replace(self._named(seen, before), is_change=False, is_passive=True))
         else:
             self._mirror.apply(query, key, seen.document, deleted=seen.deleted)
+
+    def _named(self, seen: SeenChange, before: KubeObject | None) -> SeenChange:
+        """An event with the author and the moment of the write. ``before``: the object before, None if absent."""
+        obj = KubeObject.of(seen.document)
+        made = seen_write(obj, before, str(seen.version), seen.time, deleted=seen.deleted, is_single=seen.is_single)
+        return replace(seen, time=made.time, author=self._authors.find_author(obj, made.write), write=made)
 
     def _is_configured(self, before: KubeObject | None, after: KubeObject | None) -> bool:
         """Whether an event can change the configuration. ``before``, ``after``: the object, None if absent."""
@@ -282,12 +273,15 @@ class Follower:
             return ()
         self.must_synchronize = True
         drafts: list[ChangeDraft] = []
-        drafted: list[AuthoredChanges] = []
+        drafted: list[tuple[AuthoredChanges, OtherWrites]] = []
         before = self._recorded
+        applied: list[SeenChange] = []
+        first = min(group.changes[0].version for group in groups)
         for group in groups:
             highest = group.changes[-1].version
             earlier = [seen for seen in passive if seen.version < highest]
             passive = passive[len(earlier) :]
+            applied += earlier
             for seen in (*earlier, *group.changes):
                 self._mirror.apply(seen.query, seen.key, seen.document, deleted=seen.deleted)
             self._revision = max(self._revision, highest)
@@ -295,8 +289,9 @@ class Follower:
             changed = differences(before, collected.files)
             if is_change(changed):
                 self._revision = max(self._revision, self._highest_of(changed))
-                drafts.append(self._draft(group, changed, collected))
-                drafted.append(group)
+                others = other_writes(group, changed, self._mirror, applied, first=first)
+                drafts.append(self._draft(group, others, changed, collected))
+                drafted.append((group, others))
                 before = collected.files
         recorded = self._record(writer, drafts, before, collected.incomplete) if drafts else ()
         self._note_writes(drafted, drafts, recorded)
@@ -307,17 +302,22 @@ class Follower:
         return recorded
 
     def _note_writes(
-        self, groups: Sequence[AuthoredChanges], drafts: Sequence[ChangeDraft], recorded: Sequence[RecordedChange]
+        self,
+        drafted: Sequence[tuple[AuthoredChanges, OtherWrites]],
+        drafts: Sequence[ChangeDraft],
+        recorded: Sequence[RecordedChange],
     ) -> None:
         """Report the writes of the changes, whose audit events may arrive later."""
         if self._names is None or len(recorded) != len(drafts):
             return
-        for group, draft, change in zip(groups, drafts, recorded, strict=True):
+        for (group, others), draft, change in zip(drafted, drafts, recorded, strict=True):
+            if not others.are_known:
+                continue  # no event can name the authors of all writes
             paths = draft.files[Area.CONFIGURATION]
             seen = [entry for entry in group.changes if entry.write is not None]
             own = [entry for entry in seen if object_path(entry.key) in paths]
             writes = [entry.write for entry in own or seen if entry.write is not None]
-            self._names.note_recorded(change.commit, change.author, writes)
+            self._names.note_recorded(change.commit, change.author, [*writes, *others.writes])
 
     def _managers(self, collected: Collected) -> Mapping[str, str] | None:
         """The field managers that the commit of a change names."""
@@ -333,19 +333,16 @@ class Follower:
         keys = [shown_key(path) for path, blob in changed[Area.CONFIGURATION].items() if blob is not None]
         return max((self._mirror.newest_version(key) for key in keys if key is not None), default=0)
 
-    def _draft(self, group: AuthoredChanges, changed: ChangedFiles, collected: Collected) -> ChangeDraft:
-        paths = changed[Area.CONFIGURATION].keys()
-        newest = {seen.key: seen for seen in group.changes if object_path(seen.key) in paths and seen.is_change}
-        objects = tuple(
-            ChangedObject(key, str((seen.document.get("metadata") or {}).get("uid") or ""), str(seen.version))
-            for key, seen in newest.items()
-        )
+    def _draft(
+        self, group: AuthoredChanges, others: OtherWrites, changed: ChangedFiles, collected: Collected
+    ) -> ChangeDraft:
+        objects = own_objects(group, changed, self._mirror) | {entry.key: entry for entry in others.objects}
         return ChangeDraft(
             changed,
-            group.author,
+            others.author if others.objects else group.author,
             self._time_of_commit(max(seen.time for seen in group.changes)),
             (Revision(str(self._revision)),),
-            objects=objects,
+            objects=tuple(objects.values()),
             managers=self._managers(collected),
         )
 
@@ -365,12 +362,5 @@ class Follower:
         return self._last_time
 
     def _late_objects(self, changed: ChangedFiles) -> tuple[ChangedObject, ...]:
-        paths = changed[Area.CONFIGURATION]
-        objects: dict[str, ChangedObject] = {}
-        for key, metadata in self._mirror.objects():
-            path = object_path(key)
-            if path in paths and path not in objects:
-                uid, version = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
-                objects[path] = ChangedObject(key, uid, version)
-        absent = [shown_key(path) for path in paths if path not in objects]
-        return (*objects.values(), *(ChangedObject(key) for key in absent if key is not None))
+        keys = map(shown_key, changed[Area.CONFIGURATION])
+        return tuple(self._mirror.changed_object(key) for key in keys if key is not None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple, NoReturn
 
+from gitsnap.core.changes import ChangedObject
 from gitsnap.core.errors import ClusterError, GoneError
 from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.objects import KubeObject, same_json
@@ -149,12 +150,6 @@ class Mirror:
         for copy in self._lists[query].objects.values():
             yield copy.document()
 
-    def objects(self) -> Iterator[tuple[ObjectKey, JsonObject]]:
-        """All objects with their ``metadata``. An object that is in two lists is yielded twice."""
-        for held in self._lists.values():
-            for key, copy in held.objects.items():
-                yield key, copy.metadata
-
     def held(self, query: Query, key: ObjectKey) -> KubeObject | None:
         """An object in the copy of a list; None if the copy lacks it."""
         held = self._lists[query].objects.get(key) if query in self._lists else None
@@ -187,6 +182,17 @@ class Mirror:
         """The highest resource version of an object in the copies; 0 if no copy has the object."""
         lists = (query for query in self._lists if query.resource.kind == key.kind)
         return max((self.held_version(query, key) for query in lists), default=0)
+
+    def versions(self, key: ObjectKey) -> frozenset[int]:
+        """The resource versions of an object in the copies. They differ while the watch of one list is behind."""
+        return frozenset(held.objects[key].version for held in self._lists.values() if key in held.objects)
+
+    def changed_object(self, key: ObjectKey) -> ChangedObject:
+        """An object with uid and newest resource version; without both if no copy has the object."""
+        copies = (held.objects[key] for held in self._lists.values() if key in held.objects)
+        newest = max(copies, key=lambda copy: copy.version, default=None)
+        metadata = newest.metadata if newest is not None else {}
+        return ChangedObject(key, str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or ""))
 
     def apply(self, query: Query, key: ObjectKey, document: JsonObject, *, deleted: bool) -> None:
         """Apply an event of a watch to the copies of all lists that select the object.

@@ -11,6 +11,9 @@ from gitsnap.capture.follow.mirror import Query
 from gitsnap.core.changes import UNKNOWN_AUTHOR, Author
 from gitsnap.core.model import JsonObject, ObjectKey
 
+POLLED = "POLLED"
+"""The type of an event of a list that is read again instead of watched. The object may have had several writes."""
+
 SECONDS_PER_COMMIT = 1.0
 """The shortest time between two commits of one author."""
 
@@ -30,11 +33,13 @@ class SeenChange:
     """When the event arrived, on a monotonic clock."""
     time: datetime
     """The moment of the change, UTC."""
+    is_single: bool = True
+    """False for an event that may stand for several writes."""
     author: Author = UNKNOWN_AUTHOR
     is_change: bool = True
     """False for an event that changes no configuration and follows an event that does. Both have the same author."""
     write: SeenWrite | None = None
-    """The write, for the join with audit events. None if ``is_change`` is False."""
+    """The write, for the join with audit events. None for an event that follows a change and changes nothing."""
     is_passive: bool = False
     """Whether the object is not part of the configuration. A change that waits may begin to refer to it."""
 
@@ -104,9 +109,9 @@ class PendingChanges:
         for change in kept:
             self.add(change)
         self._not_before = max(self._not_before, moment + SECONDS_PER_COMMIT)
-        passive = sorted((change for change in taken if change.is_passive), key=lambda change: change.version)
-        active = [change for change in taken if not change.is_passive]
-        return group_by_author(active if names is None else _with_names(active, names)), passive
+        named = taken if names is None else _with_names(taken, names)
+        passive = sorted((change for change in named if change.is_passive), key=lambda change: change.version)
+        return group_by_author(change for change in named if not change.is_passive), passive
 
     def clear(self) -> None:
         """Drop all events."""

@@ -261,10 +261,12 @@ class Runner:
         self._say()
 
     def _say(self) -> None:
-        """Report why the cluster is not wholly followed, if the reason has changed."""
+        """Report why the cluster is not followed wholly, if that has changed. Followed are only watches that opened."""
         if not self._follower.generation and self._failure is None:
             return
         problem = self._failure or self._watches.failure or _unread(self._follower.incomplete) or self._behind()
+        if problem is None and not self._watches.have_opened:  # the server may refuse a watch
+            return
         if str(problem) != self._problem:
             self._problem = str(problem)
             self._on_problem(problem)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitsnap.capture.follow.mirror import Query
+from gitsnap.capture.follow.pending import POLLED
 from gitsnap.core.errors import ClusterUnreachableError, GitsnapError, InternalError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster, Watchable, WatchEvent
@@ -61,6 +62,8 @@ class _Watch:
     ended: threading.Event = field(default_factory=threading.Event)
     objects: dict[ObjectKey, tuple[str, WatchEvent]] = field(default_factory=dict)
     """For a list that is read again instead of watched: the objects of the last read, with their resource versions."""
+    has_opened: bool = False
+    """Whether the server has accepted the watch. A list that is read again instead of watched needs no acceptance."""
     failing: tuple[float, GitsnapError] | None = None
     """Since when the watch has failed, on the monotonic clock, and the newest error; None while the watch is open."""
 
@@ -95,15 +98,20 @@ class WatchThreads:
             watch = _Watch(generation, query, lists[query])
             target = self._follow
             if len(self._watches) >= MOST_WATCHES:
-                target = self._poll
+                target, watch.has_opened = self._poll, True
                 watch.objects = {ObjectKey.of(document): _polled(document) for document in self._held(query)}
             self._watches[query] = watch
             threading.Thread(target=self._run, args=(target, watch), name="follow", daemon=True).start()
 
     @property
     def open(self) -> int:
-        """The number of watches that do not fail, and of lists that are read in place of a watch."""
-        return sum(watch.failing is None for watch in list(self._watches.values()))
+        """The number of watches that are open, and of lists that are read in place of a watch."""
+        return sum(watch.has_opened and watch.failing is None for watch in list(self._watches.values()))
+
+    @property
+    def have_opened(self) -> bool:
+        """Whether the server has accepted every watch. A watch that failed later was accepted, too."""
+        return all(watch.has_opened for watch in list(self._watches.values()))
 
     @property
     def failure(self) -> GitsnapError | None:
@@ -156,7 +164,7 @@ class WatchThreads:
             if watch.ended.is_set():
                 return
             if is_first:
-                watch.failing, is_first = None, False
+                watch.has_opened, watch.failing, is_first = True, None, False
                 self._deliver(Report(watch.generation, query, time.monotonic()))
             watch.version = str(event.document["metadata"]["resourceVersion"])
             self._deliver(Report(watch.generation, query, time.monotonic(), event))
@@ -191,4 +199,4 @@ class WatchThreads:
 
 
 def _polled(document: JsonObject) -> tuple[str, WatchEvent]:
-    return str(document["metadata"].get("resourceVersion")), WatchEvent("MODIFIED", document)
+    return str(document["metadata"].get("resourceVersion")), WatchEvent(POLLED, document)
