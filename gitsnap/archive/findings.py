@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ import pygit2
 
 from gitsnap.archive import worktree
 from gitsnap.core.forgotten_sample import ForgottenSample
+from gitsnap.core.model import Sample
 from gitsnap.core.text import join_names, verb_form
 from gitsnap.git.process import common_folder, git_settings, run_git
 
@@ -93,3 +94,14 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
     changed = sorted(line[3:] for line in done.stdout.split("\0") if line)
     if changed:
         yield Finding(False, "working tree", f"changed by hand, and left alone: {join_names(changed, most=MOST_NAMED)}")
+
+
+def missing_pin(branch: str, samples: Sequence[Sample], pin: str) -> Finding:
+    """Return the finding that no sample has a pinned id. It names the sample if the id is that of its commit."""
+    tag = next((sample.tag for sample in samples if sample.commit.startswith(pin)), "")
+    reason = (
+        f"it is the id of the commit of {tag}, and the id of a tag is needed, as `gitsnap verify` prints it"
+        if tag
+        else "the history was rewritten, or the id belongs to another archive"
+    )
+    return Finding(True, branch, f"no sample has the id {pin}: {reason}")

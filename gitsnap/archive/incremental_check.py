@@ -14,7 +14,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.change_findings import unproved_changes
-from gitsnap.archive.findings import Finding, changed_files, printable
+from gitsnap.archive.findings import Finding, changed_files, missing_pin, printable
 from gitsnap.archive.reader import list_tags, newest, read_tagged_samples
 from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.verify import Verifier, unreadable
@@ -62,8 +62,7 @@ def check_since(
     tags = dict(list_tags(repository, branch))
     start = _read_pinned(repository, tags, pin)
     if start is None:
-        message = f"no sample has the id {pin}: the history was rewritten, or the id belongs to another archive"
-        return IncrementalCheck(None, (), [Finding(True, branch, message)])
+        return IncrementalCheck(None, (), [missing_pin(branch, listed, pin)])
     if start.metadata.detached_from is not None:
         raise InputError(
             f"--since {pin}: {start.tag} was taken in a copy of the archive, so the chain does not lead to it",

@@ -16,7 +16,7 @@ from gitsnap.archive.change_findings import check_change, lost_changes, unproved
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
 from gitsnap.archive.content_digest import ContentDigests
-from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, printable, removals_by_users
+from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, missing_pin, printable, removals_by_users
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_object
 from gitsnap.archive.reader import GitTree, Listing, Problem, newest, read_samples
@@ -313,11 +313,7 @@ class Verifier:
             tag = self._read_tag(named)
             named = tag[1].previous if tag else None
         for pin in missing:
-            yield Finding(
-                True,
-                self._branch,
-                f"no sample has the id {pin}: the history was rewritten, or the id belongs to another archive",
-            )
+            yield missing_pin(self._branch, self._samples, pin)
 
     def _read_tag(self, tag_id: str) -> tuple[str, SampleMetadata] | None:
         """Name and metadata of a tag object, whether or not a ref names it; None where it cannot be read."""

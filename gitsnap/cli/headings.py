@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def say_heading(text: str) -> None:
-    """Print a heading to stderr, wrapped to the width of the terminal."""
+    """Print a heading or a note to stderr, wrapped to the width of the terminal."""
     lines = wrapped(text, terminal.width())
     terminal.say(lines.replace("\n  ", "\n"))  # say() has the same indentation
 

@@ -37,7 +37,7 @@ class Documents(Protocol):
     def cluster_log_document(self, rows: Iterable[tuple[DiffRow, State]], /) -> Document:
         """Return the change log of managed clusters."""
 
-    def blame_document(self, key: ObjectKey, sample: Sample, present: Iterable[FieldOrigin], /) -> Document:
+    def blame_document(self, key: ObjectKey, state: State, present: Iterable[FieldOrigin], /) -> Document:
         """Return the origins of the fields of an object."""
 
     def search_document(self, matches: Iterable[Match], /) -> Document:

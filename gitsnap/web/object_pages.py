@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from gitsnap.core.errors import NotFoundError, UsageError
-from gitsnap.core.model import JsonObject, Kind, ObjectKey, Sample
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import Tree
-from gitsnap.core.states import State
+from gitsnap.core.states import State, name_state
 from gitsnap.core.text import describe
 from gitsnap.diff.changes import Change
 from gitsnap.diff.object_actions import object_actions_between
@@ -58,6 +58,13 @@ def _shown(archive: SiteArchive, state: State, key: ObjectKey) -> JsonObject | N
     return shown
 
 
+def _missing(archive: SiteArchive, state: State, key: ObjectKey) -> NotFoundError:
+    return NotFoundError(
+        f"{describe(key)} is not in {name_state(state)}",
+        hint=f"Its history shows whether another sample has it: {object_address(archive.name, key, 'log')}",
+    )
+
+
 def content(archive: SiteArchive, asked: Asked) -> Page | Redirect:
     """Return the content of an object in a sample, as YAML."""
     key, state = _key(asked), _at(archive, asked)
@@ -66,10 +73,7 @@ def content(archive: SiteArchive, asked: Asked) -> Page | Redirect:
         return Redirect(object_address(archive.name, key, at=state_name(state)))
     document = _shown(archive, state, key)
     if document is None:
-        raise NotFoundError(
-            f"{describe(key)} is not in {state.tag}",
-            hint=f"Its history shows whether another sample has it: {object_address(archive.name, key, 'log')}",
-        )
+        raise _missing(archive, state, key)
     lines = (object_texts("", None, document).after or "").splitlines()
     shown = [line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]} …" for line in lines[:MOST_LINES]]
     values = {
@@ -124,11 +128,9 @@ def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> Objec
 def blame(archive: SiteArchive, asked: Asked) -> Page:
     """Return the page that shows since when an object has each of its fields."""
     key, state = _key(asked), _at(archive, asked)
-    if not isinstance(state, Sample):
-        raise UsageError("blame is known for samples, not for changes", hint="Leave out `at` for the newest sample.")
     tree = archive.tree(state)
     if TreeView(tree).get(key) is None:
-        raise NotFoundError(f"{describe(key)} is not in {state.tag}")
+        raise _missing(archive, state, key)
     sensitive = {*archive.listed.hidden, *tree.info.secrets.sensitive_fields}
     origins = find_origins(read_versions(archive, path_of(key), state, sensitive)).present
     present = [origins[path] for path in sorted(origins)]

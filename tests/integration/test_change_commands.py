@@ -13,6 +13,7 @@ import pytest
 from tests.support.commands import gitsnap
 from tests.support.followed_archives import Story, story
 from tests.support.report_pages import read_page
+from tests.support.web_servers import running_server
 
 _EVERYTHING = ("--storage", "s")
 _LIVE = (*_EVERYTHING, "--from-dir", "cluster")
@@ -63,7 +64,7 @@ def test_list_shows_samples_and_changes_only_with_the_option(made: Story) -> Non
 
 def test_diff_and_status_name_changes_that_the_newest_sample_does_not_have(made: Story) -> None:
     """The answer about the newest sample is not the answer about the newest configuration."""
-    note = f"note: 1 change is newer than the newest sample; `gitsnap diff latest {made.bob[:12]}` shows them"
+    note = f"note: 1 change is newer than the newest sample; `gitsnap diff latest {made.bob[:12]}` shows it"
     status = gitsnap(made.folder, "status", *_LIVE)
 
     assert note in gitsnap(made.folder, "diff", *_EVERYTHING, code=0).stderr
@@ -146,6 +147,28 @@ def test_blame_names_the_author_of_a_change_and_the_source_of_the_name(made: Sto
     assert (first["change"], first["author"], first["sample"]) == (None, None, made.first)
 
 
+def test_pages_answer_at_a_change_as_at_a_sample(made: Story) -> None:
+    """Every tab of an object has an address at a change. Blame and search link to the change and name its author."""
+    key = "ClusterProfile.config.projectsveltos.io/guestbook"
+    with running_server(made.folder, *_EVERYTHING) as server:
+        content = server.get(f"/hourly/object/{key}?at={made.bob}")
+        assert f"/hourly/blame/{key}?at={made.bob}" in content.body.decode()
+        blame = server.get(f"/hourly/blame/{key}?at={made.bob}")
+        document = server.get(f"/hourly/blame/{key}?at={made.bob}", Accept="application/json")
+        found = server.get("/hourly/search?q=9&kind=ClusterProfile")
+        lacking = server.get(f"/hourly/blame/{key}x?at={made.bob}", Accept="application/json")
+
+    for page in (blame, found):
+        assert page.status == 200
+        assert "bob (stamp)" in page.body.decode()
+        assert f'<a href="/hourly/sample/{made.bob}">' in page.body.decode()
+    assert "and all changes since 2026-01-01" in found.body.decode()
+    assert json.loads(document.body) == _json(made, "blame", made.bob, "ClusterProfile/guestbook", *_EVERYTHING)
+    error = json.loads(lacking.body)
+    assert (lacking.status, error["message"]) == (404, f"ClusterProfile guestbookx is not in change {made.bob[:12]}")
+    assert f"/hourly/log/{key}x" in error["hint"]
+
+
 @pytest.mark.parametrize(
     ("name", "since"), [("alice", "12:05:00"), ("late", "12:05:00"), ("second", "12:05:00"), ("bob", "12:25:00")]
 )
@@ -176,6 +199,20 @@ def test_a_search_finds_changes_with_their_own_times_and_authors(made: Story, *,
     }
     table = gitsnap(made.folder, "search", "3", *_EVERYTHING, code=0)
     assert _rows(table.stdout)[0][-1] == "kubectl-edit (manager), seen late"
+
+
+def test_lines_about_changes_fit_the_terminal(made: Story) -> None:
+    """Each line of bisect and verify that has no command to copy is wrapped."""
+    field = ("--field", "ClusterProfile/other", "spec.tier=1")
+    found = gitsnap(
+        made.folder, "bisect", "--good", made.first, "--bad", "latest", *field, *_EVERYTHING, code=0, COLUMNS="60"
+    )
+    verified = gitsnap(made.folder, "verify", *_EVERYTHING, code=0, COLUMNS="60")
+    texts = [*found.stdout.splitlines(), *found.stderr.splitlines(), *verified.stdout.splitlines()[:2]]
+
+    assert [line for line in texts if len(line) > 60 and "`" not in line] == []
+    assert "the first bad change is" in found.stdout
+    assert verified.stdout.splitlines()[1].startswith("  ")
 
 
 def test_bisect_finds_and_names_a_change(made: Story) -> None:

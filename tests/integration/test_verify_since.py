@@ -226,6 +226,16 @@ def test_a_history_without_the_pinned_sample(archive: _Archive) -> None:
     assert document["since"] is None
 
 
+@pytest.mark.parametrize("option", ["--since", "--pinned"])
+def test_the_id_of_a_commit_is_no_proof_and_no_alarm_about_the_history(archive: _Archive, option: str) -> None:
+    """Other commands print ids of commits. Only the id of a tag names the samples before it."""
+    tag = archive.tags()[_PIN - 1][0]
+    commit = _git(archive.path, "rev-parse", f"{tag}^{{commit}}")
+    (finding,) = archive.verify(option, commit[:12], code=5)["findings"]
+
+    assert finding["message"].startswith(f"no sample has the id {commit[:12]}: it is the id of the commit of {tag}, ")
+
+
 def test_the_chain_must_lead_to_the_pinned_sample(archive: _Archive) -> None:
     """The pinned tag alone proves nothing: the later samples must build on it."""
     tags = archive.tags()

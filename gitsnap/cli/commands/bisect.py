@@ -29,7 +29,7 @@ from gitsnap.core.text import plural
 from gitsnap.history import bisect as search
 from gitsnap.history.bisect import ConfigurationChange, Verdict
 from gitsnap.history.hidden_fields import hidden_fields
-from gitsnap.render import render_table
+from gitsnap.render import render_table, wrapped
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -179,7 +179,7 @@ class _Steps:
         except (ArchiveError, InputError) as error:
             terminal.warn([f"{_name(change)} cannot be judged: {error.message}"])
             verdict = Verdict.SKIPPED
-        terminal.say(f"{_name(change)} is {verdict} ({plural(remaining, 'change')} in question)")
+        say_heading(f"{_name(change)} is {verdict} ({plural(remaining, 'change')} in question)")
         self.judged.append((change, verdict))
         return verdict
 
@@ -289,7 +289,7 @@ def _text(archive: GitArchive, result: _Result) -> str:
             f"one of these {len(rows)} changes is the first {result.ends.last} one; the others were skipped:\n{table}"
         )
     comparison = _compare(archive, result.first)
-    lines = [f"the first {result.ends.last} change is {_described(result.first)}"]
+    lines = [wrapped(f"the first {result.ends.last} change is {_described(result.first)}", terminal.width())]
     if comparison.rows:
         without_footnote = tuple(replace(row, message=row.note) for row in comparison.rows)
         lines.append(comparison_tables(Comparison(rows=without_footnote), columns=terminal.width()))

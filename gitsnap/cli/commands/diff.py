@@ -248,10 +248,11 @@ def _say_notes(before: _Side, after: _Side, *, is_newest: bool) -> None:
     ``is_newest``: the newer side is the newest sample, because the user named no sample.
     """
     if before.sample is not None and before.name == after.name:
-        terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
+        terminal.warn(["both sides are the same; `gitsnap diff FROM live` compares with the cluster"])
     if is_newest and (newer := after.archive.changes(after.archive.samples()[-1], None)):
         newest = f"`gitsnap diff latest {newer[-1].commit[:SHORT_ID]}`"
-        terminal.say(f"note: {plural(len(newer), 'change', 'is')} newer than the newest sample; {newest} shows them")
+        shown = "it" if len(newer) == 1 else "them"
+        terminal.say(f"note: {plural(len(newer), 'change', 'is')} newer than the newest sample; {newest} shows {shown}")
 
 
 def _open_sides(

@@ -18,7 +18,7 @@ from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
 from gitsnap.core.text import plural
-from gitsnap.render import one_line
+from gitsnap.render import one_line, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,7 @@ def _report(archives: Sequence[GitArchive], results: Sequence[_Result], proofs: 
         say_heading(f"the archive {opened.source}, checked by {proofs.described}")
         _print(result)
     if archives and proofs.names == ["chain"]:
-        terminal.say(
+        say_heading(
             "note: the chain alone does not prove which sample is the newest, nor that nobody replaced the history: "
             "--remote, --pinned and --allowed-signers do"
         )
@@ -243,8 +243,8 @@ def _print(result: _Result) -> None:
     verdict = plural(result.wrong, "finding") if result.wrong else whole
     newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
     counts = plural(len(result.samples), "sample") + (f", {plural(result.changes, 'change')}" if result.changes else "")
-    terminal.print_result(f"{result.policy}: {counts}{newest}, {verdict}")
-    for finding in result.findings:
+    terminal.print_result(wrapped(f"{result.policy}: {counts}{newest}, {verdict}", terminal.width()), safe=True)
+    for finding in result.findings:  # neither these lines nor the next are wrapped: they may have a command to copy
         label = "WRONG" if finding.wrong else "note "
         terminal.print_result(one_line(f"  {label} {finding.subject}: {finding.message}"))
     for part in result.lacking:
