@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gitsnap.cli import clock, terminal
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Sample
-from gitsnap.core.states import ChangeState, State
+from gitsnap.core.states import SHORT_ID, ChangeState, State
 from gitsnap.core.text import plural
 from gitsnap.history.changes import Changes, search_state
 from gitsnap.history.moments import Period, format_moment, parse_period
@@ -57,6 +57,18 @@ def choose_state(archive: GitArchive, name: str, *, end: bool = True) -> State:
         text = f"{name} is {format_moment(match.moment)}. The newest change or sample at that time: {match.state}."
         terminal.say(wrapped(text, terminal.width()))
     return match.state
+
+
+def say_newer_changes(archive: GitArchive, command: Sequence[str], rest: Sequence[str] = ()) -> None:
+    """Print how many changes the newest sample lacks.
+
+    ``command``, ``rest``: the words before and after the newest change in the command that shows the changes.
+    """
+    newer = archive.changes(archive.samples()[-1], None)
+    if newer:
+        words = shlex.join([*command, newer[-1].commit[:SHORT_ID], *rest])
+        shows = f"`gitsnap {words}` includes {'it' if len(newer) == 1 else 'them'}"
+        terminal.say(f"note: {plural(len(newer), 'change', 'is')} newer than the newest sample; {shows}")
 
 
 def choose_sample_only(archive: GitArchive, name: str, *, reason: str, hint: Callable[[ChangeState], str]) -> Sample:

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import dropwhile, islice
 from typing import Protocol
 
 from gitsnap.core.changes import Change, UnreadableChange
@@ -21,6 +22,7 @@ from gitsnap.history.authors import Authors
 from gitsnap.history.samples import moment_named, search_sample
 
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
+_EARLIER = re.compile(r"([0-9a-f]{7,40})~([0-9]{0,6})\Z")
 _MOST_NAMED = 5
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -171,14 +173,16 @@ def search_state(
     """Find the sample or the change with a name. ``samples`` are oldest first.
 
     The names are those of ``samples.search_sample``. A moment, such as ``@2h``, names the newest sample or change at
-    that time or before it. The id of the commit of a change, or its first digits, name the change. ``latest`` and
-    ``latest~2`` count samples only.
+    that time or before it. The id of the commit of a change, or its first digits, name the change, and
+    ``ID~2`` the second sample or change before it. ``latest`` and ``latest~2`` count samples only.
 
     Raises NotFoundError also for digits with which several commits begin; ArchiveError for a change that cannot be
     read, also if it may be the newest one at a moment; and the errors of ``search_sample``.
     """
     if samples and _COMMIT.match(name) and (named := changes.named(samples, name)):
         return FoundState(_only(name, named, samples))
+    if samples and (place := _EARLIER.match(name)) and (named := changes.named(samples, place[1])):
+        return FoundState(_before(name, _only(place[1], named, samples), int(place[2] or 1), samples, changes))
     try:
         found = search_sample(samples, name, now=now, end=end)
     except NotFoundError:
@@ -191,6 +195,19 @@ def search_state(
         return FoundState(found.sample)
     newest = changes.newest_until(samples, found.sample, found.moment) or found.sample
     return FoundState(_certain(name, newest, found.moment, changes), found.moment)
+
+
+def _before(name: str, change: ChangeState, count: int, samples: Sequence[Sample], changes: Changes) -> State:
+    """The sample or change that is ``count`` places before a change. Raises NotFoundError if there are fewer."""
+
+    def is_other(state: State) -> bool:
+        return isinstance(state, Sample) or state.commit != change.commit
+
+    found = next(islice(dropwhile(is_other, changes.newest_first(samples)), count, None), None)
+    if found is None:
+        hint = "`gitsnap list --changes` lists the samples and the changes."
+        raise NotFoundError(f"{name}: there are fewer samples and changes before the {change}", hint=hint)
+    return found
 
 
 def _certain(name: str, state: State, time: datetime, changes: Changes) -> State:

@@ -1,10 +1,10 @@
 """Joins the writes that follow mode sees with audit events that arrive at about the same time, or some minutes later.
 
-A name is given as ``author_join`` gives an exact one: the event has uid and resource version of the object. A name that
-is needed at once, for a commit, must also be that of a write which began when the watch reported the version at the
-latest: the event of the write that made the version may still be on its way when the event of a write without effect,
-which was answered with the same version, has arrived. A version that may be the result of several writes gets a name
-only later.
+A name needs an exact match, as in ``author_join``: the event has the uid and the resource version of the object. A
+commit needs its name at once, while other events may still be on their way. For example, the event of a write without
+effect, which was answered with the same version, may arrive before the event of the write that made the version. For a
+commit, the write must therefore have begun before the watch reported the version. A version that may be the result of
+several writes gets a name only later.
 """
 
 from __future__ import annotations

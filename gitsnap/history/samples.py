@@ -150,7 +150,8 @@ def is_sample_name(word: str) -> bool:
     """
     if ".." in word:
         return False
-    if word.startswith("@") or word.partition("~")[0] == "latest" or _COMMIT.match(word):
+    first = word.partition("~")[0]
+    if word.startswith("@") or first == "latest" or _COMMIT.match(first):
         return True
     branch, _, name = word.rpartition("/")
     if branch:

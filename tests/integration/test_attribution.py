@@ -317,7 +317,7 @@ def test_an_object_that_existed_before_gets_no_name_when_it_enters_the_configura
 def test_who_adds_or_removes_a_reference_is_the_author_of_the_change(audited: Audited) -> None:
     """The ConfigMap of another user enters and leaves with the reference of a profile."""
     audited.write("POST", CONFIG_MAPS, {"metadata": {"name": "brought"}}, user=audited.alice, code=201)
-    time.sleep(SKEW.total_seconds() + 0.2)
+    time.sleep(SKEW.total_seconds() + 1.2)  # the time of a sample is a whole second
     audited.gitsnap("capture", "--snapshot", "hourly", "--allow-empty", "--kubeconfig", str(audited.api.kubeconfig()))
     brought = ObjectKey(CONFIG_MAP, "default", "brought")
     reference = {"kind": "ConfigMap", "namespace": "default", "name": "brought"}

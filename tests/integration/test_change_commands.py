@@ -64,7 +64,7 @@ def test_list_shows_samples_and_changes_only_with_the_option(made: Story) -> Non
 
 def test_diff_and_status_name_changes_that_the_newest_sample_does_not_have(made: Story) -> None:
     """The answer about the newest sample is not the answer about the newest configuration."""
-    note = f"note: 1 change is newer than the newest sample; `gitsnap diff latest {made.bob[:12]}` shows it"
+    note = f"note: 1 change is newer than the newest sample; `gitsnap diff latest {made.bob[:12]}` includes it"
     status = gitsnap(made.folder, "status", *_LIVE)
 
     assert note in gitsnap(made.folder, "diff", *_EVERYTHING, code=0).stderr
@@ -73,6 +73,18 @@ def test_diff_and_status_name_changes_that_the_newest_sample_does_not_have(made:
     gitsnap(made.folder, "forget", made.first, "--yes", *_EVERYTHING, code=0)
     alone = gitsnap(made.folder, "diff", *_EVERYTHING, code=4)
     assert f"`gitsnap diff {made.second} {made.bob[:12]}` shows the 1 change since this sample." in alone.stderr
+
+
+def test_the_state_before_a_change_has_a_name(made: Story) -> None:
+    """ID~N counts samples and changes. Without TO, the changes after a change are shown up to the newest one."""
+    for name, before in ((f"{made.alice[:9]}~1", made.first), (f"{made.bob[:9]}~", made.second)):
+        assert _json(made, "diff", name, name.partition("~")[0], *_EVERYTHING)["from"]["tag"] == before
+    earlier = _json(made, "diff", f"{made.bob[:9]}~2", made.bob, *_EVERYTHING)["from"]
+    assert earlier["change"] == made.late
+    missing = gitsnap(made.folder, "diff", f"{made.alice[:9]}~2", made.alice, *_EVERYTHING, code=4)
+    assert "there are fewer samples and changes before" in missing.stderr
+    newest = _json(made, "diff", made.bob, *_EVERYTHING)
+    assert newest["from"]["change"] == newest["to"]["change"] == made.bob
 
 
 def _commit(made: Story, tag: str) -> str:

@@ -20,6 +20,8 @@ from tests.support.controllers import MANIFESTS, PROFILES, Installation, kubectl
 from tests.testbed.apiserver import ApiServer
 
 _OVERLAYS = sorted(path.parent.name for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
+_ADDED = {"alerts", "dashboard", "stamp"}
+"""The overlays that are applied in addition to another one."""
 _CONFIG_MAP = "/api/v1/namespaces/default/configmaps/database"
 
 
@@ -32,7 +34,7 @@ def installation(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
     made.remove()
 
 
-@pytest.mark.parametrize("overlay", [overlay for overlay in _OVERLAYS if overlay not in ("alerts", "stamp")])
+@pytest.mark.parametrize("overlay", [overlay for overlay in _OVERLAYS if overlay not in _ADDED])
 def test_the_server_accepts_an_overlay(installation: Installation, overlay: str) -> None:
     """The API server knows every field, and the overlay has the namespace of every object."""
     installation.apply(f"overlays/{overlay}")
@@ -48,6 +50,15 @@ def test_the_alerts_render(installation: Installation) -> None:
     """The test server lacks the kinds of the Prometheus Operator. test_metrics.py checks the rules."""
     text = kubectl("kustomize", str(MANIFESTS / "overlays" / "alerts"), kubeconfig=installation.api.kubeconfig())
     assert {document["kind"] for document in yaml.safe_load_all(text)} == {"PodMonitor", "PrometheusRule"}
+
+
+def test_the_server_accepts_the_dashboard(installation: Installation) -> None:
+    """A ConfigMap with the label that the sidecar of Grafana looks for."""
+    installation.apply("overlays/dashboard")
+
+    text = kubectl("kustomize", str(MANIFESTS / "overlays" / "dashboard"), kubeconfig=installation.api.kubeconfig())
+    (document,) = yaml.safe_load_all(text)
+    assert (document["kind"], document["metadata"]["labels"]["grafana_dashboard"]) == ("ConfigMap", "1")
 
 
 def test_the_overlay_without_secrets_grants_no_access_to_secrets(installation: Installation) -> None:

@@ -157,7 +157,7 @@ def test_a_watch_that_is_refused_ends_the_runner_and_no_sample(
 def test_lists_beyond_the_largest_number_of_watches_are_polled(
     running: _Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Changes and deletions are found, without the watch. Other writes may lie between two reads: no author is sure."""
+    """Changes and deletions are found without a watch. Their author is unknown, as other writes may lie between."""
     monkeypatch.setattr(watches, "MOST_WATCHES", 0)
     monkeypatch.setattr(watches, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(WatchedServer, "watch", None)

@@ -17,7 +17,7 @@ from gitsnap.capture.collector import Collected
 from gitsnap.capture.context import CaptureContext
 from gitsnap.capture.follow.authors import AuditNames, AuthorFinder, author_finder, seen_write
 from gitsnap.capture.follow.change_objects import OtherWrites, other_writes, own_objects
-from gitsnap.capture.follow.collected_tree import CollectedTree
+from gitsnap.capture.follow.collection import Collection
 from gitsnap.capture.follow.differences import ChangedFiles, differences, is_change, object_path
 from gitsnap.capture.follow.mirror import Mirror, Query, version_number
 from gitsnap.capture.follow.pending import POLLED, AuthoredChanges, PendingChanges, SeenChange

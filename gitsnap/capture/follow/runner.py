@@ -261,7 +261,7 @@ class Runner:
         self._say()
 
     def _say(self) -> None:
-        """Report why the cluster is not followed wholly, if that has changed. Followed are only watches that opened."""
+        """Report why the cluster is not wholly followed, if the reason has changed. Only open watches follow a list."""
         if not self._follower.generation and self._failure is None:
             return
         problem = self._failure or self._watches.failure or _unread(self._follower.incomplete) or self._behind()

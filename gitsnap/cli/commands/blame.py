@@ -15,7 +15,7 @@ from gitsnap.cli.field_texts import origin_author, value_text, version_date
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.history_documents import blame_document
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.cli.sample_choice import choose_state
+from gitsnap.cli.sample_choice import choose_state, say_newer_changes
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
@@ -57,7 +57,10 @@ def blame(
 
     named, field = arguments.parse_field(words)
     opened = archive.open()
-    chosen = choose_state(opened, named.sample("--sample", sample) or "latest")
+    wanted = named.sample("--sample", sample)
+    chosen = choose_state(opened, wanted or "latest")
+    if not wanted:
+        say_newer_changes(opened, ["blame"], words)
     trees = opened.tree(chosen), opened.tree(opened.samples()[-1])
     obj = samples.find_object(trees[0], named.objects[0])
     sensitive = {sensitive_field for tree in trees for sensitive_field in tree.info.secrets.sensitive_fields}

@@ -20,7 +20,7 @@ from gitsnap.cli.documents import change_document, sample_document
 from gitsnap.cli.expectations import Expect, check_options, compare_expecting, expectation_documents, say_expected
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
-from gitsnap.cli.sample_choice import choose_state
+from gitsnap.cli.sample_choice import choose_state, say_newer_changes
 from gitsnap.cli.secret_values import comparable_trees, decrypted_diffs, with_values_compared, without_fingerprints
 from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample, SecretsMode, TreeInfo
@@ -111,7 +111,7 @@ def diff(
         raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
     live = _LiveOptions(cluster, identity or [], decrypt=decrypt, shows_lines=raw_diff)
-    before, after = _open_sides(opened, other, from_sample, to_sample or "latest", live)
+    before, after = _open_sides(opened, other, from_sample, to_sample, live)
     filters = _check_filters(before, after, Filters(tuple(namespace or ()), tuple(clusters or ())))
     common, note = None, ""
     if other is not opened and not decrypt:
@@ -207,11 +207,14 @@ class _LiveOptions:
 def _compared_samples(opened: GitArchive, other: GitArchive, from_sample: str, to_sample: str) -> tuple[_Side, _Side]:
     """Return the two samples.
 
-    The default of ``from_sample`` is the sample before the other one; for two archives, the newest sample.
+    The default of ``from_sample`` is the sample before the other one; for two archives, the newest sample. The default
+    of ``to_sample`` is the newest sample; the newest change, if ``from_sample`` is newer than that sample.
     """
-    after = choose_state(other, to_sample)
+    after = choose_state(other, to_sample or "latest")
     if from_sample or other is not opened:
         before = choose_state(opened, from_sample or "latest", end=False)
+        if other is opened and not to_sample and before.order > after.order:
+            after = next(Changes(other).newest_first(other.samples()))
     else:
         before = _state_before(opened, after)
     location = "" if other is opened else f" of {other.source}"
@@ -249,10 +252,8 @@ def _say_notes(before: _Side, after: _Side, *, is_newest: bool) -> None:
     """
     if before.sample is not None and before.name == after.name:
         terminal.warn(["both sides are the same; `gitsnap diff FROM live` compares with the cluster"])
-    if is_newest and (newer := after.archive.changes(after.archive.samples()[-1], None)):
-        newest = f"`gitsnap diff latest {newer[-1].commit[:SHORT_ID]}`"
-        shown = "it" if len(newer) == 1 else "them"
-        terminal.say(f"note: {plural(len(newer), 'change', 'is')} newer than the newest sample; {newest} shows {shown}")
+    if is_newest and isinstance(after.sample, Sample):
+        say_newer_changes(after.archive, ["diff", "latest"])
 
 
 def _open_sides(
@@ -269,6 +270,7 @@ def _compared_with_live(
 ) -> tuple[_Side, _Side]:
     """Return a sample and the live cluster, in the order of the options. Raises UsageError, WrongClusterError."""
     from_live = from_sample == LIVE
+    to_sample = to_sample or "latest"
     if from_live and to_sample == LIVE:
         raise UsageError("both sides are live: name a sample for one of them")
     if other is not opened:

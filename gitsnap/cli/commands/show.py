@@ -14,7 +14,7 @@ from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.headings import describe_sample, say_heading
 from gitsnap.cli.history_documents import objects_document
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.cli.sample_choice import choose_state
+from gitsnap.cli.sample_choice import choose_state, say_newer_changes
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
 from gitsnap.core.states import State
@@ -58,9 +58,11 @@ def show(
     """
     words, references = _split_references(words or [])
     named = arguments.parse(words, objects=True)
-    sample, objects = named.sample("--sample", sample) or "latest", named.objects
+    sample, objects = named.sample("--sample", sample), named.objects
     opened = archive.open()
-    chosen = choose_state(opened, sample)
+    chosen = choose_state(opened, sample or "latest")
+    if not sample:
+        say_newer_changes(opened, ["show"], [*([_REFERENCES] if references else []), *words])
     tree = opened.tree(chosen)
     if references:
         if form is terminal.Output.NAME:
