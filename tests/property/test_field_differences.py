@@ -62,13 +62,13 @@ def test_all_or_nothing(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
 
 
 @settings(max_examples=400)
-@given(_PAIRS, st.data())
-def test_no_other_difference_is_hidden(pair: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
-    """A difference that is not allowed remains, and no new one appears."""
+@given(_PAIRS, st.integers(0, 2**64 - 1))
+def test_no_other_difference_is_hidden(pair: tuple[dict[str, Any], dict[str, Any]], bits: int) -> None:
+    """A difference that is not allowed remains, and no new one appears. The bits decide which ones are allowed."""
     before, after = pair
     allowed = {
-        difference.path: data.draw(st.booleans(), label=difference.path)
-        for difference in field_differences(before, after)
+        difference.path: bool(bits >> number % 64 & 1)
+        for number, difference in enumerate(field_differences(before, after))
     }
     remaining = {difference.path for difference in field_differences(adopt(before, after, allowed), after)}
     assert {path for path, is_allowed in allowed.items() if not is_allowed} <= remaining <= allowed.keys()
