@@ -12,9 +12,18 @@ from gitsnap.archive.commit_objects import GITSNAP
 from gitsnap.archive.reader import GitTree
 from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, BlobId, ChangeCounts, IncompleteKind, SampleMetadata, TreeInfo
+from gitsnap.core.model import (
+    FIELD_MANAGER,
+    Area,
+    BlobId,
+    ChangeCounts,
+    IncompleteKind,
+    SampleMetadata,
+    TreeInfo,
+    Trigger,
+)
 from gitsnap.core.ports import ChangeDraft, SampleDraft
-from gitsnap.format import author_identity, change_message, commit_message, tag_message
+from gitsnap.format import author_identity, change_message, commit_message, parse_record, person_identity, tag_message
 
 AUTHOR = GITSNAP
 
@@ -88,9 +97,20 @@ def commit_object(
         first=parent is None,
         reason=draft.message,
     )
-    stamp = f"{AUTHOR} {_git_time(draft.time)} +0000"
+    stamp = f"{_git_time(draft.time)} +0000"
     parents = f"parent {parent}\n" if parent else ""
-    return f"tree {tree}\n{parents}author {stamp}\ncommitter {stamp}\n\n{message}".encode()
+    people = f"author {_author(draft, changes)} {stamp}\ncommitter {AUTHOR} {stamp}\n"
+    return f"tree {tree}\n{parents}{people}\n{message}".encode()
+
+
+def _author(draft: SampleDraft, changes: Sequence[ChangedFile]) -> str:
+    """The author of the commit: the user of a rollback that wrote all changed objects, otherwise gitsnap."""
+    record = parse_record(draft.extra) if draft.trigger is Trigger.AFTER_ROLLBACK else None
+    managers = {file.manager for file in changed_objects(changes)}
+    if record is None or managers != {FIELD_MANAGER}:
+        return AUTHOR
+    name = record.cluster_user or record.user
+    return person_identity(name) if name else AUTHOR
 
 
 def change_object(

@@ -11,6 +11,7 @@ from gitsnap.format.change_message import (
     change_message,
     parse_author_note,
     parse_change,
+    person_identity,
 )
 from gitsnap.format.constants import (
     ATTRIBUTES,
@@ -99,6 +100,7 @@ __all__ = [
     "parse_record",
     "parse_tag_message",
     "path_of",
+    "person_identity",
     "prune_record_from_bytes",
     "prune_record_to_bytes",
     "pruned_count",

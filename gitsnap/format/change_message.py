@@ -113,7 +113,12 @@ def author_identity(author: Author) -> str:
     """
     if author.source is AuthorSource.UNKNOWN:
         return f"{_UNKNOWN_NAME} <{_UNKNOWN_NAME}@{_EMAIL_DOMAIN}>"
-    name = short_name(author.name)
+    return person_identity(author.name)
+
+
+def person_identity(name: str) -> str:
+    """A name as the author of a commit (``author_identity``)."""
+    name = short_name(name)
     address = name if _ADDRESS.match(name) else f"{quote(name, safe='', errors='surrogatepass')}@{_EMAIL_DOMAIN}"
     return f"{_encode_name(name)} <{address}>"
 

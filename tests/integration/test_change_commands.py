@@ -375,6 +375,20 @@ def test_a_command_that_takes_samples_only_says_why_a_change_is_refused(
         assert kept.stdout.startswith(made.first)
 
 
+def test_the_author_of_the_commit_after_a_rollback_is_the_user(made: Story) -> None:
+    """Plain git finds the person. The committer is gitsnap, and so is the author if others wrote, too."""
+
+    def people() -> str:
+        line = ["git", "-C", str(made.followed.archive.git_folder), "log", "-1", "--format=%an %ae %cn"]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+
+    gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0, LOGNAME="carol", USER="carol")
+    record = made.followed.archive.samples()[-1].metadata.extra
+    user = dict(record)["Rollback-By"]
+    assert people() == f"{user} {user}@kubernetes.invalid gitsnap"
+    assert gitsnap(made.folder, "verify", *_EVERYTHING, code=0).stdout.count("nothing wrong") == 1
+
+
 def test_undo_names_the_rollback_to_a_change(made: Story) -> None:
     """The text names the target, not the sample before the rollback."""
     gitsnap(made.folder, "rollback", made.alice[:12], *_LIVE, "--yes", code=0)
