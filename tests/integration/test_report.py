@@ -229,4 +229,4 @@ def test_a_missing_template_engine_is_named(frozen: Path) -> None:
     )
 
     assert "a report needs Jinja2, which is not installed" in failed.stderr
-    assert "pip install Jinja2" in failed.stderr
+    assert "pip install 'gitsnap[report]'" in failed.stderr
