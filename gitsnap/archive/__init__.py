@@ -175,14 +175,14 @@ class GitArchive:
         head of the branch. Both are samples on the branch, not detached ones. ``unreadable``: commits that cannot be
         read are appended. Raises ArchiveError for a damaged ref.
         """
-        from gitsnap.archive.changes import changes_between
+        from gitsnap.archive.change_listing import changes_between
 
         heads = [until.commit] if until else branch_heads(self._repository, self._branch).values()
         return changes_between(self._repository, heads, after.commit if after else None, unreadable)
 
     def changes_named(self, prefix: str) -> list[Change]:
         """The changes whose commit ids begin with some digits, by id, including changes that are not on the branch."""
-        from gitsnap.archive.changes import find_changes
+        from gitsnap.archive.change_listing import find_changes
 
         return find_changes(self._repository, prefix)
 
@@ -194,7 +194,7 @@ class GitArchive:
 
     def author_notes(self) -> Mapping[CommitId, str]:
         """The notes with the names of authors that became known later: commit -> text. Raises ArchiveError."""
-        from gitsnap.archive.changes import AuthorNotes
+        from gitsnap.archive.change_listing import AuthorNotes
 
         return AuthorNotes(self._repository)
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 import pygit2
 
-from gitsnap.archive.changes import AuthorNotes, changes_between
+from gitsnap.archive.change_listing import AuthorNotes, changes_between
 from gitsnap.archive.commit_objects import RecordedCommit, walk_first_parents
 from gitsnap.archive.findings import Finding
 from gitsnap.archive.reader import GitTree

@@ -18,7 +18,7 @@ from gitsnap.core.model import Sample
 from gitsnap.core.states import State
 from gitsnap.core.text import age
 from gitsnap.history import samples as history
-from gitsnap.history.changes import Changes, search_state
+from gitsnap.history.change_finder import Changes, search_state
 from gitsnap.render import render_table, wrapped
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def find_sample_to_restore(
 
     ``command`` returns a complete command for this archive and cluster, ``RollbackTarget.command``.
     Raises UsageError without a name in a script, RefusedError or AbortedError for a name that a rollback shifted, and
-    the errors of ``history.changes.search_state``.
+    the errors of ``history.change_finder.search_state``.
     """
     now, samples = clock.now(), archive.samples()
     if not name:

@@ -18,7 +18,7 @@ from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError, WrongClusterError
 from gitsnap.core.model import Sample, SensitiveField
 from gitsnap.core.states import State, cluster_of, is_commit_id
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.history.hidden_fields import hidden_fields
 
 if TYPE_CHECKING:

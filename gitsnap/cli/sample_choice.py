@@ -12,7 +12,7 @@ from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.core.states import SHORT_ID, ChangeState, State
 from gitsnap.core.text import plural
-from gitsnap.history.changes import Changes, search_state
+from gitsnap.history.change_finder import Changes, search_state
 from gitsnap.history.moments import Period, format_moment, parse_period
 from gitsnap.history.samples import describe_period, search_sample
 from gitsnap.render import wrapped
@@ -45,7 +45,7 @@ def _say_newest(samples: Sequence[Sample], name: str, sample: Sample, moment: da
 def choose_state(archive: GitArchive, name: str, *, end: bool = True) -> State:
     """Return the sample or the change with a name. If the name is a moment, print the moment and what it names.
 
-    ``end``: as for ``choose_sample``. Raises the errors of ``history.changes.search_state``.
+    ``end``: as for ``choose_sample``. Raises the errors of ``history.change_finder.search_state``.
     """
     samples = archive.samples()
     match = search_state(samples, name, Changes(archive), now=clock.now(), end=end)

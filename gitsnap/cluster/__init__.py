@@ -39,6 +39,6 @@ def open_directory(folder: Path, *, known_kinds: KnownKinds, read_only: bool = F
 
 def state_of_files(folder: Path) -> object:
     """A value that differs after each change of a YAML file in a folder. Raises InputError, AccessDeniedError."""
-    from gitsnap.cluster.directory.files import find_files, stamp  # noqa: PLC0415 - loads the YAML reader
+    from gitsnap.cluster.directory.object_files import find_files, stamp  # noqa: PLC0415 - loads the YAML reader
 
     return [(path, stamp(path)) for path in find_files(folder)]

@@ -11,8 +11,8 @@ from functools import cached_property
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import describe
-from gitsnap.diff.changes import Change
 from gitsnap.diff.comparability import Comparability
+from gitsnap.diff.object_changes import ObjectChange
 from gitsnap.diff.rows import Action
 from gitsnap.diff.source_settings import same_content, same_values
 from gitsnap.format import kind_folder
@@ -38,7 +38,7 @@ def find_changes(before: TreeView, after: TreeView, comparability: Comparability
         if key.kind == kinds.SECRET and not comparability.same_secrets:
             old, new = _without_values(old), _without_values(new)
         if not same_json(old, new):
-            change = Change(key, old, new)
+            change = ObjectChange(key, old, new)
             if change.action is not Action.MODIFIED or change.field_summary:
                 changes.append(change)
     return ChangedObjects(before, after, changes, excluded)
@@ -52,7 +52,7 @@ class ChangedObjects:
     """The objects that differ between two trees, and the inventory entries that differ."""
 
     def __init__(
-        self, before: TreeView, after: TreeView, changes: Iterable[Change], excluded_kinds: frozenset[Kind]
+        self, before: TreeView, after: TreeView, changes: Iterable[ObjectChange], excluded_kinds: frozenset[Kind]
     ) -> None:
         """``changes``: sorted by path. ``excluded_kinds``: kinds whose changes are not known."""
         self.before = before

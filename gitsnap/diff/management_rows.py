@@ -12,8 +12,8 @@ from operator import itemgetter
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import describe, join_names
-from gitsnap.diff.changes import MAX_NAMED, Change
 from gitsnap.diff.object_actions import object_actions, referrers_other_than_profiles
+from gitsnap.diff.object_changes import MAX_NAMED, ObjectChange
 from gitsnap.diff.raw_diff import TextPair, object_texts
 from gitsnap.diff.rows import Action, ManagementRow, object_title
 from gitsnap.diff.shown_documents import shows_change
@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9./_!-]*")
 """Words that YAML never escapes. A server accepts no other label keys."""
 
 
-def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]) -> list[ManagementRow]:
+def management_rows(before: TreeView, after: TreeView, changes: Sequence[ObjectChange]) -> list[ManagementRow]:
     """Return one row for each object that changed. Objects whose action is unknown have no row."""
     actions = object_actions(before, after, changes)
     matches = _match_messages(before, after, changes)
@@ -53,7 +53,7 @@ def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]
     return rows
 
 
-def _match_messages(before: TreeView, after: TreeView, changes: Iterable[Change]) -> dict[ObjectKey, list[str]]:
+def _match_messages(before: TreeView, after: TreeView, changes: Iterable[ObjectChange]) -> dict[ObjectKey, list[str]]:
     """Return, for each cluster whose labels changed, which profiles start or stop matching it because of that.
 
     A profile counts only if its newer version gives another result for the older labels: a change of its selector has a
@@ -118,7 +118,7 @@ def _profiles_reading(terms: Collection[str], side: TreeView) -> Iterator[tuple[
                 yield ObjectKey.of(document), document
 
 
-def _is_relabelled(change: Change) -> bool:
+def _is_relabelled(change: ObjectChange) -> bool:
     if change.key.kind not in kinds.CLUSTER_KINDS:
         return False
     old, new = (((side or {}).get("metadata") or {}).get("labels") for side in (change.before, change.after))
@@ -126,7 +126,7 @@ def _is_relabelled(change: Change) -> bool:
 
 
 def management_texts(
-    changes: Iterable[Change], document_texts: Collection[TextPair], *, shows_manifests: bool
+    changes: Iterable[ObjectChange], document_texts: Collection[TextPair], *, shows_manifests: bool
 ) -> list[TextPair]:
     """Return the objects that changed, except those whose change ``document_texts`` already show.
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from gitsnap.core.model import Kind, ObjectKey, TreeInfo
 from gitsnap.core.text import describe, join_names
-from gitsnap.diff.changes import Change
 from gitsnap.diff.comparability import Scope, scope_of
+from gitsnap.diff.object_changes import ObjectChange
 from gitsnap.diff.rows import Action, ObjectActions
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
@@ -26,13 +26,13 @@ _ABSENT = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, Unre
 """Reasons that prove that the referenced object did not exist, or not in a form that Sveltos reads."""
 
 
-def object_actions_between(before: Tree, after: Tree, changes: Iterable[Change]) -> ObjectActions:
+def object_actions_between(before: Tree, after: Tree, changes: Iterable[ObjectChange]) -> ObjectActions:
     """Return the actions of the objects that one of two trees lacks. Raises ArchiveError."""
     cache = ContentCache()
     return object_actions(TreeView(before, cache), TreeView(after, cache), changes)
 
 
-def object_actions(before: TreeView, after: TreeView, changes: Iterable[Change]) -> ObjectActions:
+def object_actions(before: TreeView, after: TreeView, changes: Iterable[ObjectChange]) -> ObjectActions:
     """Return the actions of the objects that one side lacks. Modified objects are not included."""
     scopes = scope_of(before.info), scope_of(after.info)
     actions = {
@@ -56,7 +56,7 @@ def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mappi
     return {key: _by(referrers) for key, referrers in others.items() if key not in of_profiles}
 
 
-def _action(before: TreeView, after: TreeView, scopes: tuple[Scope, Scope], change: Change) -> Action | None:
+def _action(before: TreeView, after: TreeView, scopes: tuple[Scope, Scope], change: ObjectChange) -> Action | None:
     """Return the action of an object that one side lacks, None if it is unknown. ``scopes``: those of the sides."""
     action, kind = change.action, change.key.kind
     if scopes[0].get(kind) != scopes[1].get(kind) and _scope_explains(change, before.info, after.info):
@@ -75,7 +75,7 @@ def _action(before: TreeView, after: TreeView, scopes: tuple[Scope, Scope], chan
     return action if reason in _ABSENT else None
 
 
-def _scope_explains(change: Change, before: TreeInfo, after: TreeInfo) -> bool:
+def _scope_explains(change: ObjectChange, before: TreeInfo, after: TreeInfo) -> bool:
     """Return whether one side lacks an object because it captured less. The labels of the object then are unknown.
 
     The sides capture the kind of the object in different scopes.

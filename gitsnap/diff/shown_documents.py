@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.objects import same_json
-from gitsnap.diff.changes import Change
 from gitsnap.diff.document_changes import compare_sources
+from gitsnap.diff.object_changes import ObjectChange
 from gitsnap.diff.raw_diff import TextPair
 from gitsnap.sveltos import documents, kinds
 from gitsnap.sveltos.source_documents import texts_of
 
 
-def shows_change(document_texts: Collection[TextPair], change: Change) -> bool:
+def shows_change(document_texts: Collection[TextPair], change: ObjectChange) -> bool:
     """Return whether a change of a ConfigMap consists of documents that ``document_texts`` contain."""
     if change.key.kind != kinds.CONFIG_MAP or change.before is None or change.after is None:
         return False

@@ -20,7 +20,7 @@ from gitsnap.format import path_of
 from gitsnap.format.change_message import short_name
 from gitsnap.history.audit_index import AuditIndex
 from gitsnap.history.author_join import SKEW, Coverage, Miss, RecordedVersion, Verdict, join_object
-from gitsnap.history.changes import ChangeArchive, Changes
+from gitsnap.history.change_finder import ChangeArchive, Changes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.tree_view import ContentCache, TreeView
 

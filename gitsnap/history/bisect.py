@@ -20,8 +20,8 @@ from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
 from gitsnap.format import decode_object, path_of
 from gitsnap.history.authors import Authors
+from gitsnap.history.change_finder import sample_with
 from gitsnap.history.changelog import AuthoredHistory, CommitOrigin, origin_of
-from gitsnap.history.changes import sample_with
 from gitsnap.history.fields import Fields, fields_of, is_hidden, plain_path, text_of_value
 from gitsnap.history.samples import find_object
 

@@ -19,7 +19,7 @@ from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectK
 from gitsnap.core.objects import changed_fields
 from gitsnap.core.ports import Archive, Tree
 from gitsnap.core.text import join_names
-from gitsnap.diff.changes import MAX_NAMED, Change
+from gitsnap.diff.object_changes import MAX_NAMED, ObjectChange
 from gitsnap.diff.rows import ObjectActions
 from gitsnap.format import decode_object, kind_folder, path_of
 from gitsnap.history.authors import Authors
@@ -149,7 +149,7 @@ class AuthoredHistory(CommitHistory, Protocol):
         """Return the notes with the names of authors that became known later: commit -> text."""
 
 
-ActionFinder = Callable[[Tree, Tree, Sequence[Change]], ObjectActions]
+ActionFinder = Callable[[Tree, Tree, Sequence[ObjectChange]], ObjectActions]
 """gitsnap.diff.object_actions.object_actions_between, which the caller imports if it is needed."""
 
 
@@ -255,12 +255,12 @@ def _pathspecs(patterns: Sequence[ObjectPattern]) -> list[str]:
 
 def _changes(
     archive: CommitHistory, commit: LoggedCommit, patterns: Sequence[ObjectPattern]
-) -> Iterator[tuple[LoggedFile, Change]]:
+) -> Iterator[tuple[LoggedFile, ObjectChange]]:
     """Yield the changes of a commit to the objects that match a pattern, by path."""
     for file in sorted(commit.files, key=lambda file: file.path):
         before, after = (_read_object(archive, blob, file.path) for blob in (file.before, file.after))
         if before or after:
-            change = Change(ObjectKey.of(after or before or {}), before, after)
+            change = ObjectChange(ObjectKey.of(after or before or {}), before, after)
             if not patterns or any(pattern.matches(change.key) for pattern in patterns):
                 yield file, change
 
@@ -277,7 +277,7 @@ def _read_object(archive: CommitHistory, blob: BlobId | None, path: str) -> Json
 
 
 def _actions(
-    archive: CommitHistory, commit: LoggedCommit, changes: list[Change], find_actions: ActionFinder
+    archive: CommitHistory, commit: LoggedCommit, changes: list[ObjectChange], find_actions: ActionFinder
 ) -> ObjectActions:
     """Return the actions of the objects that appeared or disappeared with a commit."""
     one_sided = [change for change in changes if change.before is None or change.after is None]

@@ -18,7 +18,7 @@ from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.format import path_of
-from gitsnap.history.changes import ChangeArchive, Changes
+from gitsnap.history.change_finder import ChangeArchive, Changes
 from gitsnap.history.moments import Period
 from gitsnap.history.timeline import (
     Activity,

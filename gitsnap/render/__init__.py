@@ -3,7 +3,7 @@
 from gitsnap.core.escapes import one_line, visible
 from gitsnap.render.structured import as_json, as_yaml, json_line
 from gitsnap.render.table import render_table
-from gitsnap.render.text import cut, paint_diff, shortened, wrapped
+from gitsnap.render.terminal_text import cut, paint_diff, shortened, wrapped
 
 __all__ = [
     "as_json",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from gitsnap.core.escapes import one_line
 from gitsnap.core.model import ObjectKey
-from gitsnap.render.text import shortened
+from gitsnap.render.terminal_text import shortened
 
 _MOST = 10
 _SIGNS = {"deleted": "-", "modified": "~", "added": "+"}

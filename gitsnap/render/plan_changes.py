@@ -16,7 +16,7 @@ from gitsnap.core.text import plural
 from gitsnap.diff.raw_diff import TextPair
 from gitsnap.diff.unified import LineDiff
 from gitsnap.render.document_names import document_of_hunk
-from gitsnap.render.text import paint_change, split_at, width
+from gitsnap.render.terminal_text import paint_change, split_at, width
 from gitsnap.rollback.plan import Plan, Step, changes_lines, step_texts
 
 STEP_LINES = 10

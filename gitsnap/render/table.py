@@ -14,7 +14,7 @@ from operator import gt
 from typing import NamedTuple
 
 from gitsnap.core.escapes import one_line
-from gitsnap.render.text import width, wrap
+from gitsnap.render.terminal_text import width, wrap
 
 _PROSE = 20
 """Columns of sentences are not narrower than this, unless the table does not fit otherwise."""

@@ -12,7 +12,7 @@ from gitsnap.core.changes import AuthorSource
 from gitsnap.core.errors import ArchiveError, UsageError
 from gitsnap.core.model import Sample, Trigger
 from gitsnap.core.states import ChangeState, State, author_text, incomplete_of
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.history.moments import parse_moment
 from gitsnap.render.web.addresses import address, state_name
 from gitsnap.web.answers import Asked, Page

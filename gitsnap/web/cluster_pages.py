@@ -14,7 +14,7 @@ from gitsnap.diff.comparison import compare
 from gitsnap.diff.rows import DiffRow
 from gitsnap.format import decode_object, shown_key
 from gitsnap.format.tree_files import PathsByKind
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.history.deployed_addons import failed_deployments, list_addons
 from gitsnap.render.web.addresses import address, state_name
 from gitsnap.sveltos import kinds

@@ -10,8 +10,8 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import Tree
 from gitsnap.core.states import State, name_state
 from gitsnap.core.text import describe
-from gitsnap.diff.changes import Change
 from gitsnap.diff.object_actions import object_actions_between
+from gitsnap.diff.object_changes import ObjectChange
 from gitsnap.diff.raw_diff import object_texts
 from gitsnap.diff.rows import ObjectActions
 from gitsnap.diff.shown_objects import shown_versions, without_sensitive_values
@@ -121,7 +121,7 @@ def log(archive: SiteArchive, asked: Asked) -> Page:
     return Page("log.html", describe(key), lambda: asked.documents.log_document(shown), values)
 
 
-def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
+def _find_actions(before: Tree, after: Tree, changes: Sequence[ObjectChange]) -> ObjectActions:
     return object_actions_between(before, after, changes)
 
 

@@ -16,7 +16,7 @@ from gitsnap.core.states import State
 from gitsnap.core.suggestions import nearest
 from gitsnap.format import shown_key
 from gitsnap.format.tree_files import differing_paths
-from gitsnap.history.changes import Changes, search_state
+from gitsnap.history.change_finder import Changes, search_state
 from gitsnap.history.hidden_fields import hidden_fields
 from gitsnap.history.search import FileHistories
 from gitsnap.sveltos.tree_view import TreeView

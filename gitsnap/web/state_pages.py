@@ -17,7 +17,7 @@ from gitsnap.diff.rows import Comparison
 from gitsnap.format import decode_object, key_of, shown_key
 from gitsnap.format.constants import EXTENSION
 from gitsnap.format.tree_files import differing_paths
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.history.purpose import purpose
 from gitsnap.history.timeline import Limits, PeriodChange
 from gitsnap.history.timeline_reader import fields_to_leave_out, summarize

@@ -78,7 +78,7 @@ def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
     """`gitsnap log` compares single objects and imports nothing that compares whole samples."""
     loaded = _loaded(place, "log", "ConfigMap/default/a")
 
-    assert "gitsnap.diff.changes" in loaded
+    assert "gitsnap.diff.object_changes" in loaded
     assert not loaded & {"gitsnap.diff.comparison", "gitsnap.sveltos.tree_view", "gitsnap.sveltos.templates"}
 
 

@@ -14,7 +14,7 @@ from gitsnap.core.changes import UNKNOWN_AUTHOR, Change, Revision
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.model import CommitId, Sample
 from gitsnap.core.states import ChangeState
-from gitsnap.history.changes import Changes, search_state
+from gitsnap.history.change_finder import Changes, search_state
 from gitsnap.history.moments import format_moment
 from tests.support.samples import sample
 

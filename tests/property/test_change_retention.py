@@ -14,7 +14,7 @@ from gitsnap.capture import prune
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import Area, CommitId
 from gitsnap.core.states import ChangeState
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.policy.retention import Rules
 from gitsnap.policy.snapshot import Retention
 from tests.support.followed_archives import Followed

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gitsnap.render import table
 from gitsnap.render.table import render_table
-from gitsnap.render.text import width
+from gitsnap.render.terminal_text import width
 
 _CELL = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), max_size=12)
 _WIDE = st.text(st.sampled_from("aé日%\u0301 "), max_size=6)

@@ -15,7 +15,7 @@ from gitsnap.core.model import JsonObject, SensitiveField
 from gitsnap.render.plan import plan_text
 from gitsnap.render.plan_changes import PLAN_LINES, STEP_LINES, ChangeView
 from gitsnap.render.plan_document import plan_document
-from gitsnap.render.text import width
+from gitsnap.render.terminal_text import width
 from gitsnap.rollback.plan import Action, Plan
 from gitsnap.sveltos import kinds
 from tests.support.plans import alive, changed, custom, plan_of

@@ -11,7 +11,7 @@ from gitsnap.core.errors import RejectedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
 from gitsnap.rollback.plan import Action, LiveState, Outcome, Plan, Selection, WithdrawalCause, add_deployed_content
-from gitsnap.rollback.plan.match_states import Change
+from gitsnap.rollback.plan.match_states import StepChange
 from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
@@ -484,7 +484,7 @@ def _count_tried_steps(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
     count = 0
     apply = Simulation.apply
 
-    def counted(simulation: Simulation, change: Change) -> list[Delta]:
+    def counted(simulation: Simulation, change: StepChange) -> list[Delta]:
         nonlocal count
         count += 1
         return apply(simulation, change)

@@ -17,9 +17,9 @@ from gitsnap.core.model import (
     SecretsMode,
     Substitute,
 )
-from gitsnap.diff.changes import Change
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.object_actions import object_actions_between
+from gitsnap.diff.object_changes import ObjectChange
 from gitsnap.diff.rows import Comparison
 from gitsnap.sveltos.filters import Filters
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
@@ -318,7 +318,7 @@ def _action_with_scopes(
     """Return the action of the one object that only the newer side has."""
     trees = [build(objects if scope else [], info=tree_info(resources=scope)) for scope in (before, after)]
     key = ObjectKey.of(objects[0])
-    (action,) = object_actions_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
+    (action,) = object_actions_between(trees[0], trees[1], [ObjectChange(key, None, objects[0])]).values()
     return str(action[0])
 
 

@@ -9,7 +9,7 @@ import pytest
 from gitsnap.core.model import JsonObject
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.entry_actions import DEREGISTERED, MAY_BE_WITHDRAWN
-from gitsnap.history.references import read_references
+from gitsnap.history.resolved_references import read_references
 from tests.support.rows import (
     HAD_FAILED,
     NOT_APPLIED,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.render import cut, render_table
-from gitsnap.render.text import width, wrap
+from gitsnap.render.terminal_text import width, wrap
 
 _HEADER = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
 _ROW = ["hourly", "2026-11-26:13:37:40-2", "+1 ~2", "5", "ConfigMap carried, 2 missing", "fbbc4ef63127", "manual", "x"]

@@ -17,7 +17,13 @@ from gitsnap.cli.arguments import LIVE
 from gitsnap.cli.diff_documents import diff_document
 from gitsnap.cli.diff_tables import comparison_tables
 from gitsnap.cli.documents import change_document, sample_document
-from gitsnap.cli.expectations import Expect, check_options, compare_expecting, expectation_documents, say_expected
+from gitsnap.cli.expected_differences import (
+    Expect,
+    check_options,
+    compare_expecting,
+    expectation_documents,
+    say_expected,
+)
 from gitsnap.cli.headings import describe_cluster, describe_sample, say_heading
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_state, say_newer_changes
@@ -31,7 +37,7 @@ from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.history import filter_check
 from gitsnap.history import samples as history
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.history.hidden_fields import hidden_fields
 from gitsnap.render import paint_diff, visible
 from gitsnap.sveltos.filters import Filters

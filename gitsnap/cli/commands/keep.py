@@ -11,7 +11,7 @@ from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_sample_only
 from gitsnap.core.states import ChangeState
-from gitsnap.history.changes import sample_with
+from gitsnap.history.change_finder import sample_with
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive

@@ -23,7 +23,7 @@ from gitsnap.core.model import Consistency, IncompleteKind, Sample, SampleMetada
 from gitsnap.core.states import SHORT_ID, ChangeState, State, author_text, incomplete_of
 from gitsnap.core.text import plural
 from gitsnap.format.sample_message import first_line
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.history.moments import Period
 from gitsnap.render import render_table
 

@@ -30,14 +30,14 @@ from gitsnap.core.states import SHORT_ID, ChangeState, State, author_text
 from gitsnap.format.sample_message import first_line
 from gitsnap.history import changelog
 from gitsnap.history import samples as history
-from gitsnap.history.changes import Changes
+from gitsnap.history.change_finder import Changes
 from gitsnap.render import render_table
 from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.core.ports import Tree
-    from gitsnap.diff.changes import Change
+    from gitsnap.diff.object_changes import ObjectChange
     from gitsnap.diff.rows import DiffRow, ObjectActions
 
 _Entry = TypeVar("_Entry")
@@ -269,7 +269,7 @@ def _cluster_row(row: DiffRow, state: State) -> list[str]:
     ]
 
 
-def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
+def _find_actions(before: Tree, after: Tree, changes: Sequence[ObjectChange]) -> ObjectActions:
     """Return the actions on objects that one of two trees lacks."""
     from gitsnap.diff.object_actions import object_actions_between  # most logs show modifications only
 

@@ -157,7 +157,7 @@ def _show_references(
 ) -> None:
     """Print the references of objects: clusters, field, target, and whether the target is in the sample."""
     from gitsnap.core.text import describe
-    from gitsnap.history.references import read_references
+    from gitsnap.history.resolved_references import read_references
 
     if not names:
         raise UsageError("show references: name an object, such as ClusterProfile/guestbook")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.cluster.directory.files import ORDINARY_MODE, ObjectFile, find_files, stamp
+from gitsnap.cluster.directory.object_files import ORDINARY_MODE, ObjectFile, find_files, stamp
 from gitsnap.cluster.directory.selectors import field_matcher, label_matcher
 from gitsnap.cluster.directory.served_kinds import KindTable, ServedKind
 from gitsnap.cluster.directory.string_fields import find_mismatch, with_empty_strings

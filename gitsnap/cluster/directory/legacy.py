@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitsnap.cluster.directory.files import find_files
+from gitsnap.cluster.directory.object_files import find_files
 from gitsnap.core.errors import AccessDeniedError, InputError, NotFoundError
 from gitsnap.core.time_zones import check_zone
 

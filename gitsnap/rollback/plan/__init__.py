@@ -7,7 +7,7 @@ plan contains a value of a Secret.
 from gitsnap.core.text import describe, plural
 from gitsnap.rollback.plan.alternatives import unselected_losing_profiles, unselected_lost_clusters, without_loss
 from gitsnap.rollback.plan.builder import add_deployed_content, make_plan, order_plan, releasable_after
-from gitsnap.rollback.plan.consequences import (
+from gitsnap.rollback.plan.cluster_effects import (
     Conflict,
     Effect,
     EffectType,
@@ -21,7 +21,7 @@ from gitsnap.rollback.plan.consequences import (
     withdrawal_lines,
 )
 from gitsnap.rollback.plan.deletions import PRUNED_KINDS
-from gitsnap.rollback.plan.effects import EFFECTS
+from gitsnap.rollback.plan.effect_texts import EFFECTS
 from gitsnap.rollback.plan.inputs import LiveState, SampleState, Unrestorable
 from gitsnap.rollback.plan.match_states import MATCHING_KINDS
 from gitsnap.rollback.plan.plan_file import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan.consequences import Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.cluster_effects import Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.steps import Plan
 from gitsnap.sveltos import kinds
 

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.rollback.plan.consequences import Effect, Retained, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.cluster_effects import Effect, Retained, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.decisions import StepDecider
 from gitsnap.rollback.plan.deletions import decide_created, decide_surplus
 from gitsnap.rollback.plan.hold_releases import releasable
 from gitsnap.rollback.plan.impact import find_effects
 from gitsnap.rollback.plan.inputs import LiveState, SampleState
-from gitsnap.rollback.plan.match_states import MATCHING_KINDS, Change
+from gitsnap.rollback.plan.match_states import MATCHING_KINDS, StepChange
 from gitsnap.rollback.plan.ordering import StepOrder, find_order
 from gitsnap.rollback.plan.selection import Selection
 from gitsnap.rollback.plan.steps import Action, Options, Plan, Step
@@ -200,7 +200,7 @@ def _pausable(decider: StepDecider, selected: Collection[ObjectKey]) -> frozense
     return frozenset(pausable)
 
 
-def _required_objects(plan: Plan, changes: Iterable[Change]) -> frozenset[ObjectKey]:
+def _required_objects(plan: Plan, changes: Iterable[StepChange]) -> frozenset[ObjectKey]:
     """The objects without which the deployment of a profile fails.
 
     They are created after the targets of optional references: a successful deployment withdraws the content of optional

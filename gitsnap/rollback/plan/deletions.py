@@ -11,7 +11,7 @@ from datetime import datetime
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import KubeObject, changed_fields
-from gitsnap.rollback.plan.consequences import Retained
+from gitsnap.rollback.plan.cluster_effects import Retained
 from gitsnap.rollback.plan.decisions import StepDecider
 from gitsnap.rollback.plan.match_states import frozen
 from gitsnap.rollback.plan.selection import Selection, labels_match

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Hold
-from gitsnap.rollback.plan.match_states import Change, SelectorIndex, State
+from gitsnap.rollback.plan.cluster_effects import Hold
+from gitsnap.rollback.plan.match_states import SelectorIndex, State, StepChange
 from gitsnap.rollback.plan.simulation import Simulation
 
 
-def releasable(live: Iterable[JsonObject], written: Iterable[Change], holds: Iterable[Hold]) -> frozenset[ObjectKey]:
+def releasable(
+    live: Iterable[JsonObject], written: Iterable[StepChange], holds: Iterable[Hold]
+) -> frozenset[ObjectKey]:
     """The held profiles that lose no match if they are released after only the changes in ``written``.
 
     A profile that matches only through a status that Sveltos may not have updated yet is left out.

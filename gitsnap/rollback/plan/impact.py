@@ -11,14 +11,14 @@ from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.rollback.plan.consequences import Effect, EffectType
+from gitsnap.rollback.plan.cluster_effects import Effect, EffectType
 from gitsnap.rollback.plan.match_states import (
     SELECTING_KINDS,
-    Change,
     Matches,
     MatchesByObject,
     SelectorIndex,
     State,
+    StepChange,
     leaves,
     mode_of,
 )
@@ -33,7 +33,7 @@ Effects = tuple[Effect, ...]
 
 def find_effects(
     matching_objects: Iterable[JsonObject],
-    changes: Sequence[Change],
+    changes: Sequence[StepChange],
     contents: Collection[ObjectKey],
     *,
     summary_clusters: MatchesByObject | None = None,
@@ -57,7 +57,7 @@ class _Impact:
     """The matches before and after one plan."""
 
     def __init__(
-        self, matching_objects: Sequence[JsonObject], changes: Sequence[Change], summary_clusters: MatchesByObject
+        self, matching_objects: Sequence[JsonObject], changes: Sequence[StepChange], summary_clusters: MatchesByObject
     ) -> None:
         self._start = State.of(matching_objects, summary_clusters=summary_clusters)
         self._end = State.of(matching_objects, changes, summary_clusters=summary_clusters)
@@ -74,7 +74,7 @@ class _Impact:
 
     # Matches ----------------------------------------------------------------------------------------------------------
 
-    def of_change(self, change: Change) -> Iterator[Effect]:
+    def of_change(self, change: StepChange) -> Iterator[Effect]:
         """The effects of one write or deletion; the result may contain effects on no cluster.
 
         A selecting object acts on the clusters that it matches, a Classifier on every cluster. Labels of clusters and
@@ -91,13 +91,13 @@ class _Impact:
                 only = frozenset({cluster}) if kind in kinds.CLUSTER_KINDS else None
                 yield from self._joining_and_leaving(key, only)
 
-    def _selected_clusters(self, change: Change) -> Matches:
+    def _selected_clusters(self, change: StepChange) -> Matches:
         if change.key.kind == kinds.CLASSIFIER:
             return frozenset(self._end.labels)  # Sveltos deploys a Classifier to every managed cluster
         documents = [document for document in (change.before, change.after) if document is not None]
         return frozenset[ClusterRef]().union(*(selects(document, self._end.labels).clusters for document in documents))
 
-    def _of_selecting(self, change: Change) -> Iterator[Effect]:
+    def _of_selecting(self, change: StepChange) -> Iterator[Effect]:
         key, old, new = change.key, change.before, change.after
         touched = (
             old is None

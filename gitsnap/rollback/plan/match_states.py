@@ -41,7 +41,7 @@ MatchesByObject = Mapping[ObjectKey, Matches]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StepChange:
     """An object before and after its step."""
 
     key: ObjectKey
@@ -82,7 +82,7 @@ class State:
     def of(
         cls,
         documents: Iterable[JsonObject],
-        changes: Sequence[Change] = (),
+        changes: Sequence[StepChange] = (),
         *,
         summary_clusters: MatchesByObject | None = None,
     ) -> State:
@@ -213,14 +213,14 @@ class SelectorIndex:
         """The selecting objects that refer to a set."""
         return self._users_of_set.get(set_key, ())
 
-    def affected_by(self, change: Change) -> frozenset[ObjectKey]:
+    def affected_by(self, change: StepChange) -> frozenset[ObjectKey]:
         """The selecting objects whose matches a step may change, including their prerequisites."""
         direct = self._directly_affected_by(change)
         if change.before is not None and change.after is not None and not is_paused(change.after):
             direct = direct.union(*(state.former_prerequisites(change.key) for state in self._states))
         return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
 
-    def _directly_affected_by(self, change: Change) -> frozenset[ObjectKey]:
+    def _directly_affected_by(self, change: StepChange) -> frozenset[ObjectKey]:
         kind = change.key.kind
         if kind in SELECTING_KINDS:
             if change.before is None or change.after is None:

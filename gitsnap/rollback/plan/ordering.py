@@ -15,8 +15,16 @@ from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan.blocked_changes import BlockedChanges
-from gitsnap.rollback.plan.consequences import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
-from gitsnap.rollback.plan.match_states import Change, Matches, MatchesByObject, SelectorIndex, State, frozen, leaves
+from gitsnap.rollback.plan.cluster_effects import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.match_states import (
+    Matches,
+    MatchesByObject,
+    SelectorIndex,
+    State,
+    StepChange,
+    frozen,
+    leaves,
+)
 from gitsnap.rollback.plan.simulation import Delta, Simulation, Touched
 from gitsnap.rollback.plan.uncertainty import CHOOSING, delay_reason, find_uncertainties
 from gitsnap.rollback.plan.waits import readded_waits, release_waits
@@ -42,7 +50,7 @@ class StepOrder:
 
 def find_order(
     live: Iterable[JsonObject],
-    changes: Sequence[Change],
+    changes: Sequence[StepChange],
     *,
     pausable: Collection[ObjectKey] = (),
     summary_clusters: MatchesByObject | None = None,
@@ -61,7 +69,7 @@ def find_order(
 class _Candidate:
     """An order, with the profiles that are held while it is written."""
 
-    order: tuple[Change, ...]
+    order: tuple[StepChange, ...]
     held: frozenset[ObjectKey] = frozenset()
 
 
@@ -92,7 +100,7 @@ class _OrderSearch:
     def __init__(
         self,
         live: Iterable[JsonObject],
-        changes: Sequence[Change],
+        changes: Sequence[StepChange],
         pausable: Collection[ObjectKey],
         summary_clusters: MatchesByObject,
         *,
@@ -204,10 +212,10 @@ class _OrderSearch:
                         return candidate
         return self._least_bad(orders[0], held)
 
-    def _sorted(self, *, selecting_first: bool) -> list[Change]:
+    def _sorted(self, *, selecting_first: bool) -> list[StepChange]:
         """The changes in a fixed order: deletions last; selecting objects before or after labels and sets."""
 
-        def rank(change: Change) -> tuple[Any, ...]:
+        def rank(change: StepChange) -> tuple[Any, ...]:
             """Creations and updates by phase, then deletions by phase in reverse; kind and name break ties."""
             kind = change.key.kind
             if change.after is None:
@@ -219,7 +227,7 @@ class _OrderSearch:
 
     def _build_candidate(
         self,
-        preferred: Sequence[Change],
+        preferred: Sequence[StepChange],
         held: frozenset[ObjectKey],
         late: frozenset[ObjectKey],
         *,
@@ -246,15 +254,15 @@ class _OrderSearch:
             held |= more
 
     def _greedy(
-        self, preferred: Sequence[Change], held: frozenset[ObjectKey], *, strict: bool
-    ) -> tuple[list[Change] | None, list[frozenset[ObjectKey]]]:
+        self, preferred: Sequence[StepChange], held: frozenset[ObjectKey], *, strict: bool
+    ) -> tuple[list[StepChange] | None, list[frozenset[ObjectKey]]]:
         """An order that always takes the first preferred change that does no harm.
 
         If there is none, None and the profiles that each of the remaining changes would harm. A harmful change is tried
         again only after another change touched the matches that it would harm.
         """
         simulation = Simulation(self._start, self._end, self._index, self._tracked, held)
-        ready, blocked, order = list(range(len(preferred))), BlockedChanges(), list[Change]()
+        ready, blocked, order = list(range(len(preferred))), BlockedChanges(), list[StepChange]()
         heapify(ready)
         while ready:
             position = heappop(ready)
@@ -288,7 +296,7 @@ class _OrderSearch:
         document = self._end.selecting.get(key)
         return document is not None and (frozen(document) or leaves(document, live=self._start.selecting.get(key)))
 
-    def _least_bad(self, order: Sequence[Change], held: frozenset[ObjectKey]) -> _Candidate:
+    def _least_bad(self, order: Sequence[StepChange], held: frozenset[ObjectKey]) -> _Candidate:
         """The candidate if every order loses a match: all profiles that may be paused are held, their steps last."""
         held |= frozenset(self._simulate(_Candidate(tuple(order), held)).interrupted) & self._pausable
         last = [change for change in order if change.key in held]

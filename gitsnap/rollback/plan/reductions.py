@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.cluster_effects import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects, ProfileDeployments
-from gitsnap.rollback.plan.match_states import Change, Matches, State, mode_of
+from gitsnap.rollback.plan.match_states import Matches, State, StepChange, mode_of
 from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
 from gitsnap.rollback.plan.steps import Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps
@@ -280,7 +280,9 @@ def _add_failures(findings: Findings, difference: Difference, cluster: ClusterRe
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
 
 
-def _template_views(matching_objects: Iterable[JsonObject], changes: Iterable[Change]) -> dict[ClusterRef, JsonObject]:
+def _template_views(
+    matching_objects: Iterable[JsonObject], changes: Iterable[StepChange]
+) -> dict[ClusterRef, JsonObject]:
     """What templates see of each cluster after some changes are written."""
     objects = {ObjectKey.of(document): document for document in matching_objects}
     objects |= {change.key: change.after for change in changes if change.after is not None}

@@ -14,10 +14,10 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan.match_states import (
     SELECTING_KINDS,
     SET_KINDS,
-    Change,
     Matches,
     SelectorIndex,
     State,
+    StepChange,
     frozen,
     leaves,
 )
@@ -112,7 +112,7 @@ class Simulation:
 
     # Steps --------------------------------------------------------------------------------------------------------
 
-    def apply(self, change: Change) -> list[Delta]:
+    def apply(self, change: StepChange) -> list[Delta]:
         """Write a step. Returns the matches that it starts and ends, without profiles that are paused or in DryRun."""
         self._journal, self.members_moved = [], {}
         kind = change.key.kind
@@ -193,7 +193,7 @@ class Simulation:
 
     # Writing a step -------------------------------------------------------------------------------------------------
 
-    def _relabel(self, change: Change) -> Touched:
+    def _relabel(self, change: StepChange) -> Touched:
         """Change the labels of a cluster. Returns the matches to evaluate."""
         cluster, former = change.cluster, self._labels.get(change.cluster)
         labels = ((change.after or {}).get("metadata") or {}).get("labels") or {}
@@ -233,7 +233,7 @@ class Simulation:
         for cluster in before - after:
             self._put(lost, cluster, inside=True)
 
-    def _write_set(self, change: Change) -> Touched:
+    def _write_set(self, change: StepChange) -> Touched:
         key, former = change.key, self._sets.get(change.key)
         had = frozenset(former.clusters()) if former is not None else frozenset[ClusterRef]()
         if change.after is None:
@@ -244,7 +244,7 @@ class Simulation:
         self._note_moved(key, had, self.members(key))
         return dict.fromkeys(self._index.users(key))
 
-    def _write_selecting(self, change: Change) -> Touched:
+    def _write_selecting(self, change: StepChange) -> Touched:
         key, former = change.key, self._selecting.get(change.key)
         before = self._dependents
         was_frozen, was_paused = key in self._frozen, key in self._paused
@@ -268,7 +268,7 @@ class Simulation:
 
     # Evaluation -----------------------------------------------------------------------------------------------------
 
-    def _deltas(self, touched: Touched, change: Change | None) -> Iterator[Delta]:
+    def _deltas(self, touched: Touched, change: StepChange | None) -> Iterator[Delta]:
         for key, clusters in touched.items():
             if key in self._own:
                 self._evaluate(key, clusters)
@@ -324,7 +324,9 @@ class Simulation:
             return set()
         return self._own[key].union(*(self._seen.get(dependent, ()) for dependent in self._dependents.of(key)))
 
-    def _update_deployed(self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: Change | None) -> Delta:
+    def _update_deployed(
+        self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: StepChange | None
+    ) -> Delta:
         deployed = self.deployed[key]
         if clusters is None:
             current = self._current_matches(key)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, SensitiveField
 from gitsnap.core.text import describe, plural
-from gitsnap.rollback.plan.consequences import (
+from gitsnap.rollback.plan.cluster_effects import (
     Conflict,
     Effect,
     EffectType,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Effect, EffectType
+from gitsnap.rollback.plan.cluster_effects import Effect, EffectType
 from gitsnap.rollback.plan.deployed_content import Contents, Objects
 from gitsnap.rollback.plan.match_states import State, mode_of
 from gitsnap.rollback.plan.steps import Plan, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan.match_states import Change
+from gitsnap.rollback.plan.match_states import StepChange
 from gitsnap.rollback.plan.steps import Action, Step
 from gitsnap.sveltos import restore
 from gitsnap.sveltos.normalize import normalize
@@ -29,19 +29,19 @@ def content_steps(steps: Iterable[Step]) -> dict[ObjectKey, Step]:
     return {step.key: step for step in steps if step.writes and restore.rule_of(step.key.kind).phase < Phase.MATCHING}
 
 
-def change_of(step: Step, controller_labels: Collection[str]) -> Change:
+def change_of(step: Step, controller_labels: Collection[str]) -> StepChange:
     """The object of a step that writes, before and after the step."""
     if step.action is Action.DELETE:
-        return Change(step.key, step.live, None)
+        return StepChange(step.key, step.live, None)
     if step.archived is None:
         raise AssertionError("a step that writes has an archived object")
     if step.live is None:
-        return Change(step.key, None, step.archived)
+        return StepChange(step.key, None, step.archived)
     normalized = normalize(step.live, controller_labels=controller_labels)
     target = restore.desired_object(step.archived, normalized)
-    return Change(step.key, step.live, restore.build_update(target, live=step.live, normalized=normalized))
+    return StepChange(step.key, step.live, restore.build_update(target, live=step.live, normalized=normalized))
 
 
-def changes_of(steps: Iterable[Step], controller_labels: Collection[str]) -> list[Change]:
+def changes_of(steps: Iterable[Step], controller_labels: Collection[str]) -> list[StepChange]:
     """The changes of the steps that determine matches."""
     return [change_of(step, controller_labels) for step in matching_steps(steps)]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import plural
-from gitsnap.rollback.plan.consequences import Uncertainty
-from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, Matches, SelectorIndex, State, templated
+from gitsnap.rollback.plan.cluster_effects import Uncertainty
+from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Matches, SelectorIndex, State, StepChange, templated
 from gitsnap.sveltos import inventory, kinds
 
 CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
@@ -21,7 +21,7 @@ _GENERATING_FIELDS: Mapping[Kind, tuple[str, ...]] = {
 
 
 def find_uncertainties(
-    start: State, end: State, index: SelectorIndex, changes: Sequence[Change], affected: Iterable[ObjectKey]
+    start: State, end: State, index: SelectorIndex, changes: Sequence[StepChange], affected: Iterable[ObjectKey]
 ) -> list[Uncertainty]:
     """At most one uncertainty for each object, sorted by object.
 
@@ -52,7 +52,7 @@ def delay_reason(end: State, key: ObjectKey, clusters: Matches) -> str:
     return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
 
 
-def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[ObjectKey, str]]:
+def _generating(start: State, changes: Sequence[StepChange]) -> Iterable[tuple[ObjectKey, str]]:
     """Objects from which Sveltos generates profiles, if a field that defines these profiles changes."""
     for change in changes:
         if change.before is None or change.key not in start.selecting:
@@ -63,7 +63,7 @@ def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[Objec
                 yield change.key, f"spec.{field} determines the profiles that Sveltos generates"
 
 
-def _classified(start: State, index: SelectorIndex, changes: Sequence[Change]) -> Iterable[tuple[ObjectKey, str]]:
+def _classified(start: State, index: SelectorIndex, changes: Sequence[StepChange]) -> Iterable[tuple[ObjectKey, str]]:
     """Objects that match clusters by a label which a changed classifier sets."""
     for change in changes:
         before, after = change.before or {}, change.after or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Uncertainty
+from gitsnap.rollback.plan.cluster_effects import Uncertainty
 from gitsnap.rollback.plan.deployed_content import FEATURES
 from gitsnap.sveltos import inventory
 from gitsnap.sveltos.matching import ClusterRef

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Wait
+from gitsnap.rollback.plan.cluster_effects import Wait
 from gitsnap.rollback.plan.match_states import Matches, State
 from gitsnap.rollback.plan.simulation import Simulation
 from gitsnap.sveltos import kinds

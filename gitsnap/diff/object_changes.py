@@ -21,7 +21,7 @@ ARCHIVE_FIELD = f"binaryData.{ARCHIVE_KEY}"
 
 
 @dataclass(frozen=True)  # without slots, which cached_property cannot use
-class Change:
+class ObjectChange:
     """An object that differs. ``before`` or ``after`` is None if that side lacks the object."""
 
     key: ObjectKey

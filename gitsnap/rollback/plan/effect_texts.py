@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitsnap.rollback.plan.consequences import EffectType
+from gitsnap.rollback.plan.cluster_effects import EffectType
 
 NOTHING = "nothing"
 ASKS = "add-ons; a `withdraw` line, `--allow-withdraw`"

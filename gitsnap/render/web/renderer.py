@@ -11,7 +11,7 @@ from gitsnap.core.states import author_text
 from gitsnap.render.report.environment import Environment, as_markup, asset, make_environment
 from gitsnap.render.report.page import MOST_LINES, MOST_NAMES
 from gitsnap.render.structured import json_line
-from gitsnap.render.text import cut
+from gitsnap.render.terminal_text import cut
 from gitsnap.render.web import addresses
 
 _PACKAGE = "gitsnap.render.web"
