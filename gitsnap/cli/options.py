@@ -91,6 +91,16 @@ Snapshot = Annotated[
         autocompletion=completion.complete_policy,
     ),
 ]
+RecordedSnapshot = Annotated[
+    str,
+    typer.Option(
+        "--snapshot",
+        metavar="POLICY",
+        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else the only archive in "
+        "the storage, else `manual`.",
+        autocompletion=completion.complete_policy,
+    ),
+]
 Storage = Annotated[
     Path | None,
     typer.Option(

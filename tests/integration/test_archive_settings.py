@@ -86,6 +86,9 @@ def test_nothing_that_is_planted_runs(place: Path, tmp_path: Path) -> None:
 
     _run_all(place, trap)
 
+    git(place / "hourly", "status", code=None)
+    assert trap.ran()  # the programs are still in place: gitsnap did not remove them
+
 
 def test_plain_git_runs_planted_programs(place: Path, tmp_path: Path) -> None:
     """Plain git runs the programs in the same archive. This proves that the other tests can fail."""

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import gitsnap
+from tests.support.recording_server import write_kubeconfig
 from tests.testbed.apiserver import ApiServer, User
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
@@ -37,19 +38,6 @@ _MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "name
 def _git(folder: Path, *words: str, stdin: str | None = None) -> str:
     done = subprocess.run(["git", "-C", folder, *words], input=stdin, capture_output=True, text=True, check=True)
     return done.stdout
-
-
-def _kubeconfig(path: Path, server: str) -> None:
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(json.dumps(content))
-    path.chmod(0o600)
 
 
 @pytest.fixture
@@ -310,7 +298,7 @@ def test_a_server_that_cannot_be_reached(place: Path, host: str) -> None:
     """No archive is created for a cluster that was never reached."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    _kubeconfig(place / "kubeconfig", f"https://{host}:{port}")
+    write_kubeconfig(place / "kubeconfig", f"https://{host}:{port}", {"token": "t"})
 
     done = gitsnap(
         place, "capture", "--create", "--kubeconfig", "kubeconfig", "--storage", "storage", "--snapshot", "new"

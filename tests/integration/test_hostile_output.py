@@ -182,7 +182,9 @@ def test_every_command_is_among_the_lines() -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_nothing_acts_on_a_terminal(place: Path, line: str) -> None:
     """A terminal gets colours and a progress line from gitsnap, and no other control characters."""
-    _check(on_terminal(place, *_words(place, line), columns=80, code=None).replace("\r", ""))
+    output = on_terminal(place, *_words(place, line), columns=80, code=None).replace("\r", "")
+    assert output.strip()
+    _check(output)
 
 
 @pytest.mark.parametrize("form", ["table", "json", "yaml"])
@@ -235,7 +237,9 @@ def test_the_author_of_follow_mode_is_on_one_line(capsys: pytest.CaptureFixture[
 
     author = Author(EVIL, AuthorSource.STAMP)
     _print_changes([RecordedChange(CommitId("1" * 40), author, clock.now(), late=False, subject="", changed=())])
-    _check(capsys.readouterr().out)
+    output = capsys.readouterr().out
+    assert len(output.splitlines()) == 1
+    _check(output)
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])

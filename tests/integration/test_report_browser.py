@@ -2,88 +2,43 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from gitsnap.render.report import render_report
+from tests.support.browsers import Pages, chromium
 from tests.support.commands import gitsnap
 from tests.support.hostile_reports import HOSTILE, report_of
-from tests.testbed.binaries import BROWSER, find_program
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of the distribution. Without it, the tests are skipped, or fail with CI=true."""
-    program = find_program(BROWSER)
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {BROWSER} on this machine: install it")
-    with sync_playwright() as playwright:
-        # The sandbox of Chromium does not start as root. The pages are those of the tests.
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
-@dataclass
-class _Opened:
-    page: Page
-    messages: list[str] = field(default_factory=list)
-    """Messages on the console, errors, dialogs and addresses beside the file of the page."""
-
-    def note(self, message: str) -> None:
-        """Note something that a report never causes."""
-        self.messages.append(message)
-
-    def dismiss(self, dialog: Dialog) -> None:
-        """Note a dialog, and close it."""
-        self.note(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def request(self, address: str, own: str) -> None:
-        """Note a request for another address than that of the page."""
-        if address != own:
-            self.note(address)
-
-
-Open = Callable[..., _Opened]
+Open = Callable[..., Page]
 
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
     """Open a file. At the end of the test: nothing was printed, asked, or requested from elsewhere."""
-    opened: list[_Opened] = []
-    contexts = []
+    pages = Pages(browser)
 
-    def open_file(file: Path, *, width: int = 1400, dark: bool = False, scripts: bool = True) -> _Opened:
-        scheme = "dark" if dark else "light"
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
-            java_script_enabled=scripts,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        result = _Opened(page)
-        opened.append(result)
+    def open_file(file: Path, **view: Any) -> Page:
         address = file.as_uri()
-        page.on("console", lambda message: result.note(f"console: {message.text}"))
-        page.on("pageerror", lambda error: result.note(f"error: {error}"))
-        page.on("dialog", result.dismiss)
-        page.on("request", lambda request: result.request(request.url.partition("#")[0], address))
-        page.goto(address)
-        return result
+        return pages.open(address, owns=lambda requested: requested.partition("#")[0] == address, **view)
 
     yield open_file
-    assert [message for result in opened for message in result.messages] == []
-    for context in contexts:
-        context.close()
+    assert pages.messages == []
+    pages.close()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +59,7 @@ def _shown(page: Page, selector: str) -> int:
 
 def test_a_click_on_the_timeline_leads_to_the_changes_of_the_day(story: Path, open_page: Open) -> None:
     """The bar of a day is a link to the heading of the day."""
-    page = open_page(story).page
+    page = open_page(story)
     page.locator("svg.bars a").first.click()
 
     day = page.locator("h3.day").first
@@ -115,7 +70,7 @@ def test_a_click_on_the_timeline_leads_to_the_changes_of_the_day(story: Path, op
 
 def test_the_filter_shows_matching_changes(story: Path, open_page: Open) -> None:
     """Words in any order and case; the number of changes is announced; a link shows its change again."""
-    page = open_page(story).page
+    page = open_page(story)
     assert _shown(page, "article.change:not(.rolled)") == 3
 
     page.get_by_label("Filter").fill("DB-credentials AFTER-rollback")
@@ -132,7 +87,7 @@ def test_the_filter_shows_matching_changes(story: Path, open_page: Open) -> None
 
 def test_all_diffs_are_shown_and_hidden(story: Path, open_page: Open) -> None:
     """One button opens the diffs, and one closes them."""
-    page = open_page(story).page
+    page = open_page(story)
     assert _shown(page, "pre.diff") == 0
     page.get_by_role("button", name="Show all diffs").click()
     assert _shown(page, "pre.diff") == 4
@@ -142,7 +97,7 @@ def test_all_diffs_are_shown_and_hidden(story: Path, open_page: Open) -> None:
 
 def test_the_page_works_without_scripts(story: Path, open_page: Open) -> None:
     """Everything is there, diffs open, links lead to their changes. Only the filter is not shown."""
-    page = open_page(story, scripts=False).page
+    page = open_page(story, scripts=False)
 
     assert _shown(page, "article.change:not(.rolled)") == 3
     assert _shown(page, "#tools") == 0
@@ -155,7 +110,7 @@ def test_the_page_works_without_scripts(story: Path, open_page: Open) -> None:
 
 def test_the_page_works_with_the_keyboard(story: Path, open_page: Open) -> None:
     """The first key leads past the navigation; a diff opens with Enter; every focus is visible."""
-    page = open_page(story).page
+    page = open_page(story)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
@@ -175,7 +130,7 @@ def test_the_page_works_with_the_keyboard(story: Path, open_page: Open) -> None:
 
 def test_a_screen_reader_finds_the_parts_of_the_page(story: Path, open_page: Open) -> None:
     """Landmarks, names of links, and headings from level 1 to 5 without a jump."""
-    page = open_page(story).page
+    page = open_page(story)
     snapshot = page.locator("body").aria_snapshot()
 
     for part in ("- banner:", '- navigation "Sections":', "- main:", "- contentinfo:", '- searchbox "Filter"'):
@@ -190,7 +145,7 @@ def test_a_screen_reader_finds_the_parts_of_the_page(story: Path, open_page: Ope
 @pytest.mark.parametrize("width", [400, 1400])
 def test_axe_finds_no_violation(story: Path, open_page: Open, width: int, *, dark: bool) -> None:
     """Names, roles, contrast: with the diffs of the page open."""
-    page = open_page(story, width=width, dark=dark).page
+    page = open_page(story, width=width, dark=dark)
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
 
     results = Axe().run(page)
@@ -204,7 +159,7 @@ def test_no_width_needs_horizontal_scrolling(story: Path, open_page: Open, tmp_p
     long = tmp_path / "long.html"
     long.write_text(render_report(report_of("a" * 253)))
     for file in (story, long):
-        page = open_page(file, width=width).page
+        page = open_page(file, width=width)
         page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -212,7 +167,7 @@ def test_no_width_needs_horizontal_scrolling(story: Path, open_page: Open, tmp_p
 @pytest.mark.parametrize("scripts", [True, False])
 def test_print_has_the_diffs(story: Path, open_page: Open, *, scripts: bool) -> None:
     """Closed diffs are on paper, the navigation is not, and dark colours are not either."""
-    page = open_page(story, dark=True, scripts=scripts).page
+    page = open_page(story, dark=True, scripts=scripts)
     page.emulate_media(media="print")
 
     heights = [box["height"] for element in page.locator("pre.diff").all() if (box := element.bounding_box())]
@@ -229,7 +184,7 @@ def test_hostile_text_does_nothing(open_page: Open, tmp_path: Path, text: str) -
     for number, value in enumerate(("x", text)):
         file = tmp_path / f"{number}.html"
         file.write_text(render_report(report_of(value)))
-        page = open_page(file).page
+        page = open_page(file)
         page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
         page.mouse.move(200, 200)
         names.append(page.evaluate(_ELEMENTS))

@@ -181,7 +181,12 @@ def test_samples_removed_by_retention_are_a_note(place: _Place) -> None:
 
 def test_an_unreachable_remote(place: _Place) -> None:
     """An unreachable remote is an error, not a finding."""
-    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--remote", f"file://{place.folder}/none.git", code=18)
+    remote = f"file://{place.folder}/none.git"
+
+    done = gitsnap(place.folder, "verify", "--snapshot", "hourly", "--remote", remote, code=18)
+
+    assert remote in done.stderr
+    assert "finding" not in done.stdout
 
 
 def test_a_pinned_id(place: _Place) -> None:

@@ -120,6 +120,8 @@ def test_changes_during_an_outage_are_reported(installed: Installation) -> None:
     wait_for(lambda: listener.known == {"live", "new"}, "the second list", seconds=90)
     wait_for(lambda: not watch.problem, "the problem to go")
     switch.close()
+    assert sorted(map(sorted, (listener.lists[0], listener.lists[-1]))) == [["live", "new"], ["old"]]
+    assert listener.deletions == []  # the deletion had no event: the second list reported it
 
 
 def test_the_watch_waits_for_a_missing_definition(api: ApiServer, tmp_path: Path) -> None:

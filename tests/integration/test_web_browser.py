@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.support.browsers import Pages, chromium
 from tests.support.commands import gitsnap
 from tests.support.web_archives import make_fleet_archive, make_hostile_archive
 from tests.support.web_servers import RunningServer, running_server
-from tests.testbed.binaries import BROWSER, find_program
 
 _PROFILE = "ClusterProfile.config.projectsveltos.io/guestbook"
 _CLUSTER = "default/capi--clusterapi-workload"
@@ -23,21 +22,8 @@ _CLUSTER = "default/capi--clusterapi-workload"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of the distribution. Without it, the tests are skipped, or fail with CI=true."""
-    program = find_program(BROWSER)
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {BROWSER} on this machine: install it")
-    with sync_playwright() as playwright:
-        # The sandbox of Chromium does not start as root. The pages are those of the tests.
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
-
-
-@dataclass
-class _Opened:
-    page: Page
-    messages: list[str] = field(default_factory=list)
-    """Messages on the console, errors, dialogs, and addresses of other servers."""
 
 
 Open = Callable[..., Page]
@@ -46,43 +32,14 @@ Open = Callable[..., Page]
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
     """Open an address. At the end of the test: nothing was printed, asked, or requested from elsewhere."""
-    opened: list[_Opened] = []
-    contexts = []
+    pages = Pages(browser)
 
-    def open_address(
-        server: RunningServer, path: str, *, width: int = 1400, dark: bool = False, scripts: bool = True
-    ) -> Page:
-        scheme = "dark" if dark else "light"
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
-            java_script_enabled=scripts,
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(120_000)
-        result = _Opened(page)
-        opened.append(result)
-
-        def note_request(address: str) -> None:
-            if not address.startswith(f"{server.url}/"):
-                result.messages.append(address)
-
-        def dismiss(dialog: Dialog) -> None:
-            result.messages.append(f"dialog: {dialog.message}")
-            dialog.dismiss()
-
-        page.on("console", lambda message: result.messages.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: result.messages.append(f"error: {error}"))
-        page.on("dialog", dismiss)
-        page.on("request", lambda request: note_request(request.url))
-        page.goto(f"{server.url}{path}")
-        return page
+    def open_address(server: RunningServer, path: str, **view: Any) -> Page:
+        return pages.open(f"{server.url}{path}", owns=lambda requested: requested.startswith(f"{server.url}/"), **view)
 
     yield open_address
-    assert [message for result in opened for message in result.messages] == []
-    for context in contexts:
-        context.close()
+    assert pages.messages == []
+    pages.close()
 
 
 @pytest.fixture(scope="module")

@@ -186,11 +186,20 @@ class _Stream:
 
 
 @pytest.mark.parametrize("wrong", _WRONG)
-@pytest.mark.parametrize("place", [(), ("type",), ("object",), ("object", "metadata"), ("object", "metadata", "name")])
+@pytest.mark.parametrize(
+    "place",
+    [
+        (), ("type",), ("object",), ("object", "metadata"),
+        ("object", "metadata", "name"), ("object", "metadata", "resourceVersion"),
+    ],
+)  # fmt: skip
 def test_an_event_of_any_form_is_an_event_or_an_error(place: tuple[str, ...], wrong: Any) -> None:
     """An invalid event must not look like a defect of gitsnap."""
     for change in ("ADDED", "BOOKMARK", "ERROR"):
         event = {"type": change, "object": {"code": 410, "metadata": {"name": "x", "resourceVersion": "7"}}}
         stream = _Stream(json.dumps(_with(event, place, wrong)))
-        with contextlib.suppress(GitsnapError):
-            list(watch_events(stream, TYPES[0], Request("watch", "server")))
+        try:
+            events = list(watch_events(stream, TYPES[0], Request("watch", "server")))
+        except GitsnapError:
+            continue
+        assert [type(event.document["metadata"]["resourceVersion"]) for event in events] == [str]

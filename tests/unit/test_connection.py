@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import http.server
-import json
 import ssl
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,62 +16,17 @@ import pytest
 from gitsnap.cluster.api import kubeconfig, pem_files
 from gitsnap.core.errors import ClusterUnreachableError, InputError
 from tests.support.adapters import connect
+from tests.support.recording_server import RecordingServer, write_kubeconfig
 
 _EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
 
 
-class _Server:
-    """Gives each request the same response, and records the header Authorization and the certificate of the client."""
-
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        authorizations = self.authorizations = list[str | None]()
-        subjects = self.subjects = list[Any]()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                """http.server requires this name."""
-                authorizations.append(self.headers["Authorization"])
-                if isinstance(self.connection, ssl.SSLSocket):
-                    subjects.append((self.connection.getpeercert() or {}).get("subject"))
-                body = json.dumps({"metadata": {"name": "kube-system", "uid": "u"}, "gitVersion": "v1.34.0"}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_arguments: object) -> None:
-                """Log nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]  # a handshake that fails
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop the server."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
-def server() -> Iterator[_Server]:
+def server() -> Iterator[RecordingServer]:
     """A server without TLS."""
-    started = _Server()
+    started = RecordingServer()
     yield started
     started.close()
-
-
-def _file(folder: Path, server: str, user: dict[str, Any], **cluster: Any) -> str:
-    content = {
-        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    (folder / "config").write_text(json.dumps(content))
-    return str(folder / "config")
 
 
 def _plugin(folder: Path, script: str) -> dict[str, Any]:
@@ -92,21 +44,21 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exec
 """
 
 
-def test_a_plugin_returns_the_token_and_renews_it(server: _Server, tmp_path: Path) -> None:
+def test_a_plugin_returns_the_token_and_renews_it(server: RecordingServer, tmp_path: Path) -> None:
     """A token that has expired is replaced before the next request."""
     user = _plugin(tmp_path, _COUNTING)
 
-    connect(kubeconfig=_file(tmp_path, f"http://127.0.0.1:{server.port}", user)).info()
+    connect(kubeconfig=write_kubeconfig(tmp_path / "config", server.url, user)).info()
 
     assert server.authorizations == ["Bearer token-2", "Bearer token-3"]
 
 
-def test_a_plugin_that_fails(server: _Server, tmp_path: Path) -> None:
+def test_a_plugin_that_fails(server: RecordingServer, tmp_path: Path) -> None:
     """The message names the user and has the output of the plugin. No request is sent without credentials."""
     user = _plugin(tmp_path, "import sys; sys.exit('log in first')")
 
     with pytest.raises(InputError) as refused:
-        connect(kubeconfig=_file(tmp_path, f"http://127.0.0.1:{server.port}", user))
+        connect(kubeconfig=write_kubeconfig(tmp_path / "config", server.url, user))
 
     assert "user u of the kubeconfig" in refused.value.message
     assert "log in first" in refused.value.message
@@ -124,15 +76,15 @@ def test_a_plugin_that_fails(server: _Server, tmp_path: Path) -> None:
     ],
 )
 def test_the_credentials_of_a_user(
-    server: _Server, tmp_path: Path, user: dict[str, Any], authorization: str | None
+    server: RecordingServer, tmp_path: Path, user: dict[str, Any], authorization: str | None
 ) -> None:
     """The header Authorization has the token or the login. A token takes precedence."""
-    connect(kubeconfig=_file(tmp_path, f"http://127.0.0.1:{server.port}", user)).info()
+    connect(kubeconfig=write_kubeconfig(tmp_path / "config", server.url, user)).info()
 
     assert set(server.authorizations) == {authorization}
 
 
-def test_the_kubernetes_package_is_imported_for_plugins_only(server: _Server, tmp_path: Path) -> None:
+def test_the_kubernetes_package_is_imported_for_plugins_only(server: RecordingServer, tmp_path: Path) -> None:
     """Importing the package takes 0.2 s, as long as a capture of a small cluster."""
     script = (
         "import sys; from gitsnap.cluster.api.kubeconfig import connect; "
@@ -140,7 +92,7 @@ def test_the_kubernetes_package_is_imported_for_plugins_only(server: _Server, tm
     )
     printed = []
     for user in ({"token": "t"}, _plugin(tmp_path, _COUNTING)):
-        file = _file(tmp_path, f"http://127.0.0.1:{server.port}", user)
+        file = write_kubeconfig(tmp_path / "config", server.url, user)
         command = [sys.executable, "-c", script, file]
         printed.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
@@ -185,25 +137,27 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> _Certificates:
 
 
 @pytest.fixture
-def secure(certificates: _Certificates) -> Iterator[_Server]:
+def secure(certificates: _Certificates) -> Iterator[RecordingServer]:
     """A server that requires the certificate of a client."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.path("server.crt"), certificates.path("server.key"))
     context.load_verify_locations(certificates.path("ca.crt"))
     context.verify_mode = ssl.CERT_REQUIRED
-    started = _Server(context)
+    started = RecordingServer(context)
     yield started
     started.close()
 
 
 @pytest.mark.parametrize("form", ["data", "files"])
-def test_certificates_of_a_kubeconfig(secure: _Server, certificates: _Certificates, tmp_path: Path, form: str) -> None:
+def test_certificates_of_a_kubeconfig(
+    secure: RecordingServer, certificates: _Certificates, tmp_path: Path, form: str
+) -> None:
     """The server is verified under the name of the kubeconfig, and the client shows its certificate."""
     suffix, value = ("-data", certificates.data) if form == "data" else ("", certificates.path)
     user = {f"client-certificate{suffix}": value("client.crt"), f"client-key{suffix}": value("client.key")}
     cluster = {f"certificate-authority{suffix}": value("ca.crt"), "tls-server-name": "api.example"}
 
-    connect(kubeconfig=_file(tmp_path, f"https://127.0.0.1:{secure.port}", user, **cluster)).info()
+    connect(kubeconfig=write_kubeconfig(tmp_path / "config", secure.url, user, **cluster)).info()
 
     assert set(secure.subjects) == {((("commonName", "client"),),)}
     for file in pem_files._written.values():
@@ -235,13 +189,13 @@ def test_a_certificate_is_written_once(certificates: _Certificates) -> None:
     ],
 )
 def test_the_server_is_verified(
-    secure: _Server, certificates: _Certificates, tmp_path: Path, cluster: dict[str, Any], *, verified: bool
+    secure: RecordingServer, certificates: _Certificates, tmp_path: Path, cluster: dict[str, Any], *, verified: bool
 ) -> None:
     """The authority and the name of the server must match, unless the kubeconfig turns the verification off."""
     if "certificate-authority" in cluster:
         cluster = {**cluster, "certificate-authority": certificates.path("ca.crt")}
     user = {"client-certificate": certificates.path("client.crt"), "client-key": certificates.path("client.key")}
-    connected = connect(kubeconfig=_file(tmp_path, f"https://127.0.0.1:{secure.port}", user, **cluster))
+    connected = connect(kubeconfig=write_kubeconfig(tmp_path / "config", secure.url, user, **cluster))
 
     if verified:
         connected.info()
@@ -255,7 +209,11 @@ def test_the_server_is_verified(
 def test_a_certificate_that_does_not_exist(tmp_path: Path) -> None:
     """The message names the kubeconfig and the file."""
     with pytest.raises(InputError, match=r"config cannot be used: .*nowhere\.crt does not exist"):
-        connect(kubeconfig=_file(tmp_path, "https://127.0.0.1:1", {"client-certificate": "nowhere.crt"}))
+        connect(
+            kubeconfig=write_kubeconfig(
+                tmp_path / "config", "https://127.0.0.1:1", {"client-certificate": "nowhere.crt"}
+            )
+        )
 
 
 # The service account of a pod -----------------------------------------------------------------------------------------
@@ -286,7 +244,7 @@ def test_a_pod_uses_its_service_account(
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.path("pod.crt"), certificates.path("server.key"))
-    started = _Server(context)
+    started = RecordingServer(context)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(started.port))
     try:
         connect(kubeconfig="").info()

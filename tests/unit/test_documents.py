@@ -66,15 +66,26 @@ def test_sveltos_before_1_0_reads_a_stream_of_yaml() -> None:
 
 @given(st.lists(st.text("abc: \n#{}[]-'\"", max_size=30), max_size=5))
 def test_any_content_is_split_or_refused(pieces: list[str]) -> None:
-    """Any text is split without losing a line of content, or raises InputError."""
+    """Any text is split into documents that cannot be split further, or raises InputError."""
     text = "\n---\n".join(pieces)
     try:
         documents = split(text)
     except InputError:
         return
     for document in documents:
+        assert split(document) == [document]
         load(document)
         identify_text(document)
+
+
+_LINES = st.sampled_from(["a: 1", "# a comment", "b: --- c", "d:", "  - e", "", "f: |", "  ---"])
+_DOCUMENTS = st.lists(_LINES, max_size=4).map(lambda lines: "\n".join(["x: y", *lines, "z: {}"]) + "\n")
+
+
+@given(st.lists(_DOCUMENTS, max_size=4), st.sampled_from(["---\n", "--- # a comment\n", "---\n\n---\n"]))
+def test_no_line_of_a_document_is_lost(documents: list[str], separator: str) -> None:
+    """The documents between separators are returned as they are, with comments and empty lines."""
+    assert split(separator.join(documents)) == documents
 
 
 def test_defect_11_documents_are_distinguished_by_their_whole_identity() -> None:

@@ -273,6 +273,9 @@ def test_the_lag_is_that_of_the_oldest_change(running: _Running) -> None:
     running.wait(lambda: len(running.changes) == 1, "the change")
     running.wait(lambda: running.runner.lag_seconds == 0, "the end of the lag")
     running.stop()
+    assert [len(change.changed) for change in running.changes] == [
+        1
+    ]  # the wait lost nothing and recorded nothing twice
 
 
 def test_a_sample_counts_what_a_runner_that_ended_misses(running: _Running) -> None:

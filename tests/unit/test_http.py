@@ -133,9 +133,15 @@ def test_an_unavailable_address(host: str, port: int) -> None:
 
 
 def test_close_frees_the_port() -> None:
-    """Closed twice in a row, started or not."""
-    made = _Stage()
-    port = made.endpoints.port
-    made.endpoints.close()
-    again = Endpoints("127.0.0.1", port, healthy=str, ready=str, metrics=bytes)
-    again.close()
+    """The port is free after `close`, whether the endpoints were started or not."""
+    started = _Stage().endpoints
+    port = started.port
+    started.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=20)
+
+    not_started = Endpoints("127.0.0.1", port, healthy=str, ready=str, metrics=bytes)
+    assert not_started.port == port
+    not_started.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=20)

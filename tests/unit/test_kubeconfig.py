@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,63 +14,18 @@ from gitsnap import __version__
 from gitsnap.cluster.api.credentials import TokenFile
 from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, InputError
 from tests.support.adapters import connect
-
-Headers = list[tuple[str, str]]
-
-
-class _Server:
-    """Gives each request the same response, and records the headers."""
-
-    def __init__(self) -> None:
-        seen = self.seen = list[Headers]()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                """http.server requires this name."""
-                seen.append([(name.lower(), value) for name, value in self.headers.items()])
-                body = json.dumps({"metadata": {"name": "kube-system", "uid": "u"}, "gitVersion": "v1.34.0"}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_arguments: object) -> None:
-                """Log nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop the server."""
-        self._server.shutdown()
-        self._server.server_close()
-
-    def values(self, name: str) -> list[str]:
-        """The values of a header in the first request."""
-        return [value for key, value in self.seen[0] if key == name]
+from tests.support.recording_server import RecordingServer, write_kubeconfig
 
 
 @pytest.fixture
-def server() -> Iterator[_Server]:
+def server() -> Iterator[RecordingServer]:
     """A server that records its requests."""
-    found = _Server()
-    yield found
-    found.close()
+    started = RecordingServer()
+    yield started
+    started.close()
 
 
-def _file(path: Path, server: str, user: dict[str, Any], **cluster: Any) -> str:
-    content = {
-        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(json.dumps(content))
-    return str(path)
-
-
-def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Path) -> None:
+def test_impersonation_is_sent_as_kubectl_sends_it(server: RecordingServer, tmp_path: Path) -> None:
     """Each group has a header of its own; keys of extra fields are encoded; values are sent as UTF-8."""
     user = {
         "token": "t",
@@ -81,7 +34,7 @@ def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Pa
         "as-groups": ["devs", "ops, night"],
         "as-user-extra": {"scopes": ["a", "b"], "example.com/Team": ["blue"]},
     }
-    info = connect(kubeconfig=_file(tmp_path / "k", server.url, user)).info()
+    info = connect(kubeconfig=write_kubeconfig(tmp_path / "k", server.url, user)).info()
 
     assert [value.encode("latin-1").decode() for value in server.values("impersonate-user")] == ["jäne"]
     assert server.values("impersonate-uid") == ["7"]
@@ -92,9 +45,9 @@ def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Pa
     assert info.user == "u as jäne (groups devs, ops, night)"
 
 
-def test_the_user_agent_names_gitsnap_and_its_version(server: _Server, tmp_path: Path) -> None:
+def test_the_user_agent_names_gitsnap_and_its_version(server: RecordingServer, tmp_path: Path) -> None:
     """The administrators of an API server find the requests in the audit log, and in metrics."""
-    connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()
+    connect(kubeconfig=write_kubeconfig(tmp_path / "k", server.url, {"token": "t"})).info()
 
     assert [value.split()[0] for value in server.values("user-agent")] == [f"gitsnap/{__version__}"]
 
@@ -111,28 +64,34 @@ def test_the_user_agent_names_gitsnap_and_its_version(server: _Server, tmp_path:
         ({"as": ["jane"]}, "as must be a string"),
     ],
 )
-def test_invalid_impersonation_is_refused(server: _Server, tmp_path: Path, user: dict[str, Any], said: str) -> None:
+def test_invalid_impersonation_is_refused(
+    server: RecordingServer, tmp_path: Path, user: dict[str, Any], said: str
+) -> None:
     """It is refused before a request: without impersonation the request would have other rights."""
     with pytest.raises(InputError, match=said):
-        connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t", **user})).info()
-    assert not server.seen
+        connect(kubeconfig=write_kubeconfig(tmp_path / "k", server.url, {"token": "t", **user})).info()
+    assert not server.requests
 
 
-def test_without_impersonation_no_header_is_sent(server: _Server, tmp_path: Path) -> None:
+def test_without_impersonation_no_header_is_sent(server: RecordingServer, tmp_path: Path) -> None:
     """A server would refuse an empty header."""
-    info = connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t", "as": "", "as-groups": []})).info()
-    assert not [name for name, _ in server.seen[0] if name.startswith("impersonate")]
+    info = connect(
+        kubeconfig=write_kubeconfig(tmp_path / "k", server.url, {"token": "t", "as": "", "as-groups": []})
+    ).info()
+    assert not [name for name, _ in server.requests[0] if name.startswith("impersonate")]
     assert info.user == "u"
 
 
 def test_a_token_file_is_relative_to_its_kubeconfig_and_takes_precedence(
-    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newline at the end of the file is not part of the token."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "token").write_text("from-the-file\n")
     monkeypatch.chdir("/")
-    connect(kubeconfig=_file(tmp_path / "a" / "k", server.url, {"token": "beside", "tokenFile": "token"})).info()
+    connect(
+        kubeconfig=write_kubeconfig(tmp_path / "a" / "k", server.url, {"token": "beside", "tokenFile": "token"})
+    ).info()
     assert server.values("authorization") == ["Bearer from-the-file"]
 
 
@@ -158,37 +117,37 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])
-def test_a_token_file_without_a_token(server: _Server, tmp_path: Path, content: str | None) -> None:
+def test_a_token_file_without_a_token(server: RecordingServer, tmp_path: Path, content: str | None) -> None:
     """The message names the file, and no request is sent."""
     if content is not None:
         (tmp_path / "token").write_text(content)
     with pytest.raises(InputError, match="token"):
-        connect(kubeconfig=_file(tmp_path / "k", server.url, {"tokenFile": "token"})).info()
-    assert not server.seen
+        connect(kubeconfig=write_kubeconfig(tmp_path / "k", server.url, {"tokenFile": "token"})).info()
+    assert not server.requests
 
 
-def test_a_token_that_is_invalid_in_a_header(server: _Server, tmp_path: Path) -> None:
+def test_a_token_that_is_invalid_in_a_header(server: RecordingServer, tmp_path: Path) -> None:
     """The token is neither sent nor shown."""
     with pytest.raises(AccessDeniedError) as caught:
-        connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "hidden\nvalue"})).info()
+        connect(kubeconfig=write_kubeconfig(tmp_path / "k", server.url, {"token": "hidden\nvalue"})).info()
     assert "hidden" not in str(caught.value)
-    assert not server.seen
+    assert not server.requests
 
 
 @pytest.mark.parametrize(("what", "name"), [("user", "ghost"), ("cluster", "nowhere")])
-def test_a_context_with_missing_entries(server: _Server, tmp_path: Path, what: str, name: str) -> None:
+def test_a_context_with_missing_entries(server: RecordingServer, tmp_path: Path, what: str, name: str) -> None:
     """Without credentials the server would answer 401, which looks like an expired token."""
-    path = Path(_file(tmp_path / "k", server.url, {"token": "t"}))
+    path = Path(write_kubeconfig(tmp_path / "k", server.url, {"token": "t"}))
     document = json.loads(path.read_text())
     document["contexts"][0]["context"][what] = name
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=name):
         connect(kubeconfig=str(path))
-    assert not server.seen
+    assert not server.requests
 
 
 def test_several_files_are_merged_as_kubectl_does(
-    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Empty and missing files are ignored. The first entry of a name counts, with paths relative to its own file."""
     (tmp_path / "empty").touch()
@@ -196,7 +155,7 @@ def test_several_files_are_merged_as_kubectl_does(
     (tmp_path / "users").mkdir()
     (tmp_path / "users" / "t").write_text("first")
     (tmp_path / "users" / "k").write_text("users: [{name: u, user: {tokenFile: t}}]")
-    last = _file(tmp_path / "k", server.url, {"token": "second"})
+    last = write_kubeconfig(tmp_path / "k", server.url, {"token": "second"})
     files = [tmp_path / "empty", tmp_path / "missing", tmp_path / "comment", tmp_path / "users" / "k", last]
     monkeypatch.setenv("KUBECONFIG", ":".join(map(str, files)))
     assert connect().info().context == "x"
@@ -205,35 +164,39 @@ def test_several_files_are_merged_as_kubectl_does(
 
 def test_a_proxy_is_named_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the proxy without its password, because otherwise people suspect the server."""
-    path = _file(
+    path = write_kubeconfig(
         tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"}, **{"proxy-url": "http://me:pw@127.0.0.1:9"}
     )
     with pytest.raises(ClusterUnreachableError, match=r"through the proxy http://127\.0\.0\.1:9") as caught:
         connect(kubeconfig=path).info()
     assert "pw" not in str(caught.value)
 
-    path = _file(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"})
+    path = write_kubeconfig(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"})
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with pytest.raises(ClusterUnreachableError, match=r"through the proxy http://127\.0\.0\.1:9"):
         connect(kubeconfig=path).info()
 
-    path = _file(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"}, **{"proxy-url": "ftp://me:pw@[bad"})
+    path = write_kubeconfig(
+        tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"}, **{"proxy-url": "ftp://me:pw@[bad"}
+    )
     with pytest.raises(InputError, match="proxy") as refused:
         connect(kubeconfig=path)
     assert "pw" not in str(refused.value)
 
-    path = _file(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"})
+    path = write_kubeconfig(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"})
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pw@[bad")
     with pytest.raises(InputError, match="proxy"):
         connect(kubeconfig=path)
 
 
-def test_loopback_servers_use_no_proxy(server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_servers_use_no_proxy(
+    server: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in kubectl, servers on loopback are reached without the proxy of the environment."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()
-    assert server.seen
+    connect(kubeconfig=write_kubeconfig(tmp_path / "k", server.url, {"token": "t"})).info()
+    assert server.requests
 
 
 @pytest.mark.parametrize(
@@ -247,26 +210,26 @@ def test_loopback_servers_use_no_proxy(server: _Server, tmp_path: Path, monkeypa
     ],
 )  # fmt: skip
 def test_a_certificate_without_content(
-    server: _Server, tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], message: str
+    server: RecordingServer, tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], message: str
 ) -> None:
     """The error names the field, its owner and its file, and has a hint. No connection is made."""
     for name, content in (("empty", " \n"), ("text", "x"), ("key", "-----BEGIN PRIVATE KEY-----")):
         (tmp_path / name).write_text(content)
 
     with pytest.raises(InputError) as refused:
-        connect(kubeconfig=_file(tmp_path / "config", server.url, user, **cluster))
+        connect(kubeconfig=write_kubeconfig(tmp_path / "config", server.url, user, **cluster))
 
     assert re.search(message, refused.value.message), refused.value.message
     assert "new kubeconfig" in refused.value.hint
-    assert server.seen == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
     "user",
     [{"client-certificate": "", "client-key": ""}, {"client-certificate-data": "", "token": "t"}, {"tokenFile": ""}],
 )
-def test_empty_fields_count_as_missing(server: _Server, tmp_path: Path, user: dict[str, Any]) -> None:
+def test_empty_fields_count_as_missing(server: RecordingServer, tmp_path: Path, user: dict[str, Any]) -> None:
     """As in kubectl, an empty file name counts as a missing field."""
-    connect(kubeconfig=_file(tmp_path / "config", server.url, user)).info()
+    connect(kubeconfig=write_kubeconfig(tmp_path / "config", server.url, user)).info()
 
-    assert server.seen
+    assert server.requests

@@ -76,7 +76,7 @@ INFO = TreeInfo(
 )
 
 
-def _golden(name: str, content: bytes) -> None:
+def _assert_golden(name: str, content: bytes) -> None:
     path = GOLDEN / name
     if _UPDATE:
         path.write_bytes(content)
@@ -85,7 +85,7 @@ def _golden(name: str, content: bytes) -> None:
 
 def test_golden_tag() -> None:
     """The message of a tag with all fields."""
-    _golden("tag.txt", tag_message(METADATA).encode())
+    _assert_golden("tag.txt", tag_message(METADATA).encode())
 
 
 def test_golden_tag_of_a_first_sample() -> None:
@@ -93,7 +93,7 @@ def test_golden_tag_of_a_first_sample() -> None:
     bare = replace(
         METADATA, previous=None, pruned="", server="", changes=ChangeCounts(), incomplete=(), sequence=1, unresolved=0
     )
-    _golden("tag-first.txt", tag_message(bare).encode())
+    _assert_golden("tag-first.txt", tag_message(bare).encode())
 
 
 def test_golden_tag_with_a_message_and_forgotten_samples() -> None:
@@ -105,14 +105,14 @@ def test_golden_tag_with_a_message_and_forgotten_samples() -> None:
         for hour in (3, 4)
     ]
     message = tag_message(replace(METADATA, message="CHG-1042: 100% of the cafés", extra=forgotten_lines(removed)))
-    _golden("tag-message.txt", message.encode())
+    _assert_golden("tag-message.txt", message.encode())
     assert list(parse_forgotten(parse_tag_message(message).extra)) == removed
 
 
 def test_golden_commit_with_a_message() -> None:
     """The message of the sample is an indented paragraph between the subject and the objects."""
     changes = [ChangedFile("modified", "configuration/default/ConfigMap/database.yaml", "kubectl-edit")]
-    _golden(
+    _assert_golden(
         "commit-message.txt", commit_message("hourly", changes, reason="CHG-1042: before\n\nGitsnap-Format: 2").encode()
     )
 
@@ -126,7 +126,7 @@ def test_golden_commit() -> None:
         ChangedFile("deleted", "inventory/default/ClusterSummary.config.projectsveltos.io/a.yaml"),
     ]
     message = commit_message("hourly", changes, incomplete=METADATA.incomplete, marks=["scope"], first=False)
-    _golden("commit.txt", message.encode())
+    _assert_golden("commit.txt", message.encode())
 
 
 def test_golden_long_commit() -> None:
@@ -134,12 +134,12 @@ def test_golden_long_commit() -> None:
     changes = [ChangedFile("modified", f"configuration/default/ConfigMap/c-{number:03}.yaml") for number in range(250)]
     message = commit_message("hourly", changes, incomplete=(), marks=[], first=False)
     assert len(message.splitlines()) < 120
-    _golden("commit-long.txt", message.encode())
+    _assert_golden("commit-long.txt", message.encode())
 
 
 def test_golden_tree_info() -> None:
     """The file gitsnap.yaml with all fields."""
-    _golden("gitsnap.yaml", tree_info_to_bytes(INFO))
+    _assert_golden("gitsnap.yaml", tree_info_to_bytes(INFO))
 
 
 def test_texts_read_back() -> None:

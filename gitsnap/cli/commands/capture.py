@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import options, terminal
 from gitsnap.cli.archive_creation import ArchiveFolder, choose_archive
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
@@ -36,18 +36,6 @@ if TYPE_CHECKING:
 _MAX_PROBLEMS = 20
 _MAX_REFERENCES = 10
 _TAG_ID = re.compile(r"[0-9a-f]{40}")
-
-
-_Snapshot = Annotated[
-    str,
-    typer.Option(
-        "--snapshot",
-        metavar="POLICY",
-        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else the only archive in "
-        "the storage, else `manual`.",
-        autocompletion=completion.complete_policy,
-    ),
-]
 _AllowEmpty = Annotated[
     bool,
     typer.Option(
@@ -109,7 +97,7 @@ class SampleOptions:
 
 def capture(
     *,
-    snapshot: _Snapshot = "",
+    snapshot: options.RecordedSnapshot = "",
     storage: options.Storage = None,
     create: options.Create = False,
     cluster: ClusterOptions,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import options, terminal
 from gitsnap.cli.archive_creation import choose_archive
 from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
 from gitsnap.cli.resolve import ClusterOptions
@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from gitsnap.capture.follow import FolderRunner, Follower, FollowSettings, Runner, WatchedCluster
     from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange
     from gitsnap.policy.snapshot import Policy
-
-_Snapshot = Annotated[
-    str,
-    typer.Option(
-        "--snapshot",
-        metavar="POLICY",
-        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else the only archive in "
-        "the storage, else `manual`.",
-        autocompletion=completion.complete_policy,
-    ),
-]
-
 
 _Quiet = Annotated[
     float,
@@ -75,7 +63,7 @@ _Who = Annotated[
 
 def follow(
     *,
-    snapshot: _Snapshot = "",
+    snapshot: options.RecordedSnapshot = "",
     storage: options.Storage = None,
     create: options.Create = False,
     cluster: ClusterOptions,
