@@ -117,7 +117,9 @@ class AuditOptions:
                 raise UsageError("the --audit- options need --audit-listen")
             return None
         if find_spec("h11") is None:
-            raise UsageError("--audit-listen needs h11, which is not installed", hint="`pip install 'gitsnap[audit]'` installs it.")
+            raise UsageError(
+                "--audit-listen needs h11, which is not installed", hint="`pip install 'gitsnap[audit]'` installs it."
+            )
         return AuditSettings(_address(self.audit_listen, option="--audit-listen"), *files)
 
 

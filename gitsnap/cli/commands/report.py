@@ -112,7 +112,9 @@ def report(
     Example: gitsnap report --cluster prod-eu -o - | mail -s changes team@example.com
     """
     if importlib.util.find_spec("jinja2") is None:
-        raise UsageError("a report needs Jinja2, which is not installed", hint="`pip install 'gitsnap[report]'` installs it.")
+        raise UsageError(
+            "a report needs Jinja2, which is not installed", hint="`pip install 'gitsnap[report]'` installs it."
+        )
     if allowed_signers is not None and not allowed_signers.is_file():
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
     period = choose_period(since, until)
