@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from gitsnap.capture.follow import Runner
-from gitsnap.controller.run import RunReport
+from gitsnap.controller.policy_state import ServedPolicy
+from gitsnap.controller.run_results import RunResult
 from gitsnap.controller.status import Condition, ConditionUpdate, Reason
 from gitsnap.core.consequences import consequence_of
 from gitsnap.core.errors import GitsnapError, IncompleteError
 from gitsnap.core.ports import RecordedChange
 from gitsnap.core.text import plural
-
-if TYPE_CHECKING:
-    from gitsnap.controller.policy_state import ServedPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -70,14 +67,14 @@ def note_end(served: ServedPolicy, now: datetime) -> None:
     _log.info("changes are no longer followed", extra={"policy": served.name})
 
 
-def note_missed(served: ServedPolicy, run: RunReport, now: datetime) -> None:
+def note_missed(served: ServedPolicy, run: RunResult, now: datetime) -> None:
     """Report the number of objects whose changes follow mode missed. A sample found these objects."""
-    missed = run.result.missed
+    missed = run.capture.missed
     if missed is None:
         return
     served.services.metrics.count_missed(served.name, missed)
     if missed:
-        note = f"{run.result.recorded.sample.tag}: follow mode missed {plural(missed, 'object')}"
+        note = f"{run.capture.recorded.sample.tag}: follow mode missed {plural(missed, 'object')}"
         served.event(now, "FollowMissed", note, warning=True)
         _log.warning("%s", note, extra={"policy": served.name})
 

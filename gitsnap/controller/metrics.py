@@ -10,7 +10,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
-from gitsnap.controller.run import RunReport
+from gitsnap.controller.run_results import RunResult
 from gitsnap.core.changes import AuthorSource
 from gitsnap.core.model import SampleMetadata
 from gitsnap.core.ports import RecordedChange
@@ -87,9 +87,9 @@ class Metrics:
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(f"gitsnap_{name}", text, ["policy", label], registry=self._registry)
 
-    def count_run(self, policy: str, run: RunReport) -> None:
+    def count_run(self, policy: str, run: RunResult) -> None:
         """Count a run that took a sample, and set the gauges of its archive."""
-        recorded, metadata = run.result.recorded, run.result.recorded.sample.metadata
+        recorded, metadata = run.capture.recorded, run.capture.recorded.sample.metadata
         self.set_archive(policy, metadata, samples=run.samples, repository_bytes=run.repository_bytes)
         self._duration.labels(policy).set(run.seconds)
         self._captures.labels(policy, str(metadata.trigger)).inc()

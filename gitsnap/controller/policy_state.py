@@ -12,12 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from gitsnap.archive.remote import describe_unpushed
-from gitsnap.controller import follow_reports, run_reports
 from gitsnap.controller import status as reports
 from gitsnap.controller.due import Decision, RunState
 from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.reporter import KubeEvent, Reporter
-from gitsnap.controller.run import ArchiveState, PushReport, RunReport
+from gitsnap.controller.run_results import ArchiveState, PushResult, RunResult
 from gitsnap.controller.status import Condition, ConditionUpdate, Reason
 from gitsnap.core.consequences import FailureReason, consequence_of
 from gitsnap.core.errors import GitsnapError, InputError
@@ -205,10 +204,10 @@ class ServedPolicy:
         _log.debug("taking a sample", extra={"policy": self.name})
         self.report(lastRunTime=reports.format_time(now), lastRunStatus="InProgress")
 
-    def note_success(self, trigger: Trigger, request: str, run: RunReport, now: datetime) -> None:
+    def note_success(self, trigger: Trigger, request: str, run: RunResult, now: datetime) -> None:
         """Record and report a run that took a sample. ``request`` is the request that it served, if any."""
         self.running = False
-        sample = run.result.recorded.sample
+        sample = run.capture.recorded.sample
         self.runs.note_success()
         if request:
             self.runs.handled_request = request
@@ -216,8 +215,8 @@ class ServedPolicy:
             self.runs.note_sample(sample, now)
         if self.policy is not None and self.policy.push is not None:
             self.runs.request_push(now, at_once=bool(request))
-        summary = run.result.summary
-        complete = reports.completeness(sample.metadata, run.result.not_served)
+        summary = run.capture.summary
+        complete = reports.completeness(sample.metadata, run.capture.not_served)
         self._report_suspect(complete, now)
         ready = ConditionUpdate(Condition.READY, True, Reason.COLLECTED, summary)
         if self.policy is not None and self.policy.suspend:
@@ -236,9 +235,6 @@ class ServedPolicy:
         )
         self.services.metrics.count_run(self.name, run)
         self.event(now, "Captured", summary)
-        run_reports.log_run(self, run, now)
-        follow_reports.note_missed(self, run, now)
-        run_reports.note_retention(self, run, now)
         if run.lag is not None:
             self.services.metrics.set_push_lag(self.name, run.lag, run.lag_changes)
 
@@ -272,19 +268,19 @@ class ServedPolicy:
         self.event(now, follows.run.event, str(error), warning=True)
         _log.warning("no sample was taken: %s", error, extra={"policy": self.name})
 
-    def note_push(self, report: PushReport | None, now: datetime) -> None:
+    def note_push(self, result: PushResult | None, now: datetime) -> None:
         """Record and report the end of a push; None where there was nothing to push."""
         self.pushing = False
-        if report is None:
+        if result is None:
             self.runs.note_push_success()
             return
-        if report.lag is not None:
-            self.services.metrics.set_push_lag(self.name, report.lag, report.lag_changes)
-        if report.error is not None:
-            self._note_push_failure(report.error, report, now)
+        if result.lag is not None:
+            self.services.metrics.set_push_lag(self.name, result.lag, result.lag_changes)
+        if result.error is not None:
+            self._note_push_failure(result.error, result, now)
             return
         self.runs.note_push_success()
-        pushed = report.pushed
+        pushed = result.pushed
         if pushed is None:
             return
         commit = pushed.commit[:12]
@@ -303,11 +299,11 @@ class ServedPolicy:
         if pushed.problem:
             _log.warning("nothing was removed from the remote: %s", pushed.problem, extra={"policy": self.name})
 
-    def _note_push_failure(self, error: GitsnapError, report: PushReport, now: datetime) -> None:
+    def _note_push_failure(self, error: GitsnapError, result: PushResult, now: datetime) -> None:
         follows = consequence_of(error)
         self.runs.note_push_failure(now, backoff=follows.backoff, jitter=self.services.jitter)
-        lacking = describe_unpushed(report.lag or 0, report.lag_changes)
-        verb = "is" if (report.lag or 0) + report.lag_changes == 1 else "are"
+        lacking = describe_unpushed(result.lag or 0, result.lag_changes)
+        verb = "is" if (result.lag or 0) + result.lag_changes == 1 else "are"
         behind = f"{lacking} {verb}" if lacking else "the newest samples are"
         message = f"{behind} not on the remote: {error}"
         before = reports.find_condition(self.status, Condition.PUSHED)

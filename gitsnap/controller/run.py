@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from gitsnap import capture
 from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.archive import remote as remotes
-from gitsnap.archive.remote import Pushed
 from gitsnap.capture import prune
 from gitsnap.capture.follow import Follower, FollowSettings, Runner, StoppedFollower
 from gitsnap.controller.audit import AuditReceiver
 from gitsnap.controller.permissions import Permissions
+from gitsnap.controller.run_results import ArchiveState, PushResult, RunResult
 from gitsnap.core.changes import Author, Who
 from gitsnap.core.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
-from gitsnap.core.model import CommitId, Sample, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.model import CommitId, TreeInfo, Trigger
 from gitsnap.core.ports import ArchiveWriter, Cluster, ControlPlane, RecordedChange
 from gitsnap.git.signing import SshSigner
 from gitsnap.policy import retention
@@ -32,59 +31,6 @@ Connect = Callable[[], ControlPlane]
 _NO_PERMISSIONS = Permissions()
 _LEAST_READING_SECONDS = 60.0
 """A run may always read for this long, even if the schedule is due earlier: one request may take as long."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """A run that took a sample."""
-
-    result: capture.CaptureResult
-    lag: int | None
-    """Samples that the remote lacks; None where the policy names no remote."""
-    removed: tuple[Decision, ...]
-    """Older samples that retention removed."""
-    retention_error: GitsnapError | None
-    """Why retention failed; None if it succeeded."""
-    clock_problem: str
-    """Why retention removed no sample: the clock may be wrong. ``""`` if the clock is not in doubt."""
-    mode: SecretsMode
-    mode_requested: bool
-    """Whether the policy names the mode. Otherwise it follows from the lack of recipients."""
-    recipients: tuple[str, ...]
-    """Recipients that the values of Secrets are encrypted to; empty unless the mode is encrypt."""
-    samples: int
-    """Number of samples in the archive."""
-    repository_bytes: int
-    seconds: float
-    """Duration of the run."""
-    lag_changes: int = 0
-    """Changes by follow mode that the remote lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class PushReport:
-    """The outcome of a push."""
-
-    pushed: Pushed | None
-    """None where the push failed."""
-    error: GitsnapError | None
-    """Why the push failed; None if it succeeded."""
-    lag: int | None
-    """Samples that the remote lacks; None where the number is unknown."""
-    lag_changes: int = 0
-    """Changes by follow mode that the remote lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveState:
-    """The content of an archive when a controller begins to serve its Snapshot."""
-
-    newest: Sample
-    scheduled: Sample | None
-    """The newest scheduled sample."""
-    samples: int
-    """Number of samples."""
-    repository_bytes: int
 
 
 class Sampler:
@@ -134,7 +80,7 @@ class Sampler:
         message: str = "",
         follow: Runner | None = None,
         cancelled: Callable[[], bool],
-    ) -> RunReport:
+    ) -> RunResult:
         """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay samples.
 
         ``message``: the reason for the sample. ``follow``: the follow mode of the policy, if it runs. Each run opens a
@@ -167,15 +113,11 @@ class Sampler:
                 reading_seconds=reading_seconds(policy, self._now()),
                 names_managers=policy.follow is None or policy.follow.who is not Who.NONE,
             )
-            recorder: capture.ChangeRecorder | None = None
-            if follow is not None and follow.info == request.info:
-                recorder = follow
-            elif _was_followed(policy, archive, writer, request.info):
-                recorder = StoppedFollower()
+            recorder = _recorder(archive, policy, writer, request.info, follow)
             result = capture.capture(cluster, archive, request, writer=writer, follow=recorder, progress=progress)
         removed, retention_error = _prune(archive, policy, self._now())
-        return RunReport(
-            result=result,
+        return RunResult(
+            capture=result,
             lag=remotes.count_unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
             removed=removed,
             retention_error=retention_error,
@@ -232,10 +174,10 @@ class Sampler:
         self.check(policy)
         open_archive(self._folder(policy), policy.name).note_authors(authors, time=self._now())
 
-    def push(self, policy: Policy) -> PushReport | None:
+    def push(self, policy: Policy) -> PushResult | None:
         """Push the samples that the remote lacks; None without an archive or without a remote.
 
-        An error of the remote is part of the report. Raises ArchiveError, NotPermittedError.
+        An error of the remote is part of the result. Raises ArchiveError, NotPermittedError.
         """
         self.check(policy)
         try:
@@ -268,6 +210,18 @@ def reading_seconds(policy: Policy, now: datetime) -> float:
     return min(max(until_next, _LEAST_READING_SECONDS), capture.READING_SECONDS)
 
 
+def _recorder(
+    archive: GitArchive, policy: Policy, writer: ArchiveWriter, info: TreeInfo, follow: Runner | None
+) -> capture.ChangeRecorder | None:
+    """What records the changes up to a sample. None: follow mode recorded no change on which the sample builds.
+
+    ``info``: the settings of the sample. ``follow``: the follow mode of the policy, if it runs.
+    """
+    if follow is not None and follow.info == info:
+        return follow
+    return StoppedFollower() if _was_followed(policy, archive, writer, info) else None
+
+
 def _was_followed(policy: Policy, archive: GitArchive, writer: ArchiveWriter, info: TreeInfo) -> bool:
     """Whether follow mode recorded changes on which a sample builds. ``info``: the settings of the sample."""
     if policy.follow is None or policy.suspend or writer.head is None or writer.head.info != info:
@@ -290,7 +244,7 @@ def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
     return SshSigner(key, source=f"the Secret {policy.signing_secret}")
 
 
-def _push(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport | None:
+def _push(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushResult | None:
     if policy.push is None:
         return None
     pushed, failure = None, None
@@ -300,7 +254,7 @@ def _push(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport |
     except GitsnapError as error:
         failure = error
     lag = remotes.count_unpushed(archive.git_folder, archive.branch)
-    return PushReport(pushed, failure, lag, _count_changes(archive))
+    return PushResult(pushed, failure, lag, _count_changes(archive))
 
 
 def _count_changes(archive: GitArchive) -> int:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from gitsnap.controller.run import RunReport
-
-if TYPE_CHECKING:
-    from gitsnap.controller.policy_state import ServedPolicy
+from gitsnap.controller import follow_reports
+from gitsnap.controller.policy_state import ServedPolicy
+from gitsnap.controller.run_results import RunResult
 
 _MOST_LOGGED = 20
 """The largest number of objects that are logged because they could not be captured."""
@@ -18,24 +16,31 @@ _MOST_LOGGED = 20
 _log = logging.getLogger(__name__)
 
 
-def log_run(served: ServedPolicy, run: RunReport, now: datetime) -> None:
+def report_run(served: ServedPolicy, run: RunResult, now: datetime) -> None:
+    """Report what a run did: its sample, the changes that follow mode missed, and the samples that it removed."""
+    _report_sample(served, run, now)
+    follow_reports.note_missed(served, run, now)
+    _report_retention(served, run, now)
+
+
+def _report_sample(served: ServedPolicy, run: RunResult, now: datetime) -> None:
     """Log the sample of a run and its problems. An Event reports Secrets that are kept in another way than before."""
-    sample = run.result.recorded.sample
+    sample = run.capture.recorded.sample
     extra = {"policy": served.name, "sample": sample.tag}
-    if run.result.secrets_changes:
-        note = f"{sample.tag}: Secrets are kept differently: {'; '.join(run.result.secrets_changes)}"
+    if run.capture.secrets_changes:
+        note = f"{sample.tag}: Secrets are kept differently: {'; '.join(run.capture.secrets_changes)}"
         served.event(now, "SecretsChanged", note, warning=True)
         _log.warning("%s", note, extra=extra)
-    _log.info("%s", run.result.summary, extra=extra)
-    for key, problem in islice(run.result.problems.items(), _MOST_LOGGED):
+    _log.info("%s", run.capture.summary, extra=extra)
+    for key, problem in islice(run.capture.problems.items(), _MOST_LOGGED):
         _log.warning("%s could not be captured: %s", key, problem, extra=extra)
-    for remark in run.result.left_out:
+    for remark in run.capture.left_out:
         _log.info("%s", remark, extra=extra)
-    if run.result.recorded.worktree_error:
-        _log.warning("%s", run.result.recorded.worktree_error, extra={"policy": served.name})
+    if run.capture.recorded.worktree_error:
+        _log.warning("%s", run.capture.recorded.worktree_error, extra={"policy": served.name})
 
 
-def note_retention(served: ServedPolicy, run: RunReport, now: datetime) -> None:
+def _report_retention(served: ServedPolicy, run: RunResult, now: datetime) -> None:
     """Report the samples that retention removed, or why it removed none."""
     metrics = served.services.metrics
     for decision in run.removed:

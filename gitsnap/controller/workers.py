@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from gitsnap.capture.follow import Runner
+from gitsnap.controller import run_reports
 from gitsnap.controller.due import message_of_request
 from gitsnap.controller.policy_state import ServedPolicy
-from gitsnap.controller.run import ArchiveState, PushReport, RunReport, Sampler
+from gitsnap.controller.run import Sampler
+from gitsnap.controller.run_results import ArchiveState, PushResult, RunResult
 from gitsnap.core.errors import AbortedError, GitsnapError, InternalError
 from gitsnap.core.model import Trigger
 from gitsnap.policy.snapshot import Policy
@@ -50,14 +52,15 @@ class Workers:
         """Take a sample; ``request`` is the request that it serves, if any. ``follow``: the policy's follow mode."""
         served.running = True
 
-        def job() -> RunReport:
+        def job() -> RunResult:
             self._send(policy.name, lambda known, now: known.note_started(now))
             message = message_of_request(request)
             return self._sampler.take(policy, trigger, message=message, follow=follow, cancelled=self._cancelled)
 
-        def note(known: ServedPolicy, outcome: RunReport | GitsnapError, now: datetime) -> None:
-            if isinstance(outcome, RunReport):
+        def note(known: ServedPolicy, outcome: RunResult | GitsnapError, now: datetime) -> None:
+            if isinstance(outcome, RunResult):
                 known.note_success(trigger, request, outcome, now)
+                run_reports.report_run(known, outcome, now)
             else:
                 known.note_failure(request, outcome, now)
 
@@ -68,9 +71,9 @@ class Workers:
         served.pushing = True
         served.runs.note_push_started()
 
-        def note(known: ServedPolicy, outcome: PushReport | GitsnapError | None, now: datetime) -> None:
+        def note(known: ServedPolicy, outcome: PushResult | GitsnapError | None, now: datetime) -> None:
             if isinstance(outcome, GitsnapError):  # an error of the archive, for example a volume that cannot be read
-                outcome = PushReport(None, outcome, None)
+                outcome = PushResult(None, outcome, None)
             known.note_push(outcome, now)
 
         self._submit(self._pushers, policy, lambda: self._sampler.push(policy), note)

@@ -68,7 +68,7 @@ def test_a_sample_while_follow_mode_does_not_run_counts_what_was_missed(tmp_path
 
     def take() -> int | None:
         server.advance(1)
-        return sampler.take(_policy(), Trigger.SCHEDULE, cancelled=lambda: False).result.missed
+        return sampler.take(_policy(), Trigger.SCHEDULE, cancelled=lambda: False).capture.missed
 
     assert take() is None
     changes: list[RecordedChange] = []

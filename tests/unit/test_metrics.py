@@ -11,7 +11,7 @@ import yaml
 
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.metrics import Metrics
-from gitsnap.controller.run import RunReport
+from gitsnap.controller.run_results import RunResult
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
 from gitsnap.core.ports import RecordedChange, RecordedSample
@@ -20,11 +20,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _taken() -> RunReport:
+def _taken() -> RunResult:
     facts = SampleMetadata("hourly", _MOMENT, 1, Trigger.SCHEDULE, "uid", 7, "")
     sample = Sample("hourly/x", TagId("t"), CommitId("c"), facts)
     recorded = RecordedSample(sample, new_commit=True, changes=ChangeCounts(1, 2, 3))
-    return RunReport(
+    return RunResult(
         CaptureResult(recorded, (), {}),
         lag=4,
         removed=(),

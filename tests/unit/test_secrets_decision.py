@@ -14,7 +14,8 @@ from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.permissions import Permissions
-from gitsnap.controller.run import RunReport, Sampler
+from gitsnap.controller.run import Sampler
+from gitsnap.controller.run_results import RunResult
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import SecretsError
 from gitsnap.core.model import Area, JsonObject, SecretsMode, Trigger
@@ -57,7 +58,7 @@ class _Place:
         request = sampling.Request(info, keeper, datetime(2026, 1, 1, tzinfo=UTC), Trigger.MANUAL)
         return sampling.capture(open_directory(self.folder / "cluster"), self.archive, request)
 
-    def controlled(self, **secrets: Any) -> RunReport:
+    def controlled(self, **secrets: Any) -> RunResult:
         """Capture as the controller with all flags."""
         sampler = Sampler(
             storage=self.folder / "storage",
@@ -181,7 +182,7 @@ def test_in_the_controller_the_snapshot_alone_decides(
     assert set(taken.recipients) == set(after.get("recipients", ()))
     assert place.clear == (expected == "plaintext")
     info = [place.archive.tree(sample).info.secrets for sample in place.archive.samples()]
-    assert taken.result.secrets_changes == changes(info[0], info[1])
+    assert taken.capture.secrets_changes == changes(info[0], info[1])
 
 
 def test_a_sample_around_a_rollback_keeps_the_mode_of_the_archive(place: _Place) -> None:
