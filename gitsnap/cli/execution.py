@@ -159,7 +159,7 @@ def execute(
         if asks:
             _check_still_holds(plan, state, plan_again)
         report = None if execution.dry_run else _apply(target, plan, request, execution, is_text=is_text)
-    except Exception as error:
+    except Exception as error:  # whatever the error, a script gets the document that says which steps were written
         if not is_text:
             terminal.print_document(_document(target, plan, execution, getattr(error, "report", None)), form)
         raise

@@ -324,7 +324,7 @@ class Controller:
         """Act on one policy. After a defect the policy is no longer served, so that the loop continues without it."""
         try:
             return action()
-        except Exception as error:
+        except Exception as error:  # a defect with one policy must not stop the other policies
             served.give_up(report_defect(served.name, error), now)
             return None
 

@@ -75,7 +75,7 @@ def replace_file(
             if durable:
                 sync_file(target)
         temporary.replace(file)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: no temporary file is left behind
         with suppress(OSError):
             temporary.unlink()
         raise

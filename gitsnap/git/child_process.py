@@ -106,7 +106,7 @@ def _run(command: Sequence[str], source: IO[bytes], options: _Options) -> subpro
         with process:
             try:
                 out, err = process.communicate(timeout=options.seconds)
-            except BaseException:
+            except BaseException:  # a timeout, Ctrl-C or a defect: the child must not outlive the call
                 _end(process)
                 raise
     finally:

@@ -97,7 +97,7 @@ def test_damage_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout
         _damage(place / "hourly" / file.relative_to(whole), damage, chance)
         try:
             losses += _check_damaged(place / "hourly", expected)
-        except Exception as error:
+        except Exception as error:  # raised again, with the damage that caused the error
             raise AssertionError(f"{file.relative_to(whole)} {damage}: {error}") from error
         shutil.rmtree(place)
 

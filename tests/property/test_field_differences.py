@@ -32,7 +32,8 @@ def _object(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "n", "namespace": "ns"}, **fields}
 
 
-_OBJECTS = st.builds(lambda spec: _object("Thing", {"spec": spec}), _VALUES) | st.builds(
+_THINGS = st.builds(lambda spec: _object("Thing", {"spec": spec}), _VALUES)
+_CONFIG_MAPS = st.builds(
     lambda data, labels: {
         **_object("ConfigMap", {"data": data}),
         "metadata": {"name": "n", "namespace": "ns", "labels": labels},
@@ -40,14 +41,8 @@ _OBJECTS = st.builds(lambda spec: _object("Thing", {"spec": spec}), _VALUES) | s
     st.dictionaries(_NAMES, _DOCUMENTS | st.sampled_from(["", "a: 1", "a:  1"]), max_size=3),
     st.dictionaries(_NAMES, st.sampled_from(["a", "b"]), max_size=2),
 )
-
-
-def _pair(kind: str) -> st.SearchStrategy[tuple[dict[str, Any], dict[str, Any]]]:
-    one = _OBJECTS.filter(lambda document: document["kind"] == kind)
-    return st.tuples(one, one)
-
-
-_PAIRS = _pair("Thing") | _pair("ConfigMap")
+_PAIRS = st.tuples(_THINGS, _THINGS) | st.tuples(_CONFIG_MAPS, _CONFIG_MAPS)
+"""Two versions of an object."""
 
 
 @settings(max_examples=300)

@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any
 
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject, SensitiveField
@@ -45,7 +45,9 @@ def _config_maps(draw: st.DrawFn) -> JsonObject:
 def test_all_lines_are_a_patch(sample: JsonObject, live: JsonObject) -> None:
     """The oracle is the request that the step sends, and a program that applies a patch."""
     plan = plan_of([sample], [live])
-    assume(plan.writes)
+    if not plan.writes:
+        assert normalize(sample) == normalize(live)
+        return
     (step,) = plan.writes
 
     text = plan_text(plan, columns=0, changes=ChangeView(full=True))
@@ -91,7 +93,9 @@ def _example(data: dict[str, str], **labels: str) -> JsonObject:
 def test_the_short_form_is_part_of_all_lines(sample: JsonObject, live: JsonObject) -> None:
     """Each line of the short form is among all lines, in the same order, and the numbers add up."""
     plan = plan_of([sample], [live])
-    assume(plan.writes)
+    if not plan.writes:
+        assert normalize(sample) == normalize(live)
+        return
 
     whole, short = (_rows(plan_text(plan, columns=0, changes=ChangeView(full=full))) for full in (True, False))
 

@@ -114,7 +114,7 @@ def _user_fields(document: JsonObject) -> JsonObject:
 # Records in tags ---------------------------------------------------------------------------------------------------
 
 _texts = st.text(max_size=30)
-_words = st.text(min_size=1, max_size=20).filter(lambda text: "/" not in text)
+_words = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=20)
 _keys = st.builds(
     lambda group, kind, namespace, name: ObjectKey(Kind(group, kind), namespace, name),
     st.sampled_from(("", "config.projectsveltos.io")),

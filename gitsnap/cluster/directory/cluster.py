@@ -292,7 +292,7 @@ class DirectoryCluster:
             for path in find_files(self._folder):
                 file = files.get(path)
                 self._load(file if file and file.stamp == stamp(path) else ObjectFile(path), former)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: objects that are not read yet would look deleted
             self._files, self._kinds = files, kinds
             raise
         numbers = (
