@@ -45,10 +45,15 @@ def document_at(tree: Tree, path: str) -> JsonObject | None:
     if path not in configuration:
         return None
     document: JsonObject = decode_object(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
-    if path in inventory:
-        reported = decode_object(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
-        labels = {**(document["metadata"].get("labels") or {}), **(reported["metadata"].get("labels") or {})}
-        document = {**document, "metadata": {**document["metadata"], "labels": labels}}
-        if "status" in reported:
-            document["status"] = reported["status"]
-    return document
+    if path not in inventory:
+        return document
+    return with_report(document, decode_object(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}"))
+
+
+def with_report(document: JsonObject, reported: JsonObject) -> JsonObject:
+    """An object with the status and the controller labels of its file below ``inventory/``."""
+    labels = {**(document["metadata"].get("labels") or {}), **(reported["metadata"].get("labels") or {})}
+    whole = {**document, "metadata": {**document["metadata"], "labels": labels}}
+    if "status" in reported:
+        whole["status"] = reported["status"]
+    return whole

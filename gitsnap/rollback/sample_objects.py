@@ -5,7 +5,7 @@ A live object is compared with the bytes of the archived object, which is parsed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property, partial
 
 from gitsnap import format as archive_format
@@ -13,12 +13,11 @@ from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import SecretsKeeper, Tree
 from gitsnap.core.states import State
-from gitsnap.format.archived import document_at
 from gitsnap.rollback.plan import LiveState, SampleState, Unrestorable
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS
 from gitsnap.rollback.secret_values import SecretValues
 from gitsnap.sveltos import inventory, kinds
-from gitsnap.sveltos.matching import matching_clusters
+from gitsnap.sveltos.matching import ClusterRef, matching_clusters
 from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 from gitsnap.sveltos.tree_view import TreeView
@@ -117,21 +116,32 @@ class SampleObjects:
     # References -----------------------------------------------------------------------------------------------
 
     def referenced_by(self, selected: Collection[ObjectKey]) -> list[Reference]:
-        """The references of selected objects, for the clusters that they matched when the sample was taken.
+        """The references of selected objects, for the clusters on which they were deployed when the sample was taken.
 
-        References to other profiles, clusters and sets are left out.
+        These include the clusters of profiles that depend on a selected profile. References to other profiles, clusters
+        and sets are left out.
         """
         collected: list[Reference] = []
         for key in sorted(selected):
             if key.kind in REFERENCE_PATHS:
                 document = self.with_status(key)
-                clusters = matching_clusters(document, self.view.cluster_labels, self.view.sets)
-                collected += references(document, clusters, self.view.cluster_object)
+                collected += references(document, self._deployed_clusters(key), self.view.cluster_object)
         return [reference for reference in collected if reference.target.kind in _NEEDED_KINDS]
+
+    def _deployed_clusters(self, key: ObjectKey) -> Iterator[ClusterRef]:
+        """Yield the clusters on which an object was deployed. Fixed references ask for none, so no cluster is read."""
+        yield from self.view.dependents.deployed_on(key, self.matched_clusters)
+
+    def matched_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:
+        """The clusters that an object matched when the sample was taken, without those of profiles that depend on it.
+
+        A cluster that was not ready is included: the sample contains the objects that the cluster needs.
+        """
+        return frozenset(matching_clusters(self.with_status(key), self.view.cluster_labels, self.view.sets))
 
     def with_status(self, key: ObjectKey) -> JsonObject:
         """An archived object with its status from the folder ``inventory/``."""
-        document = document_at(self.tree, self._paths[key])
+        document = self.view.with_status_at(self._paths[key])
         if document is None:
             raise AssertionError("the paths are those of the tree")
         return document

@@ -175,12 +175,12 @@ class _Candidates:
         profiles = sorted(key for key in self.selected & self.objects.keys if key.kind in kinds.PROFILE_KINDS)
         if not profiles or not self._matching_kinds_are_read:
             return
-        view, named, lost = self.objects.view, set[ObjectKey](), set[ClusterRef]()
+        named, lost = set[ObjectKey](), set[ClusterRef]()
         for key in profiles:
             document = self.objects.with_status(key)
             named.update(sets_of(document), prerequisites_of(document))
             after = selects(document, self._live_labels, self._live_sets).clusters
-            lost |= matching_clusters(document, view.cluster_labels, view.sets) - after
+            lost |= self.objects.matched_clusters(key) - after
         subject = profiles[0] if len(profiles) == 1 else None
         yield self._by_name(Relation.NAMED, subject, named & self.objects.keys)
         clusters = {cluster.key for cluster in lost}

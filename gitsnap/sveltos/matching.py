@@ -178,20 +178,17 @@ def _select(
     """As ``selects``: the clusters, and whether they are certain."""
     kind = Kind.of(document)
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
-    spec = document.get("spec") or {}
     selected: AbstractSet[ClusterRef] = frozenset()
     certain = True
-    for path in SELECTOR_PATHS.get(kind, ()):
-        for value in values_at(spec, path):
-            selector = read_selector(value)
-            if selector is None:
-                certain = False
-            elif not is_empty(selector):  # in Sveltos an empty selector matches nothing, unlike in Kubernetes
-                selected |= label_index.select(clusters, selector, namespace=own_namespace)
+    for selector in map(read_selector, selectors_of(document)):
+        if selector is None:
+            certain = False
+        elif not is_empty(selector):  # in Sveltos an empty selector matches nothing, unlike in Kubernetes
+            selected |= label_index.select(clusters, selector, namespace=own_namespace)
     # Sveltos replaces the namespace in the references of a Profile or Set with the object's own namespace.
     named = (
         ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
-        for cluster in map(ClusterRef.of_reference, spec.get("clusterRefs") or ())
+        for cluster in map(ClusterRef.of_reference, (document.get("spec") or {}).get("clusterRefs") or ())
     )
     selected |= label_index.collect(clusters, (cluster for cluster in named if cluster in clusters))
     for key in sets_of(document):
@@ -201,6 +198,12 @@ def _select(
             selected |= label_index.collect(clusters, members.clusters)
             certain = certain and members.certain
     return selected, certain
+
+
+def selectors_of(document: JsonObject) -> list[Any]:
+    """The values of the cluster selectors of an object, as written."""
+    spec = document.get("spec") or {}
+    return [value for path in SELECTOR_PATHS.get(Kind.of(document), ()) for value in values_at(spec, path)]
 
 
 # Sets -----------------------------------------------------------------------------------------------------------------

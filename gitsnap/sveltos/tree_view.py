@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
 from gitsnap.format import decode, decode_object, key_of, kind_folder, path_of
+from gitsnap.format.archived import with_report
 from gitsnap.format.masking import blanked
 from gitsnap.format.tree_files import PathsByKind
 from gitsnap.sveltos import inventory, kinds
@@ -130,6 +131,11 @@ class TreeView:
         )
         return document
 
+    def with_status_at(self, path: str) -> JsonObject | None:
+        """Return the object at a path below ``configuration/``, with its status and the labels of controllers."""
+        document, reported = self.object_at(path), self.reported_at(path)
+        return document if document is None or reported is None else with_report(document, reported)
+
     def unresolved_reason(self, key: ObjectKey) -> UnresolvedReason | None:
         """Return why a reference to an object was not resolved by the capture, None if no such reference is known."""
         return self._unresolved.get(key)
@@ -215,7 +221,7 @@ class TreeView:
         key = ObjectKey.of(document)
         if key.kind not in kinds.PROFILE_KINDS:
             return self._own_clusters(key)
-        return self._dependents.deployed_on(key, self._own_clusters)
+        return self.dependents.deployed_on(key, self._own_clusters)
 
     def _own_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:
         """Return the clusters that an object matches itself, without the clusters of profiles that depend on it."""
@@ -228,7 +234,7 @@ class TreeView:
         return self._matched_clusters[key]
 
     @cached_property
-    def _dependents(self) -> Dependents:
+    def dependents(self) -> Dependents:
         """The dependencies between profiles."""
         paths = (path for kind in sorted(kinds.PROFILE_KINDS) for path in self.paths(kind))
         depending = (self.object_at(path) for path in paths if b"dependsOn" in self.content_at(path))

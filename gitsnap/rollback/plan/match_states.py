@@ -9,18 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.kube.label_selectors import read_selector
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
-    SELECTOR_PATHS,
     ClusterIndex,
     ClusterRef,
     Dependents,
     observed_clusters,
     prerequisites_of,
+    selectors_of,
     selects,
     sets_of,
 )
@@ -265,25 +264,20 @@ def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:
 
 def templated(document: JsonObject) -> bool:
     """Whether a selector is a template, which only Sveltos can evaluate."""
-    return any("{{" in str(selector) for selector in _selectors(document))
-
-
-def _selectors(document: JsonObject) -> list[Any]:
-    spec = document.get("spec") or {}
-    return [selector for path in SELECTOR_PATHS.get(Kind.of(document), ()) for selector in values_at(spec, path)]
+    return any("{{" in str(selector) for selector in selectors_of(document))
 
 
 def _rules(document: JsonObject) -> tuple[Any, ...]:
     """The parts of an object that decide which clusters the object, or its prerequisites, match."""
     spec = document.get("spec") or {}
     named = spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
-    return _selectors(document), *named, sorted(prerequisites_of(document)), frozen(document), leaves(document)
+    return selectors_of(document), *named, sorted(prerequisites_of(document)), frozen(document), leaves(document)
 
 
 def labels_read(document: JsonObject) -> set[str]:
     """The label keys that an object's selectors read."""
     labels: set[str] = set()
-    for written in _selectors(document):
+    for written in selectors_of(document):
         selector = read_selector(written) or {}
         labels |= (selector.get("matchLabels") or {}).keys()
         labels |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
