@@ -153,7 +153,7 @@ def execute(
             terminal.print_result(text, safe=True)
         else:
             without_colour = view and replace(view, colour=False)
-            terminal.say(plan_text(plan, columns=0, heading=heading, changes=without_colour))
+            terminal.say(plan_text(plan, columns=0, heading=heading, changes=without_colour), is_laid_out=True)
     try:
         _confirm(plan, request, execution, is_text=is_text)
         if asks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import terminal
-from gitsnap.render import wrapped
+from gitsnap.render import one_line
 
 if TYPE_CHECKING:
     from gitsnap.core.model import ClusterInfo
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 
 def say_heading(text: str) -> None:
-    """Print a heading or a note to stderr, wrapped to the width of the terminal."""
-    lines = wrapped(text, terminal.width())
-    terminal.say(lines.replace("\n  ", "\n"))  # say() has the same indentation
+    """Print a heading or a note to stderr."""
+    terminal.say(one_line(text))
 
 
 def describe_sample(state: State) -> str:

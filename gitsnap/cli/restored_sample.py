@@ -19,7 +19,7 @@ from gitsnap.core.states import State
 from gitsnap.core.text import age
 from gitsnap.history import samples as history
 from gitsnap.history.change_finder import Changes, search_state
-from gitsnap.render import render_table, wrapped
+from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -84,7 +84,7 @@ def _check_not_shifted(
     elif not terminal.is_interactive():
         raise RefusedError(f"{_UNCHANGED}: {message}", hint=hint)
     else:
-        terminal.say(wrapped(f"{message}.", terminal.width()))
+        terminal.say(f"{message}.")
         if not terminal.agrees(f"Plan a rollback to {chosen.moment}?"):
             raise AbortedError(_UNCHANGED, hint=hint)
 
@@ -132,7 +132,10 @@ def _pick(samples: Sequence[Sample], now: datetime) -> Sample:
             page = range(len(samples) - listed, max(0, len(samples) - listed - _PAGE), -1)
             rows = [_row(len(samples) - position + 1, samples[position - 1], now) for position in page]
             title = "samples, newest first:" if not listed else "older samples:"
-            terminal.say(f"{title}\n{render_table(_HEADER, rows, columns=max(0, terminal.width() - 2))}".rstrip())
+            terminal.say(
+                f"{title}\n{render_table(_HEADER, rows, columns=max(0, terminal.width() - 2))}".rstrip(),
+                is_laid_out=True,
+            )
             listed += len(rows)
         older = ", m for older samples" if listed < len(samples) else ""
         text = f"number of the sample to roll back to{older}, Enter to cancel"

@@ -15,7 +15,6 @@ from gitsnap.core.text import plural
 from gitsnap.history.change_finder import Changes, search_state
 from gitsnap.history.moments import Period, format_moment, parse_period
 from gitsnap.history.samples import describe_period, search_sample
-from gitsnap.render import wrapped
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -39,7 +38,7 @@ def _say_newest(samples: Sequence[Sample], name: str, sample: Sample, moment: da
     """Print a moment, and its newest sample."""
     later = f" The archive has no later {noun}." if sample == samples[-1] else ""
     text = f"{name} is {format_moment(moment)}. The newest {noun} at that time: {sample.tag}.{later}"
-    terminal.say(wrapped(text, terminal.width()))
+    terminal.say(text)
 
 
 def choose_state(archive: GitArchive, name: str, *, end: bool = True) -> State:
@@ -55,7 +54,7 @@ def choose_state(archive: GitArchive, name: str, *, end: bool = True) -> State:
         _say_newest(samples, name, match.state, match.moment)
     else:
         text = f"{name} is {format_moment(match.moment)}. The newest change or sample at that time: {match.state}."
-        terminal.say(wrapped(text, terminal.width()))
+        terminal.say(text)
     return match.state
 
 
@@ -125,4 +124,4 @@ def say_period(samples: Sequence[Sample], period: Period, policy: str = "") -> N
     """
     if period:
         text = f"{policy}{': ' if policy else ''}{describe_period(samples, period)}"
-        terminal.say(wrapped(text, terminal.width()))
+        terminal.say(text)

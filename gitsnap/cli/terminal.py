@@ -20,7 +20,7 @@ import typer
 
 from gitsnap.cli.streams import is_utf8
 from gitsnap.core.errors import AbortedError, RefusedError
-from gitsnap.render import as_json, as_yaml, one_line, visible
+from gitsnap.render import as_json, as_yaml, folded, one_line, visible
 
 if TYPE_CHECKING:
     from gitsnap.archive.completeness import MissingPart
@@ -74,13 +74,16 @@ def print_names(names: Iterable[str]) -> None:
         print_result("".join(lines))
 
 
-def say(text: str) -> None:
-    """Print a message to stderr.
+def say(text: str, *, is_laid_out: bool = False) -> None:
+    """Print a message to stderr, folded to the width of the terminal.
 
     All lines but the first are indented, so that a name with a line break cannot imitate a message.
+    ``is_laid_out``: the text has a table or a diff, whose lines are not folded.
     """
     sys.stdout.flush()
-    sys.stderr.write(f"{indented(text)}\n")
+    lines = indented(text).split("\n")
+    columns = 0 if is_laid_out else _message_width()
+    sys.stderr.write("".join(f"{folded(line, columns)}\n" for line in lines))
     sys.stderr.flush()
 
 
@@ -169,6 +172,17 @@ def width() -> int:
     if "COLUMNS" in os.environ:
         return int(os.environ["COLUMNS"]) if os.environ["COLUMNS"].isdecimal() else 0
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _message_width() -> int:
+    """Return the width of the terminal that shows stderr; 0 if stderr is not a terminal, so that no line is folded."""
+    if not sys.stderr.isatty():
+        return 0
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        columns = 0
+    return int(os.environ["COLUMNS"]) if os.environ.get("COLUMNS", "").isdecimal() else columns
 
 
 def has_colour() -> bool:

@@ -12,6 +12,7 @@ _LONGEST_WORD = 400
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 _WORD = re.compile(r"\s*\S+\s*")
 _PIECE = re.compile(r"[/:.-]*[^/:.-]+[/:.-]*|[/:.-]+")
+_MESSAGE_PIECE = re.compile(r"(?<=:)\s+gitsnap .*--.*|\s*(?:(?:[^\s`]*`[^`]*`)+\S*|\S+)")
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
@@ -84,6 +85,25 @@ def wrapped(line: str, columns: int) -> str:
     inner = indent or "  "
     further = wrap(text[len(first) :].lstrip(), max(columns - len(inner), 1), names=False)
     return "\n".join([indent + first, *(inner + part for part in further)])
+
+
+def folded(line: str, columns: int) -> str:
+    """A line of a message, with line breaks at spaces so that it fits into ``columns``; 0 disables folding.
+
+    Continuation lines have the indentation of the line, or two spaces. A command has no line break, even if it is
+    longer than a line, so that a user can copy it. Commands are spans in backquotes, and ``gitsnap … --option …`` after
+    a colon.
+    """
+    if not columns or width(line) <= columns:
+        return line
+    inner = line[: len(line) - len(line.lstrip(" "))] or "  "
+    lines = [""]
+    for piece in _MESSAGE_PIECE.findall(line):
+        if lines[-1].strip() and width(lines[-1] + piece.rstrip()) > columns:
+            lines.append(inner + piece.lstrip())
+        else:
+            lines[-1] += piece
+    return "\n".join(part.rstrip() for part in lines)
 
 
 def split_at(text: str, size: int) -> tuple[str, str]:

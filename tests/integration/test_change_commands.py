@@ -13,6 +13,7 @@ import pytest
 from tests.support.commands import gitsnap
 from tests.support.followed_archives import Story, story
 from tests.support.report_pages import read_page
+from tests.support.terminal import on_terminal
 from tests.support.web_servers import running_server
 
 _EVERYTHING = ("--storage", "s")
@@ -216,14 +217,14 @@ def test_a_search_finds_changes_with_their_own_times_and_authors(made: Story, *,
 def test_lines_about_changes_fit_the_terminal(made: Story) -> None:
     """Each line of bisect and verify that has no command to copy is wrapped."""
     field = ("--field", "ClusterProfile/other", "spec.tier=1")
-    found = gitsnap(
-        made.folder, "bisect", "--good", made.first, "--bad", "latest", *field, *_EVERYTHING, code=0, COLUMNS="60"
+    found = on_terminal(
+        made.folder, "bisect", "--good", made.first, "--bad", "latest", *field, *_EVERYTHING, columns=60
     )
     verified = gitsnap(made.folder, "verify", *_EVERYTHING, code=0, COLUMNS="60")
-    texts = [*found.stdout.splitlines(), *found.stderr.splitlines(), *verified.stdout.splitlines()[:2]]
+    texts = [*found.splitlines(), *verified.stdout.splitlines()[:2]]
 
     assert [line for line in texts if len(line) > 60 and "`" not in line] == []
-    assert "the first bad change is" in found.stdout
+    assert "the first bad change is" in found
     assert verified.stdout.splitlines()[1].startswith("  ")
 
 

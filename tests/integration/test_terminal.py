@@ -50,6 +50,17 @@ def test_tables_fit_the_terminal(place: Path, words: str, columns: int) -> None:
     assert words.startswith(("list", "prune")) or _NAME in whole
 
 
+def test_errors_and_hints_fit_the_terminal(place: Path) -> None:
+    """The error and its hint are folded on a terminal, except for commands, and not in a file."""
+    words = ("show", "ConfigMap/default/absent")
+    shown = on_terminal(place, *words, columns=50, code=None)
+    written = gitsnap(place, *words).stderr
+
+    assert [line for line in shown.splitlines() if len(line) > 50 and _NAME not in line] == []
+    assert shown.split() == written.split()
+    assert len(written.splitlines()) < len(shown.splitlines())
+
+
 @pytest.mark.parametrize(
     ("words", "commands"),
     [("", COMMANDS), ("secrets", GROUPS["secrets"][1]), ("snapshot", {name: COMMANDS[name] for name in ALIASES})],
