@@ -38,6 +38,7 @@ from gitsnap.archive.repository import (
     is_free,
     keep_objects,
     open_repository,
+    storage_folders,
 )
 from gitsnap.archive.sample_listing import SampleListing
 from gitsnap.archive.symlinks import check_links, is_own_folder
@@ -74,6 +75,7 @@ __all__ = [
     "list_archives",
     "open_archive",
     "open_archive_at",
+    "storage_folders",
 ]
 
 

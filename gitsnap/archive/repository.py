@@ -104,6 +104,21 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
             yield folder, error
 
 
+def storage_folders(storage: Path) -> Iterator[Path]:
+    """Yield a storage, and the folders inside it that are not archives, sorted. Symbolic links are not followed.
+
+    A Snapshot with ``spec.storage`` has its archive in such a folder. Raises StorageError.
+    """
+    check_storage(storage)
+    for folder, names, _ in os.walk(storage):
+        yield Path(folder)
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".") and name != _LOST_AND_FOUND and not (Path(folder, name, ".git")).exists()
+        )
+
+
 def holds_other_files(storage: Path, *, besides: Sequence[Path] = ()) -> bool:
     """Whether a folder holds files that do not belong to a storage. Hidden files do not count.
 

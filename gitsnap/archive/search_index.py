@@ -27,7 +27,7 @@ from gitsnap.core.files import replace_file
 from gitsnap.core.model import Area, BlobId, CommitId
 
 _NAME = "gitsnap-search"
-_LAYOUT = "gitsnap search 1"
+_LAYOUT = "gitsnap search 2"
 _ROOT = f"{Area.CONFIGURATION}/"
 _NONE = "-"
 _LONGEST_LINE = 16384
@@ -41,10 +41,10 @@ Histories = Mapping[str, list[tuple[LoggedCommit, LoggedFile]]]
 class _File:
     """What the index has about a file below ``configuration/``."""
 
-    versions: list[str]
-    """``COMMIT ACTION BEFORE AFTER`` of each change, oldest first."""
-    lines: dict[bytes, None] | None
-    """The lines of all versions; None for a file whose lines are not kept."""
+    versions: bytes | memoryview
+    """``COMMIT ACTION BEFORE AFTER`` of each change, oldest first; one a line."""
+    lines: bytes | memoryview | None
+    """The lines of all versions, each once; None for a file whose lines are not kept."""
 
 
 def find_histories(
@@ -84,39 +84,43 @@ class _Content:
 
     head: str
     """The newest commit of the branch that the index covers."""
-    files: list[tuple[str, str, int, int]]
-    """Path, versions, and the place of the lines in ``text``; the end is -1 for a file whose lines are not kept."""
-    text: bytes
+    files: list[tuple[str, int, int, int]]
+    """Path, and three places in ``text``: the start and the end of the versions, and the end of the lines.
 
-    def find(self, pattern: str) -> list[tuple[str, str]]:
+    A newline is between the versions and the lines. The end of the lines is -1 for a file whose lines are not kept.
+    """
+    text: memoryview
+
+    def find(self, pattern: str) -> list[tuple[str, list[str]]]:
         """The path and the versions of each file that may have matched a regular expression."""
         expression = re.compile(pattern.encode(), re.MULTILINE)
         return [
-            (path, versions)
-            for path, versions, start, end in self.files
-            if end < 0 or expression.search(self.text, start, end)
+            (path, self._versions(start, middle))
+            for path, start, middle, end in self.files
+            if end < 0 or expression.search(self.text, middle + 1, end)
         ]
 
+    def _versions(self, start: int, end: int) -> list[str]:
+        return str(self.text[start:end], "ascii").splitlines()
+
     def parsed(self) -> dict[str, _File]:
-        """The files, for an update."""
+        """The files, for an update: as places in ``text``."""
         return {
-            path: _File(
-                versions.splitlines(),
-                None if end < 0 else dict.fromkeys(self.text[start:end].split(b"\n")),
-            )
-            for path, versions, start, end in self.files
+            path: _File(self.text[start:middle], None if end < 0 else self.text[middle + 1 : end])
+            for path, start, middle, end in self.files
         }
 
 
 def _packed(head: str, files: Mapping[str, _File]) -> _Content:
-    entries, parts, size = [], [b"\n"], 1
+    entries, parts, size = [], list[bytes | memoryview](), 0
     for path in sorted(files):
-        lines = files[path].lines
-        joined = b"" if lines is None else b"\n".join(lines)
-        entries.append((path, "\n".join(files[path].versions), size, -1 if lines is None else size + len(joined)))
-        parts += [joined, b"\n"]
-        size += len(joined) + 1
-    return _Content(head, entries, b"".join(parts))
+        versions, lines = files[path].versions, files[path].lines
+        middle = size + len(versions)
+        end = middle + 1 + len(lines or b"")
+        entries.append((path, size, middle, -1 if lines is None else end))
+        parts += [versions, b"\n", lines or b"", b"\n"]
+        size = end + 1
+    return _Content(head, entries, memoryview(b"".join(parts)))
 
 
 # Making it ------------------------------------------------------------------------------------------------------------
@@ -126,48 +130,57 @@ def _update(
     repository: pygit2.Repository, branch: str, head: str, known: _Content | None, hidden_folders: frozenset[str]
 ) -> _Content:
     """An index up to a commit: the known one with newer commits, or a new one."""
-    after = CommitId(known.head) if known is not None else None
-    commits = list(read_log(repository, branch, [str(Area.CONFIGURATION)], newest=None, after=after))
     files = dict[str, _File]()
-    if known is not None and commits and commits[-1].parent == known.head:
-        files = known.parsed()
-    elif after is not None:  # the branch was reset, or changed nothing below configuration/
-        commits = list(read_log(repository, branch, [str(Area.CONFIGURATION)], newest=None))
-    for commit in reversed(commits):
-        for file in commit.files:
-            _add(repository, files, commit.id, file, hidden_folders)
+    commits: Iterable[LoggedCommit] | None = None
+    folders = [str(Area.CONFIGURATION)]
+    if known is not None:
+        newer = list(read_log(repository, branch, folders, newest=None, after=CommitId(known.head)))
+        if newer and newer[-1].parent == known.head:  # otherwise the branch was reset, or only other files changed
+            files, commits = known.parsed(), newer
+    if commits is None:
+        commits = read_log(repository, branch, folders, newest=None)
+    for path, changes in _changes(commits).items():
+        is_kept = hidden_folders.isdisjoint(path.split("/")[2:3])
+        files[path] = _extended(repository, files.get(path), changes, is_kept=is_kept)
     return _packed(head, files)
 
 
-def _add(
-    repository: pygit2.Repository,
-    files: dict[str, _File],
-    commit: CommitId,
-    file: LoggedFile,
-    hidden_folders: frozenset[str],
-) -> None:
-    folder = file.path.split("/")[2:3]
-    if folder == ["Secret"]:
-        return
-    entry = files.get(file.path)
-    if entry is None:
-        entry = files[file.path] = _File([], None if hidden_folders.intersection(folder) else {})
-    entry.versions.append(f"{commit} {file.action} {file.before or _NONE} {file.after or _NONE}")
-    for blob in (file.after, file.before if len(entry.versions) == 1 else None):
-        if blob is not None and entry.lines is not None:
-            lines = read_blob(repository, blob).split(b"\n")
-            if max(map(len, lines)) > _LONGEST_LINE:
-                entry.lines = None
-            else:
-                entry.lines.update(dict.fromkeys(lines))
+def _changes(commits: Iterable[LoggedCommit]) -> dict[str, list[bytes]]:
+    """The versions of each file that commits changed, newest first. ``commits``: newest first."""
+    changes: dict[str, list[bytes]] = {}
+    for commit in commits:
+        for file in commit.files:
+            if file.path.split("/")[2:3] != ["Secret"]:
+                version = f"{commit.id} {file.action} {file.before or _NONE} {file.after or _NONE}"
+                changes.setdefault(file.path, []).append(version.encode("ascii"))
+    return changes
 
 
-def _histories(repository: pygit2.Repository, files: Iterable[tuple[str, str]]) -> Histories:
+def _extended(repository: pygit2.Repository, known: _File | None, changes: list[bytes], *, is_kept: bool) -> _File:
+    """A file with newer versions. ``is_kept``: whether the index may have lines of the file."""
+    oldest_first = changes[::-1]
+    versions = b"\n".join([known.versions, *oldest_first] if known else oldest_first)
+    if not is_kept or (known is not None and known.lines is None):
+        return _File(versions, None)
+    lines = dict.fromkeys(bytes(known.lines).split(b"\n")) if known is not None and known.lines is not None else {}
+    blobs = [version.split(b" ")[3] for version in oldest_first]
+    if known is None:
+        blobs.insert(0, oldest_first[0].split(b" ")[2])
+    for blob in blobs:
+        if (name := _blob(blob.decode("ascii"))) is not None:
+            content = read_blob(repository, name).split(b"\n")
+            if max(map(len, content)) > _LONGEST_LINE:
+                return _File(versions, None)
+            lines.update(dict.fromkeys(content))
+    return _File(versions, b"\n".join(lines))
+
+
+def _histories(repository: pygit2.Repository, files: Iterable[tuple[str, list[str]]]) -> Histories:
     commits = dict[str, LoggedCommit]()
     return {
         path: [
             logged_file(repository, commits, CommitId(commit), LoggedFile(action, path, _blob(before), _blob(after)))
-            for commit, action, before, after in (line.split(" ") for line in reversed(versions.splitlines()))
+            for commit, action, before, after in (line.split(" ") for line in reversed(versions))
         ]
         for path, versions in files
     }
@@ -183,17 +196,20 @@ def _blob(name: str) -> BlobId | None:
 def _load(git_folder: Path, key: str) -> _Content | None:
     """Read the index; None where the file is missing, damaged, of another layout, or made for another question."""
     with contextlib.suppress(OSError, ValueError):
-        first, _, body = (git_folder / _NAME).read_bytes().partition(b"\n")
-        if first.decode("ascii") == f"{_LAYOUT} {key} {_digest(body)}":
-            table, _, text = body.partition(b"\n")
-            head, entries = json.loads(table)
-            return _Content(head, [(path, versions, start, end) for path, versions, start, end in entries], text)
+        content = (git_folder / _NAME).read_bytes()
+        start = content.index(b"\n") + 1
+        body = memoryview(content)[start:]  # views, because the index may have many MiB
+        if content[: start - 1].decode("ascii") == f"{_LAYOUT} {key} {_digest(body)}":
+            end = content.index(b"\n", start)
+            head, entries = json.loads(content[start:end])
+            return _Content(head, list(map(tuple, entries)), body[end + 1 - start :])
     return None
 
 
 def _save(git_folder: Path, key: str, content: _Content) -> None:
     """Write the index. A failure is ignored: the next search only takes longer."""
-    body = json.dumps([content.head, content.files], separators=(",", ":")).encode() + b"\n" + content.text
+    table = json.dumps([content.head, content.files], separators=(",", ":")).encode() + b"\n"
+    body = b"".join((table, content.text))
     with contextlib.suppress(OSError):
         replace_file(git_folder / _NAME, f"{_LAYOUT} {key} {_digest(body)}\n".encode("ascii") + body)
 
@@ -206,5 +222,5 @@ def _is_own(git_folder: Path) -> bool:
         return False
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: bytes | memoryview) -> str:
     return hashlib.blake2b(content, digest_size=32).hexdigest()

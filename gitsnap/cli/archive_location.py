@@ -82,16 +82,18 @@ class ArchiveLocation:
         names = ", ".join(archive.policy for archive in archives)
         raise UsageError(f"--snapshot is needed: {self.folder.resolve()} has the archives {names}")
 
-    def find_all(self, problems: list[ArchiveError]) -> list[GitArchive]:
+    def find_all(self, problems: list[ArchiveError], *, recursive: bool = False) -> list[GitArchive]:
         """Open the archive that the user named, or all archives of the storage.
 
-        The errors of archives in the storage that cannot be opened are appended to ``problems``.
+        ``recursive``: whether to open the archives in folders inside the storage too. The errors of archives in the
+        storage that cannot be opened are appended to ``problems``.
         """
-        from gitsnap.archive import list_archives
+        from gitsnap.archive import list_archives, storage_folders
 
         if self.archive or self.snapshot or self.enclosing() is not None:
             return [self.find()]
-        return list_archives(self.folder, problems=problems)
+        folders = storage_folders(self.folder) if recursive else [self.folder]
+        return [archive for folder in folders for archive in list_archives(folder, problems=problems)]
 
     def _cached_clone(self, remote: Remote) -> GitArchive:
         from gitsnap.archive.remote import cache_folder, cached_clone

@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--first",
             "--last",
             "--changes",
+            "--recursive",
             "--kind",
             "--field",
             "--deleted",
@@ -144,6 +145,10 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
             "--audit-key",
             "--audit-token-file",
             "--audit-client-ca",
+            "--web-listen",
+            "--web-allowed-host",
+            "--web-user-header",
+            "--socket",
         ),
     }
 )

@@ -103,7 +103,8 @@ class Guard:
             hosts = describe_hosts(self._hosts)
             return Refusal(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"this server answers for {hosts} only. gitsnap web --allowed-host NAME adds a name.",
+                f"this server answers for {hosts} only. --allowed-host of gitsnap web, or --web-allowed-host of the "
+                "controller, adds a name.",
             )
         origins = headers.getlist("origin")
         if any(_origin_host(origin) not in self._hosts for origin in origins):

@@ -1,7 +1,8 @@
-"""Addresses to listen on, and the host names that a browser may use for them."""
+"""The checks of a server's options: libraries, addresses to listen on, and host names that a browser may use."""
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import re
 import socket
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 
 from gitsnap.core.errors import InputError, UsageError
 
+_LIBRARIES = ("jinja2", "starlette", "uvicorn")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?\Z")
+_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?\Z")
 
 
@@ -51,6 +54,16 @@ class Address:
             raise InputError(f"--listen {self}: {reason}", hint="Choose another address or port.") from None
 
 
+def check_libraries(user: str) -> None:
+    """Raise UsageError if a library of the extra ``web`` is missing. ``user``: the command or option that needs it."""
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"{user} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            hint="`pip install 'gitsnap[web]'` installs it.",
+        )
+
+
 def parse_address(text: str, option: str = "--listen") -> Address:
     """Parse ``[HOST]:PORT``; an empty host means all addresses. Raises UsageError."""
     host, colon, port = text.rpartition(":")
@@ -61,27 +74,36 @@ def parse_address(text: str, option: str = "--listen") -> Address:
     return Address(bare, int(port))
 
 
-def check_hosts(address: Address, allowed: Collection[str], option: str = "--listen") -> frozenset[str]:
+def check_hosts(address: Address, allowed: Collection[str], prefix: str = "--") -> frozenset[str]:
     """Return the host names that requests may have, in lower case, without port.
 
     A browser sends the host name of the address that it shows. In an attack by DNS rebinding, another site resolves its
     own name to this address. Its requests have that name, and are refused. Raises UsageError for a name that is not a
-    host name, and if other machines can reach the address but no name is allowed.
+    host name, and if other machines can reach the address but no name is allowed. ``prefix``: how the options begin.
     """
     for name in allowed:
         if not _is_host(name):
             raise UsageError(
-                f"--allowed-host {name}: this is not the name or the IP address of a host",
+                f"{prefix}allowed-host {name}: this is not the name or the IP address of a host",
                 hint="Write it as browsers show it, without scheme, port and path: gitsnap.example.com",
             )
     if not address.is_loopback and not allowed:
         raise UsageError(
-            f"{option} {address}: other machines reach this address, and gitsnap web has no login",
+            f"{prefix}listen {address}: other machines reach this address, and gitsnap web has no login",
             hint="Listen on 127.0.0.1 and use `kubectl port-forward`, or put a proxy with a login in front and name "
-            "the host that browsers use with --allowed-host.",
+            f"the host that browsers use with {prefix}allowed-host.",
         )
     names = {normal_host(name) for name in allowed}
     return frozenset(names | _LOOPBACK_NAMES if address.is_loopback else names)
+
+
+def check_header(name: str, prefix: str = "--") -> str:
+    """Return the name of a header with the name of the user; ``""`` for none. Raises UsageError."""
+    if name and not _HEADER.match(name):
+        raise UsageError(
+            f"{prefix}user-header {name}: this is not the name of a header", hint="Write it as X-Forwarded-User."
+        )
+    return name
 
 
 def _is_host(name: str) -> bool:

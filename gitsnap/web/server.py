@@ -40,6 +40,8 @@ class Settings:
     """The accepted host names (``listening.check_hosts``)."""
     user_header: str = ""
     """The header with the name of the user, which the proxy in front sets; ``""`` for none."""
+    inherited: int = -1
+    """The descriptor of a socket that listens in place of ``address``; -1 to bind to the address."""
 
 
 class WebServer:
@@ -49,7 +51,8 @@ class WebServer:
         self, settings: Settings, open_archives: OpenArchives, documents: Documents, log: Callable[[str], None]
     ) -> None:
         """Bind to the address. Raises InputError if the address cannot be bound."""
-        self._socket: socket = settings.address.bind()
+        inherited = settings.inherited
+        self._socket = settings.address.bind() if inherited < 0 else socket(fileno=inherited)
         self._application = Application(open_archives, documents)
         guard = Guard(self._application.asgi, hosts=settings.hosts, user_header=settings.user_header, log=log)
         self._server = _Server(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import PurePath
 from typing import NamedTuple
 
 from gitsnap.archive import GitArchive, GitTree
@@ -23,8 +25,12 @@ from gitsnap.sveltos.tree_view import TreeView
 
 _FRESH_SECONDS = 1.0
 """The samples of an archive are listed again at most once in this time."""
-_REOPEN_SECONDS = 60.0
-"""The archives are opened again after this time, to find new archives and to free the memory of the old ones."""
+_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 5.0, 60.0
+"""The storage is searched for new archives after this time; after a longer time if a search takes long."""
+_LOOK_SHARE = 0.01
+"""The largest share of the time that the searches take."""
+_RENEW_SECONDS = 60.0
+"""An archive is opened again after this time, to free its memory."""
 _MOST_ENTRIES = 20_000
 """The largest number of entries of folders that one archive keeps in memory."""
 MOST_NAMED = 4
@@ -85,12 +91,18 @@ class SiteArchive:
         self._archive = archive
         self._listed: Listed | None = None
         self._listed_at = 0.0
+        self.opened_at = time.monotonic()
         archive.limit_cache(_MOST_ENTRIES)
 
     @property
     def policy(self) -> str:
         """The name of the snapshot policy."""
         return self._archive.policy
+
+    @property
+    def location(self) -> str:
+        """The folder of the archive."""
+        return self._archive.location
 
     @property
     def branch(self) -> str:
@@ -212,7 +224,7 @@ class Site:
 
     def __init__(self, open_archives: OpenArchives) -> None:
         self._open_archives = open_archives
-        self._opened_at = 0.0
+        self._next_look = 0.0
         self._archives: dict[str, SiteArchive] = {}
         self.problems: list[str] = []
         """A message for each archive that cannot be opened."""
@@ -221,11 +233,19 @@ class Site:
     def archives(self) -> Mapping[str, SiteArchive]:
         """Return the archives by name, sorted. Raises StorageError."""
         now = time.monotonic()
-        if not self._opened_at or now - self._opened_at > _REOPEN_SECONDS:
+        if now >= self._next_look:
             opened, self.problems = self._open_archives()
-            self._archives = dict(sorted(_named(opened)))
-            self._opened_at = now
+            self._archives = {name: self._kept(name, archive) for name, archive in sorted(_named(opened))}
+            pause = (time.monotonic() - now) / _LOOK_SHARE
+            self._next_look = now + min(max(pause, _LOOK_SECONDS), _LONGEST_LOOK_SECONDS)
         return self._archives
+
+    def _kept(self, name: str, archive: GitArchive) -> SiteArchive:
+        """Return the archive as it was opened before, unless that was long ago."""
+        known = self._archives.get(name)
+        if known is None or known.location != archive.location or time.monotonic() - known.opened_at > _RENEW_SECONDS:
+            return SiteArchive(name, archive)
+        return known
 
     def archive(self, name: str) -> SiteArchive:
         """Return the archive with a name. Raises NotFoundError."""
@@ -241,10 +261,16 @@ class Site:
         return (*((name, archive.version()) for name, archive in archives.items()), *self.problems)
 
 
-def _named(archives: Sequence[GitArchive]) -> Iterator[tuple[str, SiteArchive]]:
-    """Yield the archives with the names of their policies. Archives of the same policy have the names of folders."""
-    policies = [archive.policy for archive in archives]
+def _named(archives: Sequence[GitArchive]) -> Iterator[tuple[str, GitArchive]]:
+    """Yield the archives with their names: the policy. Archives of the same policy have the names of their folders.
+
+    If these are equal too, the archives are in different folders of the storage: ``hourly@team-a``.
+    """
+    policies = Counter(archive.policy for archive in archives)
+    folders = Counter(PurePath(archive.location).name for archive in archives)
     for archive in archives:
-        is_unique = policies.count(archive.policy) == 1
-        name = archive.policy if is_unique else archive.location.rpartition("/")[2]
-        yield name, SiteArchive(name, archive)
+        path = PurePath(archive.location)
+        name = archive.policy
+        if policies[name] > 1:
+            name = path.name if folders[path.name] == 1 else f"{path.name}@{path.parent.name}"
+        yield name, archive

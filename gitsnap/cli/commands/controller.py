@@ -25,6 +25,7 @@ from gitsnap.core.errors import UsageError
 
 if TYPE_CHECKING:
     from gitsnap.controller import AuditSettings, Permissions
+    from gitsnap.controller.web_pages import WebPages
 
 _DEFAULT_STORAGE = Path("/collection")
 _DEFAULT_NAMESPACE = "gitsnap"
@@ -123,6 +124,57 @@ class AuditOptions:
         return AuditSettings(_address(self.audit_listen, option="--audit-listen"), *files)
 
 
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """The options of the web pages (docs/WEB.md)."""
+
+    web_listen: Annotated[
+        str,
+        typer.Option(
+            "--web-listen",
+            metavar="[HOST]:PORT",
+            show_default=False,
+            help="Show the archives of the storage at this address, as gitsnap web does. Default: there are no pages.",
+        ),
+    ] = ""
+    web_allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--web-allowed-host",
+            metavar="NAME",
+            help="Host name that browsers may use for the pages; repeatable. An address that other machines reach "
+            "needs one.",
+        ),
+    ] = None
+    web_user_header: Annotated[
+        str,
+        typer.Option(
+            "--web-user-header",
+            metavar="HEADER",
+            show_default=False,
+            help="Header with the name of the user, which the proxy in front sets. The name is shown and logged.",
+        ),
+    ] = ""
+
+    def pages(self, storage: Path) -> WebPages | None:
+        """Bind to the address of the pages; None without one. Raises UsageError, InputError."""
+        if not self.web_listen:
+            if self.web_allowed_hosts or self.web_user_header:
+                raise UsageError("the --web- options need --web-listen")
+            return None
+        from gitsnap.controller.web_pages import WebPages
+        from gitsnap.web.listening import check_header, check_hosts, check_libraries, parse_address
+
+        check_libraries("--web-listen")
+        address = parse_address(self.web_listen, "--web-listen")
+        check_hosts(address, self.web_allowed_hosts or (), "--web-")
+        header = check_header(self.web_user_header, "--web-")
+        words = [sys.executable, "-m", "gitsnap", "web", "--recursive", f"--storage={storage}"]
+        words += [f"--listen={address}", *(f"--allowed-host={name}" for name in self.web_allowed_hosts or ())]
+        words += [f"--user-header={header}"] if header else []
+        return WebPages(address.host, address.port, lambda descriptor: [*words, f"--socket={descriptor}"])
+
+
 _Storage = Annotated[
     Path,
     typer.Option(
@@ -182,6 +234,7 @@ def controller(
     *,
     permitted: PermissionOptions,
     audit: AuditOptions,
+    web: WebOptions,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also log debug messages.")] = False,
 ) -> None:
     """Run the controller: take samples on schedule and on request.
@@ -191,6 +244,9 @@ def controller(
 
     With --audit-listen, the controller receives audit events and names the users who made the changes of follow mode.
     The files of the --audit- options are read again when they change.
+
+    With --web-listen, the controller shows the archives of the storage in a browser, read-only and without a login
+    (gitsnap web). A process of its own with a low priority serves the pages.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """
@@ -216,10 +272,21 @@ def controller(
         open_cluster,
         now=lambda: datetime.now(UTC),
     )
+    pages = web.pages(storage)
+
+    def stop(_number: int, _frame: object) -> None:
+        running.stop()
+        if pages is not None:
+            pages.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: running.stop())
+        signal.signal(number, stop)
     open_cluster()  # reports an unusable kubeconfig at once
+    if pages is not None:
+        pages.start()
     has_ended = running.run()
+    if pages is not None:
+        pages.close()
     sys.stderr.flush()
     if not has_ended:
         discard_temporary_folders()

@@ -6,9 +6,9 @@ This module must not open a cluster.
 from __future__ import annotations
 
 import gc
-import importlib.util
-import re
+import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,14 +17,14 @@ from gitsnap.cli import terminal
 from gitsnap.cli.archive_location import ArchiveLocation
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.core.errors import ArchiveError, UsageError
+from gitsnap.core.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gitsnap.archive import GitArchive
     from gitsnap.web.site import OpenArchives
 
-_LIBRARIES = ("jinja2", "starlette", "uvicorn")
-_HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 _Listen = Annotated[
     str,
@@ -48,6 +48,16 @@ _UserHeader = Annotated[
         "no rights. Without the option, no header is trusted.",
     ),
 ]
+_Recursive = Annotated[
+    bool,
+    typer.Option(
+        "--recursive", help="Also show the archives in folders inside the storage, such as those of spec.storage."
+    ),
+]
+_Socket = Annotated[
+    int,
+    typer.Option("--socket", hidden=True, help="Descriptor of a listening socket that the controller hands down."),
+]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Do not log requests.")]
 
 
@@ -57,7 +67,9 @@ def web(
     listen: _Listen = "127.0.0.1:8080",
     allowed_hosts: _AllowedHosts = None,
     user_header: _UserHeader = "",
+    recursive: _Recursive = False,
     quiet: _Quiet = False,
+    inherited: _Socket = -1,
 ) -> None:
     """Show archives in a browser: timeline, diffs, objects, clusters, search.
 
@@ -71,39 +83,50 @@ def web(
 
     Example: gitsnap web --listen :8080 --allowed-host gitsnap.example.com --user-header X-Forwarded-User
     """
-    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"gitsnap web needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
-            hint="`pip install 'gitsnap[web]'` installs it.",
-        )
-    from gitsnap.web.listening import check_hosts, parse_address
+    from gitsnap.web.listening import check_header, check_hosts, check_libraries, parse_address
+
+    check_libraries("gitsnap web")
 
     address = parse_address(listen)
     hosts = check_hosts(address, allowed_hosts or ())
-    if user_header and not _HEADER.match(user_header):
-        raise UsageError(
-            f"--user-header {user_header}: this is not the name of a header", hint="Write it as X-Forwarded-User."
-        )
+    check_header(user_header)
     from gitsnap.cli import web_documents
     from gitsnap.web.server import Settings, WebServer
 
-    open_archives = _opener(archive)
-    archives, problems = open_archives()
+    open_archives = _opener(archive, recursive=recursive)
+    is_child = inherited >= 0
+    archives, problems = ([], []) if is_child else open_archives()  # the child of a controller may be there first
     for problem in problems:
         terminal.say(f"error: {problem}")
     gc.enable()  # main() disables it for processes that run for seconds
-    settings = Settings(address, hosts, user_header)
+    settings = Settings(address, hosts, user_header, inherited)
     server = WebServer(settings, open_archives, web_documents, (lambda _line: None) if quiet else terminal.say)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: server.stop())
-    described = ", ".join(opened.source for opened in archives) or "no archive yet"
-    say_heading(f"showing {described} at http://{server.address}/; stop with Ctrl-C")
+    if is_child:
+        _serve_controller(server.stop)
+    else:
+        described = ", ".join(opened.source for opened in archives) or "no archive yet"
+        say_heading(f"showing {described} at http://{server.address}/; stop with Ctrl-C")
     server.run()
 
 
-def _opener(archive: ArchiveOptions) -> OpenArchives:
-    """Return the function that opens the archives. A remote archive is fetched once, when the command starts."""
+def _serve_controller(stop: Callable[[], None]) -> None:
+    """Leave the processor to captures, and stop when the controller ends: the standard input ends with it."""
+
+    def wait() -> None:
+        os.read(0, 1)  # not sys.stdin: its lock would block the end of the interpreter
+        stop()
+
+    os.nice(10)
+    threading.Thread(target=wait, name="controller", daemon=True).start()
+
+
+def _opener(archive: ArchiveOptions, *, recursive: bool) -> OpenArchives:
+    """Return the function that opens the archives. A remote archive is fetched once, when the command starts.
+
+    ``recursive``: whether to open the archives in folders inside the storage too.
+    """
     location: ArchiveLocation = archive
     source = ""
     if archive.is_remote:
@@ -113,7 +136,7 @@ def _opener(archive: ArchiveOptions) -> OpenArchives:
     def open_archives() -> tuple[list[GitArchive], list[str]]:
         """Return the archives, and a message for each that cannot be opened."""
         damaged: list[ArchiveError] = []
-        opened = location.find_all(damaged)
+        opened = location.find_all(damaged, recursive=recursive)
         for entry in opened:
             entry.source = source or entry.source
         return opened, [error.message for error in damaged]
