@@ -66,16 +66,18 @@ class _History:
 
 def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -> _History:
     changes, unreadable = list[Change](), list[UnreadableChange]()
+    if head == after:
+        return _History([], [])
     last: RecordedCommit | None = None
     for commit in walk_first_parents(repository, head):
-        if commit.id == after:
-            break
         last = commit
         try:
             if (change := commit.change) is not None:
                 changes.append(change)
         except ArchiveError as error:
             unreadable.append(UnreadableChange(CommitId(commit.id), error.message, commit.time))
+        if after is not None and commit.parents[:1] == (after,):  # the commit of the sample need not be read
+            break
     else:
         missing = last.parents[0] if last and last.parents else "" if last else head
         if missing and (last is None or last.id not in shallow_commits(repository)):

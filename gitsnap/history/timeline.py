@@ -134,11 +134,22 @@ class Gap:
 
     before: Sample
     after: Sample
+    changes: int = 0
+    """Changes between the two samples that follow mode recorded."""
 
     @property
     def seconds(self) -> int:
         """The time between the samples."""
         return int((self.after.time - self.before.time).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class FollowCheck:
+    """A sample that was compared with the changes that follow mode recorded before the sample."""
+
+    sample: Sample
+    missed: int
+    """Objects whose configuration differs from the changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +210,11 @@ class Timeline:
     gaps_left_out: int = 0
     interval: int = 0
     """The median of the seconds between consecutive samples; 0 if the period has less than three of these times."""
+    follow_checks: int = 0
+    """Samples that were compared with the changes of follow mode."""
+    missed: tuple[FollowCheck, ...] = ()
+    """Those of them that differed, oldest first."""
+    missed_left_out: int = 0
     removed: int = 0
     """Samples between the samples of the period that were removed from the archive."""
     quiet: tuple[Sample, ...] = ()

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import accumulate, pairwise
-from statistics import median
 from typing import Protocol
 
 from gitsnap.core.errors import ArchiveError, InputError
-from gitsnap.core.model import Area, ChangeCounts, CommitId, IncompleteKind, Sample, SensitiveField, Trigger
+from gitsnap.core.model import Area, ChangeCounts, CommitId, Sample, SensitiveField, Trigger
 from gitsnap.core.ports import Tree
 from gitsnap.core.states import ChangeState, State
 from gitsnap.diff.comparability import NOT_COMPARABLE
@@ -23,8 +22,6 @@ from gitsnap.history.moments import Period
 from gitsnap.history.timeline import (
     Activity,
     DiffExcerpt,
-    Gap,
-    IncompleteRun,
     Limits,
     ManagedRow,
     ObjectRow,
@@ -33,20 +30,13 @@ from gitsnap.history.timeline import (
     Scope,
     Timeline,
 )
+from gitsnap.history.timeline_gaps import find_gaps, follow_checks, incomplete_runs
 from gitsnap.history.timeline_scope import ScopeFilter, profile_of
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.filters import Filters
 
 _MOST_DAYS = 100
 """The longest period, in days, whose activity is given by day. A longer period has months."""
-
-
-_FEWEST_SPANS = 3
-"""Below this number of times between samples, no time is a gap."""
-_LONG = 2
-"""A time longer than this multiple of the median is a gap."""
-_SHORTEST_GAP = 60
-"""Seconds. A shorter time is never a gap: samples around a rollback are seconds apart."""
 
 
 class RecordedPeriod(ChangeArchive, Protocol):
@@ -87,7 +77,8 @@ def read_timeline(
     """
     samples = archive.samples()
     changes_of_archive = Changes(archive)
-    states = _states(changes_of_archive, samples, period)
+    history = _states(changes_of_archive, samples, period)
+    states = [(before, state) for before, state in pairwise([None, *history]) if state and state.time in period]
     changed = [(before, state) for before, state in states if before and before.commit != state.commit]
     changes, visited = _read_changes(changed, _Comparer(archive, scope, tuple(hidden), limits), limits, progress)
     numbers = [number for number, sample in enumerate(samples) if sample.time in period]
@@ -95,8 +86,10 @@ def read_timeline(
     inside = [sample for _, sample in pairs]
     commits = {sample.tag for before, sample in pairs if before and before.commit != sample.commit}
     shown = {state.tag for _, state in changed}
-    runs = _incomplete_runs(inside)
-    gaps, interval = _gaps(pairs)
+    runs = incomplete_runs(inside)
+    gaps, interval = find_gaps(pairs, history)
+    checks = follow_checks(inside)
+    missed = [check for check in checks if check.missed]
     quiet = [sample for sample in reversed(inside) if sample.metadata.message and sample.tag not in shown]
     return Timeline(
         period,
@@ -119,6 +112,9 @@ def read_timeline(
         gaps=tuple(sorted(gaps[: limits.entries], key=lambda gap: gap.before.order)),
         gaps_left_out=max(len(gaps) - limits.entries, 0),
         interval=interval,
+        follow_checks=len(checks),
+        missed=tuple(missed[: limits.entries]),
+        missed_left_out=max(len(missed) - limits.entries, 0),
         removed=sum(_removed(before, sample) for before, sample in pairs if before),
         quiet=tuple(quiet[: limits.entries]),
         quiet_left_out=max(len(quiet) - limits.entries, 0),
@@ -127,8 +123,8 @@ def read_timeline(
     )
 
 
-def _states(changes: Changes, samples: Sequence[Sample], period: Period) -> list[tuple[State | None, State]]:
-    """Return the samples and changes of a period, oldest first, each with the sample or change before it.
+def _states(changes: Changes, samples: Sequence[Sample], period: Period) -> list[State]:
+    """Return the samples and changes of a period, and those since the sample before the period; oldest first.
 
     Raises ArchiveError.
     """
@@ -139,8 +135,7 @@ def _states(changes: Changes, samples: Sequence[Sample], period: Period) -> list
         states.append(state)
         if state.tag in earlier:
             break
-    pairs = pairwise([None, *reversed(states)])
-    return [(before, state) for before, state in pairs if state is not None and state.time in period]
+    return states[::-1]
 
 
 def summarize(
@@ -313,21 +308,6 @@ def _older(pairs: Sequence[tuple[State, State]]) -> OlderChanges | None:
     return OlderChanges(pairs[0][1], pairs[-1][1], len(pairs), total)
 
 
-def _incomplete_runs(samples: Iterable[Sample]) -> list[IncompleteRun]:
-    """Return what consecutive samples could not read, by the first sample, then by name."""
-    runs: list[IncompleteRun] = []
-    current: dict[IncompleteKind, IncompleteRun] = {}
-    for sample in samples:
-        continued = {}
-        for incomplete in sample.metadata.incomplete:
-            run = current.get(incomplete) or IncompleteRun(incomplete, sample, sample, 0)
-            continued[incomplete] = replace(run, last=sample, samples=run.samples + 1)
-        runs += [run for incomplete, run in current.items() if incomplete not in continued]
-        current = continued
-    runs += current.values()
-    return sorted(runs, key=lambda run: (run.first.order, run.incomplete))
-
-
 def _removed(before: State, state: State) -> int:
     """Return the number of samples between two consecutive states that were removed from the archive."""
     return max(state.sequence - _sequence(before) - 1, 0) if isinstance(state, Sample) else 0
@@ -337,16 +317,6 @@ def _sequence(state: State) -> int:
     """Return the number of a sample, or of the sample before a change; 0 if there is none."""
     sample = state if isinstance(state, Sample) else state.after
     return sample.sequence if sample else 0
-
-
-def _gaps(pairs: Iterable[tuple[Sample | None, Sample]]) -> tuple[list[Gap], int]:
-    """Return the gaps, longest first, and the median of the seconds between consecutive samples."""
-    spans = [Gap(before, sample) for before, sample in pairs if before is not None]
-    if len(spans) < _FEWEST_SPANS:
-        return [], 0
-    interval = int(median(span.seconds for span in spans))
-    gaps = [span for span in spans if span.seconds > _LONG * interval and span.seconds >= _SHORTEST_GAP]
-    return sorted(gaps, key=lambda gap: (-gap.seconds, gap.before.order)), interval
 
 
 def _activity(samples: Sequence[Sample], changed: set[str]) -> list[Activity]:

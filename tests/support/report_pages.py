@@ -52,6 +52,8 @@ class MemoryPeriod:
     entries: list[tuple[Sample, MemoryTree]] = field(default_factory=list)
     manager: str = ""
     """The field manager of every object."""
+    between: dict[str, list[Change]] = field(default_factory=dict)
+    """Tag of a sample -> the changes after the sample."""
 
     def add(self, tree: MemoryTree, **arguments: object) -> Sample:
         """Add a sample with a tree."""
@@ -63,9 +65,9 @@ class MemoryPeriod:
         """Return all samples, oldest first."""
         return [entry for entry, _ in self.entries]
 
-    def changes(self, _after: Sample | None, _until: Sample | None, _unreadable: object, /) -> list[Change]:
-        """Nothing followed the cluster."""
-        return []
+    def changes(self, after: Sample | None, _until: Sample | None, _unreadable: object, /) -> list[Change]:
+        """Return the changes after a sample."""
+        return self.between.get(after.tag, []) if after else []
 
     def changes_named(self, prefix: str) -> list[Change]:
         """No change is asked for by its name."""

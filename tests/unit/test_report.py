@@ -16,6 +16,8 @@ from gitsnap.core.model import (
 )
 from gitsnap.history.moments import Period
 from gitsnap.history.timeline import (
+    FollowCheck,
+    Gap,
     OlderChanges,
     Scope,
     Timeline,
@@ -162,6 +164,34 @@ def test_a_period_without_changes_says_what_was_compared() -> None:
     assert "as far as it could be read" in _sections(_empty(partly))["changes"]
     scoped = replace(timeline, scope=Scope(clusters=("a",)))
     assert "Nothing changed in this scope" in _sections(_empty(scoped))["changes"]
+
+
+def test_gaps_say_what_follow_mode_recorded_and_missed() -> None:
+    """A time without a sample is not unknown if follow mode recorded its changes."""
+    first, last = sample_of(1), sample_of(5)
+    timeline = Timeline(
+        Period(), Scope(), first=first, last=last, samples=2, gaps=(Gap(first, last),), interval=600, follow_checks=2
+    )
+
+    section = _sections(_empty(timeline))["gaps"]
+    assert "reverted in such a time is not known." in section
+    assert "2 samples were compared with the changes that follow mode recorded: no object differs." in section
+
+    followed = replace(timeline, made=4, gaps=(Gap(first, last, 4),), missed=(FollowCheck(last, 3),))
+    section = _sections(_empty(followed))["gaps"]
+    assert "is not known, unless follow mode recorded it." in section
+    assert "4 changes recorded between" in section
+    assert "3 objects" in section
+    assert "no object differs" not in section
+
+
+def test_a_report_says_that_no_drill_is_recorded() -> None:
+    """A restore from another cluster is one; without samples, nothing is said."""
+    timeline = Timeline(Period(), Scope(), first=sample_of(1), last=sample_of(1), samples=1)
+
+    assert "No drill is recorded in this archive for the period." in _sections(_empty(timeline))["proof"]
+    assert "No drill" not in _sections(_empty(Timeline(Period(), Scope())))["proof"]
+    assert "1 restore from the samples of another cluster" in _sections(report_of("x"))["proof"]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from gitsnap.core.changes import UNKNOWN_AUTHOR, Change, Revision
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import (
     Area,
+    CommitId,
     IncompleteKind,
     IncompleteReason,
     Kind,
@@ -24,7 +27,7 @@ from gitsnap.core.model import (
 from gitsnap.core.ports import Tree
 from gitsnap.core.states import State
 from gitsnap.history.moments import Period
-from gitsnap.history.timeline import Limits, Scope, Timeline
+from gitsnap.history.timeline import FollowCheck, Limits, Scope, Timeline
 from gitsnap.history.timeline_reader import read_timeline
 from gitsnap.sveltos import kinds
 from tests.support.report_pages import MemoryPeriod, sample_of
@@ -201,6 +204,41 @@ def test_long_times_without_a_sample_are_gaps(minutes: list[int], gaps: list[tup
     times = [NOON + timedelta(minutes=at) for gap in gaps for at in gap]
     assert [sample.time for gap in timeline.gaps for sample in (gap.before, gap.after)] == times
     assert timeline.interval == interval * 60
+
+
+def test_a_gap_has_the_number_of_changes_that_follow_mode_recorded() -> None:
+    """Such a time is not unknown: the changes are commits."""
+    period = MemoryPeriod()
+    tree = build([])
+    for number, at in enumerate([0, 20, 40, 200, 220], 1):
+        period.add(tree, commit=1, minutes=at)
+        if number in {1, 3}:
+            times = [NOON + timedelta(minutes=at + minute) for minute in range(number)]
+            period.between[period.entries[-1][0].tag] = [
+                Change(CommitId("1".zfill(40)), None, UNKNOWN_AUTHOR, time, (Revision("1"),), False, (), "m")
+                for time in times
+            ]
+
+    for since in (None, NOON + timedelta(minutes=100)):
+        timeline = read_timeline(period, Period(since=since), Scope())
+        assert [gap.changes for gap in timeline.gaps] == ([3] if since is None else [])
+
+    assert read_timeline(period, _ALL, Scope()).made == 4
+
+
+def test_samples_tell_what_follow_mode_missed() -> None:
+    """The tag of a sample has the number of objects. Other words, of a later version, are not counted."""
+    lines = ["complete", "missed 3", "missed", "missed x", "later", ""]
+    samples = []
+    for number, line in enumerate(lines, 1):
+        sample = sample_of(number, commit=1)
+        extra = (("Followed", line),) if line else ()
+        metadata = replace(sample.metadata, extra=extra)
+        samples.append(Sample(sample.tag, sample.tag_id, sample.commit, metadata))
+
+    timeline = _with_samples(samples)
+
+    assert (timeline.follow_checks, timeline.missed) == (2, (FollowCheck(samples[1], 3),))
 
 
 def test_removed_samples_are_counted() -> None:

@@ -199,6 +199,7 @@ def left_out(report: Report) -> Iterator[str]:
     for count, noun, rest in (
         (timeline.incomplete_left_out, "further period", "in which a kind or an object was incomplete"),
         (timeline.gaps_left_out, "shorter time", "without a sample"),
+        (timeline.missed_left_out, "further sample", "that shows changes which follow mode missed"),
         (timeline.quiet_left_out, "older sample", "with a reason and without changes"),
     ):
         if count:
