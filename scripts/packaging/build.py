@@ -85,6 +85,11 @@ def need(programs: Mapping[str, str]) -> None:
         )
 
 
+def normalized_name(package: str) -> str:
+    """Return the name of a Python package as PyPI compares names (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A file, a folder or a symbolic link of a tar archive."""

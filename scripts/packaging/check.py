@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,12 @@ from scripts.packaging.build import Build, BuildError, need
 from scripts.packaging.container import ENTRYPOINT, container_command, unpack_image
 from scripts.packaging.image import ENVIRONMENT
 from scripts.packaging.manifests import find_kubectl
+from scripts.packaging.seccomp import write_seccomp_filter
 
 _KREW = "sigs.k8s.io/krew/cmd/krew@v0.4.3"
+_ARCHIVE = "gitsnap-demo/archive/hourly"
+"""The archive that `gitsnap demo` leaves in the current folder."""
+_REPORT = ("report", "--archive", _ARCHIVE, "-o", "report.html")
 _PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 
 
@@ -40,10 +46,19 @@ def _check_wheel(build: Build, wheel: Path) -> list[str]:
         version = build.run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
         folder = build.work / version
         build.run(python, "-m", "venv", folder)
-        build.run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+        _install(build, folder, wheel)
         _run_demo(build, [str(folder / "bin/gitsnap")])
-        lines.append(f"{wheel.name}: installed by pip for Python {version}, version and demo")
+        _install(build, folder, f"{wheel}[audit,report,web]")
+        _run_extras(build, [str(folder / "bin/gitsnap")])
+        lines.append(
+            f"{wheel.name}: installed by pip for Python {version}, version and demo; with extras, report and web"
+        )
     return [*lines, *_check_installers(build, wheel)]
+
+
+def _install(build: Build, environment: Path, *packages: str | Path) -> None:
+    """Install packages by pip into a virtual environment."""
+    build.run(environment / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *packages)
 
 
 def _find_pythons() -> list[str]:
@@ -65,7 +80,7 @@ def _check_installers(build: Build, wheel: Path) -> list[str]:
     """Install the wheel by pipx, run it by uvx, and run the demo of both."""
     tools, home = build.work / "tools", build.work / "pipx"
     build.run(sys.executable, "-m", "venv", tools)
-    build.run(tools / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "pipx", "uv")
+    _install(build, tools, "pipx", "uv")
     build.run(
         tools / "bin/pipx", "install", "--quiet", wheel, env={"PIPX_HOME": str(home), "PIPX_BIN_DIR": str(home / "bin")}
     )
@@ -78,7 +93,7 @@ def _check_installers(build: Build, wheel: Path) -> list[str]:
 
 
 def _check_folder(build: Build, archive: Path) -> list[str]:
-    """Unpack the folder with its own Python and run the demo without any Python on the PATH."""
+    """Unpack the folder with its own Python and run it without any Python on the PATH."""
     build.run("tar", "--extract", "--gzip", "--file", archive, "--directory", build.work)
     programs = build.work / "programs"
     programs.mkdir()
@@ -86,8 +101,10 @@ def _check_folder(build: Build, archive: Path) -> list[str]:
     if git is None:
         raise BuildError("not installed: git")
     (programs / "git").symlink_to(git)
-    _run_demo(build, ["env", "-i", f"PATH={programs}", f"HOME={build.work}", str(build.work / "gitsnap/gitsnap")])
-    return [f"{archive.name}: unpacked, version and demo without a Python"]
+    program = ["env", "-i", f"PATH={programs}", f"HOME={build.work}", str(build.work / "gitsnap/gitsnap")]
+    _run_demo(build, program)
+    _run_extras(build, program)
+    return [f"{archive.name}: unpacked, version, demo, report and web without a Python"]
 
 
 def _check_krew(build: Build, manifest: Path) -> list[str]:
@@ -104,20 +121,42 @@ def _check_krew(build: Build, manifest: Path) -> list[str]:
 
 
 def _check_image(build: Build, image: Path) -> list[str]:
-    """Run the image as any user in a read-only root without capabilities."""
+    """Run the image as any user in a read-only root, without capabilities and under containerd's seccomp filter."""
     root = unpack_image(build, image, build.work)
-    version = build.run(*container_command(root, [ENTRYPOINT, "--version"], variables=ENVIRONMENT))
-    _check_version(build, version)
-    build.run(*container_command(root, ["sh", "-c", "cd /tmp && gitsnap demo"], variables=ENVIRONMENT))
-    return [f"{image.name}: version and demo, read-only, without capabilities, as uid 12345"]
+    seccomp_filter = write_seccomp_filter(build.work / "seccomp")
+
+    def run(*words: str) -> str:
+        return build.run(*container_command(root, words, seccomp_filter=seccomp_filter, variables=ENVIRONMENT))
+
+    _check_version(build, run(ENTRYPOINT, "--version"))
+    run("sh", "-c", f"cd /tmp && gitsnap demo && gitsnap {' '.join(_REPORT)}")
+    return [f"{image.name}: version, demo and report, read-only, without capabilities, with seccomp, as uid 12345"]
 
 
 def _run_demo(build: Build, program: list[str]) -> None:
+    """Run the demo into a new folder ``demo``."""
     folder = build.work / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     _check_version(build, build.run(*program, "--version"))
     build.run(*program, "demo", cwd=folder)
+
+
+def _run_extras(build: Build, program: list[str]) -> None:
+    """Run what needs the extras of the wheel, on the archive of the demo: a report, and a page of `gitsnap web`."""
+    build.run(*program, *_REPORT, cwd=build.work / "demo")
+    command = [*program, "web", "--listen=127.0.0.1:0", "--archive", _ARCHIVE]
+    with subprocess.Popen(command, cwd=build.work / "demo", stderr=subprocess.PIPE, text=True) as server:
+        try:
+            lines = iter(server.stderr or ())
+            address = next((match[0] for line in lines if (match := re.search(r"http://127\S+/", line))), None)
+            if address is None:
+                raise BuildError("gitsnap web ended before it served a page")
+            with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - the address is http://
+                if b"<title>" not in answer.read():
+                    raise BuildError("gitsnap web answers without a page")
+        finally:
+            server.terminate()
 
 
 def _check_version(build: Build, output: str) -> None:

@@ -50,11 +50,13 @@ _LEFT_OUT = re.compile(
 _UNUSED = re.compile(
     r"kubernetes/(?:aio|client/(?:api|models))/(?!__init__\.py)"
     r"|(?:aiohttp|aiohttp_retry|aiosignal|aiohappyeyeballs|multidict|yarl|propcache|frozenlist)[-/]"
+    r"|(?:rich|pygments|markdown_it|markdown_it_py|mdurl)[-/]"
     r"|(?:hatchling|tomlkit|pluggy|pathspec|trove_classifiers|editables)[-/]"
     r"|.*/__pycache__/|bin/|[^/]*/tests?/"
 )
 """Paths of Python packages that are not in the image: the typed and the asynchronous API of the Kubernetes client with
-the packages that only these need, and the build backend. gitsnap imports none of them."""
+the packages that only these need, what typer would format its help with, and the build backend. gitsnap imports none of
+them, and a test of the image imports all that gitsnap imports."""
 
 _PYTHON = "usr/local/lib/python3.11/dist-packages"
 """The folder of the Python packages, which Debian's Python searches."""

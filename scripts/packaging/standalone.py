@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from scripts.packaging.build import ROOT, Build, Entry, compress, need, read_folder, write_tar
+from scripts.packaging.build import ROOT, Build, Entry, compress, need, normalized_name, read_folder, write_tar
 from scripts.packaging.manual import manual_entries
 
 _START = """\
@@ -29,8 +29,12 @@ from gitsnap.cli import main
 
 sys.exit(main())
 """
-_LEFT_OUT = ("kubernetes.aio", "kubernetes.client.api", "kubernetes.client.models", "aiohttp", "tkinter", "setuptools")
-"""Modules that gitsnap never imports. kubernetes.client imports its API and its models only when they are used."""
+_LEFT_OUT = (
+    "kubernetes.aio", "kubernetes.client.api", "kubernetes.client.models", "aiohttp", "rich", "pygments",
+    "markdown_it", "tkinter", "setuptools",
+)  # fmt: skip
+"""Modules that gitsnap never imports. kubernetes.client imports its API and its models only when they are used, and
+typer imports rich only to format help that gitsnap formats itself."""
 _LOCK = "requirements/image.txt"
 """The packages that gitsnap runs with."""
 
@@ -67,14 +71,9 @@ def _foreign_modules() -> list[str]:
 
     A library that works with and without such a package would take it into the folder.
     """
-    locked = {_normalized(name) for name in re.findall(r"^([\w.-]+)==", (ROOT / _LOCK).read_text(), re.MULTILINE)}
+    locked = {normalized_name(name) for name in re.findall(r"^([\w.-]+)==", (ROOT / _LOCK).read_text(), re.MULTILINE)}
     return sorted(
         module
         for module, packages in packages_distributions().items()
-        if module != "gitsnap" and locked.isdisjoint(map(_normalized, packages))
+        if module != "gitsnap" and locked.isdisjoint(map(normalized_name, packages))
     )
-
-
-def _normalized(name: str) -> str:
-    """Return the name of a Python package as PyPI compares names (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,13 +1,16 @@
 """The OCI image: scripts/release builds it, and its controller works on a real API server as the manifests run it.
 
 bubblewrap is in place of the container runtime: a uid that the image does not know, a read-only root file system, no
-capability, and gitsnap as process 1. Without its tools the tests are skipped, or fail with CI=true.
+capability, containerd's seccomp filter, and gitsnap as process 1. Without its tools the tests are skipped, or fail with
+CI=true.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import platform
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -21,8 +24,10 @@ from gitsnap.archive import open_archive
 from scripts.packaging.build import Build, source_version
 from scripts.packaging.container import ENTRYPOINT, container_command, unpack_image
 from scripts.packaging.image import ENVIRONMENT, build_image
-from tests.support.controllers import ControllerProcess, Installation, wait_for
+from scripts.packaging.seccomp import write_seccomp_filter
+from tests.support.controllers import Installation, wait_for
 from tests.support.remotes import bare_repository, generate_key, refs_of, ssh_server
+from tests.support.web_servers import running_server
 from tests.testbed import binaries
 
 pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.slow]
@@ -36,10 +41,30 @@ _MAXIMUM = 60_000_000
 class _Image:
     archive: Path
     root: Path
+    seccomp_filter: Path
+
+    def command(
+        self,
+        *words: str,
+        read_only: Sequence[Path] = (),
+        writable: Sequence[Path] = (),
+        first_process: bool = False,
+        **variables: str,
+    ) -> list[str]:
+        """The command that runs a program of the image."""
+        return container_command(
+            self.root,
+            words,
+            seccomp_filter=self.seccomp_filter,
+            variables={**ENVIRONMENT, **variables},
+            read_only=read_only,
+            writable=writable,
+            first_process=first_process,
+        )
 
     def run(self, *words: str, writable: Sequence[Path] = (), **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the image and wait for its end."""
-        command = container_command(self.root, words, variables={**ENVIRONMENT, **variables}, writable=writable)
+        command = self.command(*words, writable=writable, **variables)
         return subprocess.run(
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120
         )
@@ -50,13 +75,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> _Image:
     """The image of this checkout, built once and unpacked."""
     try:
         binaries.install(binaries.IMAGE_TOOLS, "the test of the image")
+        binaries.obtain_seccomp_profile()
     except binaries.MissingError as error:
         (pytest.fail if _CI else pytest.skip)(str(error))
     place = tmp_path_factory.mktemp("image")
     (place / "work").mkdir()
     build = Build(source_version(), 1_700_000_000, place / "dist", place / "work")
     archive = build_image(build)
-    return _Image(archive, unpack_image(build, archive, place))
+    return _Image(archive, unpack_image(build, archive, place), write_seccomp_filter(place / "seccomp"))
 
 
 def test_the_image_is_small_and_has_nothing_to_build_or_install_with(image: _Image) -> None:
@@ -102,6 +128,87 @@ def test_the_image_runs_as_any_user_without_rights(image: _Image) -> None:
     assert demo.stdout.endswith("\n12345\n")
 
 
+_ATTEMPTS = """
+import ctypes, errno, json, sys
+library = ctypes.CDLL(None, use_errno=True)
+errors = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    result = library.syscall(*map(ctypes.c_long, arguments))
+    errors[name] = "" if result >= 0 else errno.errorcode[ctypes.get_errno()]
+print(json.dumps(errors))
+"""
+_REFUSED: dict[str, list[int]] = {
+    "unshare": [272, 0x10000000],  # a new user namespace, in which the process has all capabilities
+    "keyctl": [250, 0, -3, 0],
+    "mount": [165, 0, 0, 0, 0, 0],
+    "bpf": [321, 0, 0, 0],
+    "perf_event_open": [298, 0, 0, 0, 0, 0],
+    "userfaultfd": [323, 1],
+    "vsock": [41, 40, 1, 0],  # socket(AF_VSOCK, SOCK_STREAM): refused by its argument
+}
+"""System calls of amd64 that the profile refuses, with arguments. A kernel without the filter answers EPERM to none."""
+_ALLOWED: dict[str, list[int]] = {"getpid": [39], "unix": [41, 1, 1, 0], "flock": [73, 1, 8]}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the system calls are those of amd64")
+def test_the_kernel_refuses_what_the_profile_of_a_pod_refuses(image: _Image) -> None:
+    """The programs run without capabilities and new privileges, under a filter that refuses by call and by argument."""
+    attempts = json.dumps({**_REFUSED, **_ALLOWED})
+    status = image.run("cat", "/proc/self/status").stdout.splitlines()
+    done = image.run("python3", "-c", _ATTEMPTS, attempts)
+
+    assert {f"CapEff:\t{0:016x}", f"CapBnd:\t{0:016x}", "NoNewPrivs:\t1", "Seccomp:\t2"} <= set(status)
+    assert json.loads(done.stdout) == {**dict.fromkeys(_REFUSED, "EPERM"), **dict.fromkeys(_ALLOWED, "")}, done.stderr
+
+
+_OPTIONAL = {"urllib3.contrib.socks"}
+"""Modules that need a package that gitsnap does not require: PySocks, for a SOCKS proxy."""
+
+
+def test_the_image_has_every_module_that_gitsnap_imports(image: _Image) -> None:
+    """All imports, also those in functions and those of the extras, are found in the image."""
+    imported = {
+        name
+        for path in (Path(__file__).resolve().parents[2] / "gitsnap").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _imported_modules(node)
+    } - _OPTIONAL
+    program = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    done = image.run("python3", "-c", program, *sorted(imported))
+
+    assert {"jinja2", "h11", "starlette", "uvicorn", "pygit2", "gitsnap.cli"} <= {
+        *imported, *(name.partition(".")[0] for name in imported)
+    }  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _imported_modules(node: ast.AST) -> list[str]:
+    """The modules that an import statement names."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if node.module and not node.level else []
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
+def test_the_image_writes_a_report_and_serves_pages(image: _Image, tmp_path: Path) -> None:
+    """`gitsnap report` and `gitsnap web` work, whose packages are extras of the wheel."""
+    demo = image.run("gitsnap", "demo", str(tmp_path / "demo"), writable=[tmp_path])
+    archive = tmp_path / "demo/archive/hourly"
+    report = image.run(
+        "gitsnap", "report", "--archive", str(archive), "-o", str(tmp_path / "report.html"), writable=[tmp_path]
+    )
+    program = image.command(ENTRYPOINT, writable=[tmp_path], first_process=True)
+    with running_server(tmp_path, "--archive", str(archive), program=program) as server:
+        page = server.get("/")
+        os.kill(_first_child(_first_child(server.process.pid)), signal.SIGTERM)  # of timeout, of bubblewrap
+        server.process.communicate(timeout=60)
+
+    assert demo.returncode == 0, demo.stderr
+    assert report.returncode == 0, report.stderr
+    assert b"</html>" in (tmp_path / "report.html").read_bytes()
+    assert (page.status, b"</html>" in page.body) == (200, True)
+    assert server.process.returncode == 0
+
+
 def test_the_dockerfile_sets_what_the_image_sets(image: _Image) -> None:
     """Both images have the same user, entry point, command, volume, port and variables, from the same lock file."""
     dockerfile = (Path(__file__).resolve().parents[2] / "Dockerfile").read_text()
@@ -139,14 +246,13 @@ def test_the_controller_captures_and_pushes_in_its_container(
     storage = installed.storage
 
     def program(kubeconfig: Path, variables: Mapping[str, str]) -> list[str]:
-        words = container_command(
-            image.root,
-            [ENTRYPOINT],
-            variables={**ENVIRONMENT, **variables},
+        return image.command(
+            ENTRYPOINT,
             read_only=[kubeconfig.parent],  # with the certificate of the server
             writable=[storage],
+            first_process=True,
+            **variables,
         )
-        return [words[0], "--as-pid-1", *words[1:]]
 
     with ssh_server(tmp_path / "sshd") as server:
         server.authorize(generate_key(tmp_path / "identity"))
@@ -160,7 +266,7 @@ def test_the_controller_captures_and_pushes_in_its_container(
         wait_for(lambda: installed.condition("often", "Pushed") == ("True", "Pushed"), "a push", seconds=60)
         listed = image.run("gitsnap", "list", "-o", "name", writable=[storage], GITSNAP_STORAGE=str(storage))
 
-        os.kill(_first_child(process), signal.SIGTERM)
+        os.kill(_first_child(process.pid), signal.SIGTERM)
         code = process.wait()
 
     assert listed.returncode == 0, listed.stderr
@@ -170,6 +276,6 @@ def test_the_controller_captures_and_pushes_in_its_container(
     assert not [finding for finding in open_archive(storage, "often").check() if finding.wrong]
 
 
-def _first_child(process: ControllerProcess) -> int:
+def _first_child(pid: int) -> int:
     """The process id of the program in the container, which bubblewrap waits for."""
-    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,9 +82,11 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(folder: Path, *words: str, **environment: str) -> Iterator[RunningServer]:
-    """Start ``gitsnap web`` in a folder, and stop it at the end."""
-    command = [sys.executable, "-m", "gitsnap", "web", "--listen", "127.0.0.1:0", *words]
+def running_server(
+    folder: Path, *words: str, program: Sequence[str] = (sys.executable, "-m", "gitsnap"), **environment: str
+) -> Iterator[RunningServer]:
+    """Start ``gitsnap web`` in a folder, and stop it at the end. ``program``: the command that starts gitsnap."""
+    command = [*program, "web", "--listen", "127.0.0.1:0", *words]
     process = subprocess.Popen(
         ["timeout", str(_LIFE_SECONDS), *command],
         cwd=folder,

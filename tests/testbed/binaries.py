@@ -39,6 +39,8 @@ YAML_MODULE = Path(__file__).resolve().parent / "yaml"
 
 _HELM_MODULE = Path(__file__).resolve().parent / "helm"
 
+_SECCOMP_MODULE = Path(__file__).resolve().parent / "seccomp"
+
 YAML_ORACLE = "yaml-as-json"
 
 BROWSER = "chromium"
@@ -105,6 +107,14 @@ def obtain_helm_docs() -> Path:
     Raises MissingError when Go is missing or the build fails.
     """
     return _obtain_tool("helm-docs", "github.com/norwoodj/helm-docs/cmd/helm-docs", _HELM_MODULE)
+
+
+def obtain_seccomp_profile() -> Path:
+    """Return the program that prints the seccomp profile of a pod. Builds it, in half a minute, if it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    return _obtain_tool("seccomp-profile", ".", _SECCOMP_MODULE)
 
 
 def _obtain_tool(name: str, package: str, module: Path) -> Path:
@@ -312,6 +322,7 @@ def main() -> int:
         obtain_yaml_oracle()
         obtain_helm()
         obtain_helm_docs()
+        obtain_seccomp_profile()
         _try_prometheus()
         _try_install()
     except MissingError as error:
