@@ -30,8 +30,8 @@ from benchmarks import fleet
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.cluster.semantics import merge_patch
-from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType, SecretsMode, Trigger
-from gitsnap.core.ports import Cluster, Page
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType, SecretsMode, Trigger
+from gitsnap.core.ports import Cluster, ClusterInfo, Page
 from gitsnap.diff.comparison import compare
 from gitsnap.policy import snapshot
 from gitsnap.secrets import age

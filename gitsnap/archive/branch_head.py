@@ -12,7 +12,7 @@ from gitsnap.archive.reader import GitTree
 from gitsnap.archive.trees import Folders
 from gitsnap.core.changes import Change
 from gitsnap.core.model import IncompleteKind, Sample
-from gitsnap.core.ports import CaptureCache
+from gitsnap.core.recording import CaptureCache
 
 
 class BranchHead:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitsnap.core.files import replace_file
-from gitsnap.core.ports import CaptureCache
+from gitsnap.core.recording import CaptureCache
 
 _NAME = "gitsnap-seen.json"
 UNFINISHED_CACHE = f".{_NAME}"

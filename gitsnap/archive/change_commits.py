@@ -14,7 +14,7 @@ from gitsnap.archive.object_writer import COMMIT
 from gitsnap.archive.trees import Folders, TreeUpdates
 from gitsnap.core.commits import ChangedFile
 from gitsnap.core.model import Area, CommitId, IncompleteKind
-from gitsnap.core.ports import ChangeDraft, RecordedChange
+from gitsnap.core.recording import ChangeDraft, RecordedChange
 
 _REPORTED = (Area.CONFIGURATION, Area.INVENTORY)
 

@@ -22,7 +22,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import ChangeDraft, SampleDraft
+from gitsnap.core.recording import ChangeDraft, SampleDraft
 from gitsnap.format import author_identity, change_message, commit_message, parse_record, person_identity, tag_message
 
 AUTHOR = GITSNAP

@@ -11,7 +11,7 @@ from gitsnap.archive import removal
 from gitsnap.archive.lost_tags import LostTag
 from gitsnap.archive.reader import Problem, newest
 from gitsnap.core.model import Area, ChangeCounts, CommitId, Sample, SampleMetadata
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import pruned_text, tag_name
 
 

@@ -42,7 +42,7 @@ from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import BlobId, CommitId, IncompleteKind, Sample, TagId
-from gitsnap.core.ports import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
+from gitsnap.core.recording import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from gitsnap.capture.collector import Collected
 from gitsnap.core.errors import EmptyError
-from gitsnap.core.model import Area, ClusterInfo, Sample
+from gitsnap.core.model import Area, Sample
+from gitsnap.core.ports import ClusterInfo
 from gitsnap.core.text import plural
 
 _ALLOW = "To record a sample without objects, give --allow-empty."

@@ -18,7 +18,6 @@ from gitsnap.core.model import (
     FIELD_MANAGER,
     Area,
     BlobId,
-    ClusterInfo,
     CommitId,
     Kind,
     ObjectKey,
@@ -29,7 +28,8 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, ClusterInfo, SecretsKeeper, Tree
+from gitsnap.core.recording import RecordedSample, SampleDraft
 from gitsnap.core.text import join_names, plural
 from gitsnap.format import path_of, shown_key
 from gitsnap.format.fingerprint import key_id

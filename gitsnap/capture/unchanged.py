@@ -15,7 +15,8 @@ from gitsnap import __version__
 from gitsnap.capture.list_sizes import HasCopy, ListSizes, has_no_copy
 from gitsnap.core.model import Area, BlobId, Kind, TreeInfo
 from gitsnap.core.objects import KubeObject
-from gitsnap.core.ports import CaptureCache, Tree
+from gitsnap.core.ports import Tree
+from gitsnap.core.recording import CaptureCache
 from gitsnap.sveltos import kinds
 
 LONGEST_SECONDS = 24 * 3600

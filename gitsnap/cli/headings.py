@@ -11,7 +11,7 @@ from gitsnap.cli import terminal
 from gitsnap.render import one_line
 
 if TYPE_CHECKING:
-    from gitsnap.core.model import ClusterInfo
+    from gitsnap.core.ports import ClusterInfo
     from gitsnap.core.states import State
 
 

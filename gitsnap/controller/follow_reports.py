@@ -12,7 +12,7 @@ from gitsnap.controller.run_results import RunResult
 from gitsnap.controller.status import Condition, ConditionUpdate, Reason
 from gitsnap.core.consequences import consequence_of
 from gitsnap.core.errors import GitsnapError, IncompleteError
-from gitsnap.core.ports import RecordedChange
+from gitsnap.core.recording import RecordedChange
 from gitsnap.core.text import plural
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run import Sampler
 from gitsnap.controller.workers import Note, report_defect
 from gitsnap.core.errors import GitsnapError, InternalError
-from gitsnap.core.ports import RecordedChange
+from gitsnap.core.recording import RecordedChange
 from gitsnap.policy.snapshot import Policy
 
 _PAUSES = (5.0, 300.0)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 from gitsnap.controller.run_results import RunResult
 from gitsnap.core.changes import AuthorSource
 from gitsnap.core.model import SampleMetadata
-from gitsnap.core.ports import RecordedChange
+from gitsnap.core.recording import RecordedChange
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -18,7 +18,8 @@ from gitsnap.controller.run_results import ArchiveState, PushResult, RunResult
 from gitsnap.core.changes import Author, Who
 from gitsnap.core.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
 from gitsnap.core.model import CommitId, TreeInfo, Trigger
-from gitsnap.core.ports import ArchiveWriter, Cluster, ControlPlane, RecordedChange
+from gitsnap.core.ports import ArchiveWriter, Cluster, ControlPlane
+from gitsnap.core.recording import RecordedChange
 from gitsnap.git.signing import SshSigner
 from gitsnap.policy import retention
 from gitsnap.policy.retention import Decision, Rules

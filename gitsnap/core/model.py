@@ -108,33 +108,6 @@ class ResourceType:
         return f"{self.kind.group}/{self.version}" if self.kind.group else self.version
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterInfo:
-    """The identity of a cluster and of its user."""
-
-    uid: str
-    """Uid of the kube-system namespace."""
-    server: str
-    """The URL of the API server, or the path of a directory cluster."""
-    context: str
-    """The kubeconfig context, ``in-cluster``, or ``directory``."""
-    version: str
-    """The git version of the server (``v1.37.2``), ``""`` if unknown."""
-    user: str = ""
-    """The user of the kubeconfig context, ``""`` if unknown."""
-    keeps_versions: bool = True
-    """Whether objects with equal uid and resource version are equal. False for files that users edit."""
-    is_folder: bool = False
-    """Whether the cluster is a folder of files. A folder may lack the Namespace of an object and has no permissions."""
-    objects: int | None = None
-    """The number of objects in a folder of files; None for an API server, which does not count them."""
-
-    @property
-    def description(self) -> str:
-        """``https://10.0.0.1:6443 (context admin)``, or ``the folder dump`` for a folder of files."""
-        return f"the folder {self.server}" if self.is_folder else f"{self.server} (context {self.context})"
-
-
 class Area(enum.StrEnum):
     """The top-level folders of a tree with one file for each object."""
 

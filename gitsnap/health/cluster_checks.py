@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gitsnap.core.errors import AccessDeniedError, GitsnapError, KindNotInstalledError, NotFoundError
-from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, Sample
-from gitsnap.core.ports import Cluster
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, Sample
+from gitsnap.core.ports import Cluster, ClusterInfo
 from gitsnap.core.text import age, join_names, plural
 from gitsnap.health import Check, State
 from gitsnap.policy.snapshot import SNAPSHOT

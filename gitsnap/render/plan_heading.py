@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gitsnap.core.model import ClusterInfo, Trigger
+from gitsnap.core.model import Trigger
+from gitsnap.core.ports import ClusterInfo
 from gitsnap.core.states import ChangeState
 from gitsnap.core.text import age
 

@@ -13,7 +13,8 @@ from datetime import datetime
 from gitsnap import format as archive_format
 from gitsnap.core.errors import NotFoundError, SecretsError
 from gitsnap.core.model import Area, BlobId, ObjectKey, SecretsMode, Trigger
-from gitsnap.core.ports import Archive, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.core.ports import Archive, SecretsKeeper, Tree
+from gitsnap.core.recording import RecordedSample, SampleDraft
 from gitsnap.format import WRAPPED_KEY_FILE, fingerprint, masking
 
 

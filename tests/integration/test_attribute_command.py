@@ -14,7 +14,7 @@ import pytest
 from gitsnap import archive
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import Area, Kind, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format.change_message import parse_author_note
 from gitsnap.format.fingerprint import key_id
 from gitsnap.kube.pseudonyms import pseudonym

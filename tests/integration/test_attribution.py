@@ -22,7 +22,7 @@ from gitsnap.archive import GitArchive, open_archive
 from gitsnap.core.changes import Author, AuthorSource, ChangedObject, Revision
 from gitsnap.core.model import Area, BlobId, JsonObject, ObjectKey
 from gitsnap.core.objects import KubeObject
-from gitsnap.core.ports import ChangeDraft
+from gitsnap.core.recording import ChangeDraft
 from gitsnap.format import encode, path_of
 from gitsnap.history.author_join import SKEW
 from gitsnap.kube.author_stamp import AUTHOR_ANNOTATION, stamped_author

@@ -22,7 +22,7 @@ from gitsnap.archive import GitArchive
 from gitsnap.capture import prune
 from gitsnap.core.errors import ConflictError
 from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import encode
 from gitsnap.policy.retention import Rules
 from gitsnap.policy.snapshot import Retention

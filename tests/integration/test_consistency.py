@@ -16,18 +16,8 @@ from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.cluster.api import client
 from gitsnap.core.errors import GoneError
-from gitsnap.core.model import (
-    Area,
-    ClusterInfo,
-    Consistency,
-    Kind,
-    ObjectKey,
-    ResourceType,
-    Sample,
-    SecretsMode,
-    Trigger,
-)
-from gitsnap.core.ports import Cluster, Page
+from gitsnap.core.model import Area, Consistency, Kind, ObjectKey, ResourceType, Sample, SecretsMode, Trigger
+from gitsnap.core.ports import Cluster, ClusterInfo, Page
 from gitsnap.format import decode
 from gitsnap.policy import snapshot
 from tests.support.adapters import connect

@@ -19,7 +19,7 @@ from gitsnap import archive
 from gitsnap.archive import GitArchive, object_writer
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import encode
 
 _EVERY = os.environ.get("GITSNAP_EVERY_POINT", "") == "1"

@@ -24,7 +24,7 @@ from gitsnap.cli import clock
 from gitsnap.cli.app import COMMANDS
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import CommitId, ObjectKey
-from gitsnap.core.ports import RecordedChange
+from gitsnap.core.recording import RecordedChange
 from tests.support.changes import write_change
 from tests.support.commands import gitsnap
 from tests.support.terminal import on_terminal

@@ -19,7 +19,8 @@ from gitsnap import archive
 from gitsnap.archive import GitArchive
 from gitsnap.core.errors import GitsnapError
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import ArchiveWriter, RecordedSample, SampleDraft
+from gitsnap.core.ports import ArchiveWriter
+from gitsnap.core.recording import RecordedSample, SampleDraft
 from gitsnap.format import encode
 from tests.support.commands import gitsnap
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from gitsnap.archive import GitArchive
 from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, ChangedObject, Revision
 from gitsnap.core.model import Area, BlobId, JsonObject, ObjectKey
-from gitsnap.core.ports import ChangeDraft, RecordedChange
+from gitsnap.core.recording import ChangeDraft, RecordedChange
 from gitsnap.format import encode, path_of
 
 CLUSTER = "cluster-1"

@@ -23,7 +23,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import encode, path_of
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.changes import write_change

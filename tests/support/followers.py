@@ -13,7 +13,8 @@ from gitsnap.capture.follow.differences import count_missed
 from gitsnap.capture.follow.mirror import Query
 from gitsnap.capture.sample import Files
 from gitsnap.core.model import CommitId, JsonObject, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange, SecretsKeeper, WatchEvent
+from gitsnap.core.ports import ArchiveWriter, Cluster, SecretsKeeper, WatchEvent
+from gitsnap.core.recording import RecordedChange
 from gitsnap.format.fingerprint import key_id
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.normalize import RULES

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from gitsnap.cluster.semantics import check_immutable, check_preconditions, copy_json, merge_patch, with_status_of
 from gitsnap.core.errors import AlreadyExistsError, NotFoundError
-from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.core.ports import Page
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import ClusterInfo, Page
 from gitsnap.sveltos import kinds
 from tests.support.plans import CLUSTER, CORE_KINDS, alive
 

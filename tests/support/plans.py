@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.model import IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import ClusterInfo
 from gitsnap.rollback.plan import (
     PRUNED_KINDS,
     LiveState,

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from gitsnap.capture.follow.mirror import Query
 from gitsnap.core.errors import BehindError, ClusterUnreachableError, GoneError
-from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.core.ports import Page, WatchEvent
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import ClusterInfo, Page, WatchEvent
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import CLUSTER

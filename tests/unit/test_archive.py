@@ -18,7 +18,7 @@ from gitsnap.archive.messages import differ_only_in_ciphertexts
 from gitsnap.archive.repository import open_repository
 from gitsnap.core.errors import ArchiveError, ConflictError, NotFoundError, StorageError
 from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import CaptureCache, RecordedSample, SampleDraft
+from gitsnap.core.recording import CaptureCache, RecordedSample, SampleDraft
 from gitsnap.format import encode
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

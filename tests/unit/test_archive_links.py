@@ -11,7 +11,7 @@ import pytest
 from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.core.errors import ArchiveError, GitsnapError
 from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import encode
 
 _KEPT = "somebody's own\n"

@@ -14,7 +14,7 @@ from gitsnap.archive import GitArchive, author_notes
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.errors import ConflictError
 from gitsnap.core.model import Area, CommitId, Kind, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import parse_author_note
 from tests.support.changes import write_change
 

@@ -18,7 +18,7 @@ from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, AuthorSource, Change, C
 from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, Kind, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import ChangeDraft, SampleDraft
+from gitsnap.core.recording import ChangeDraft, SampleDraft
 from gitsnap.format import author_identity, author_note, change_message, encode, parse_author_note, parse_change
 from gitsnap.format.change_message import MOST_OBJECTS, parse_identity, short_name
 from tests.support.changes import write_change

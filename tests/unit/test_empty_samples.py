@@ -19,7 +19,6 @@ from gitsnap.controller.status import completeness
 from gitsnap.core.errors import EmptyError
 from gitsnap.core.model import (
     ChangeCounts,
-    ClusterInfo,
     IncompleteKind,
     IncompleteReason,
     JsonObject,
@@ -32,6 +31,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
+from gitsnap.core.ports import ClusterInfo
 from gitsnap.format.paths import path_of, shown_key
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster

@@ -15,7 +15,8 @@ from gitsnap import archive, capture
 from gitsnap.capture.follow import FolderRunner, FollowSettings, folder
 from gitsnap.cluster import open_directory, state_of_files
 from gitsnap.core.model import JsonObject, ObjectKey, Trigger
-from gitsnap.core.ports import Cluster, RecordedChange
+from gitsnap.core.ports import Cluster
+from gitsnap.core.recording import RecordedChange
 from gitsnap.sveltos import kinds
 from tests.support.changes import NOON
 from tests.support.followers import INFO, KEEPER, config_map, profile

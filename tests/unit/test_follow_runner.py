@@ -26,7 +26,8 @@ from gitsnap.core.errors import (
     WrongClusterError,
 )
 from gitsnap.core.model import Kind, ObjectKey, ResourceType
-from gitsnap.core.ports import Page, RecordedChange, WatchEvent
+from gitsnap.core.ports import Page, WatchEvent
+from gitsnap.core.recording import RecordedChange
 from gitsnap.sveltos import kinds
 from tests.support.followers import INFO, KEEPER, config_map, profile, take_sample
 from tests.support.watched_server import WatchedServer

@@ -11,7 +11,7 @@ from typing import Any, cast
 from gitsnap.controller.followers import Followers
 from gitsnap.controller.run import Sampler
 from gitsnap.core.model import ObjectKey, Trigger
-from gitsnap.core.ports import RecordedChange
+from gitsnap.core.recording import RecordedChange
 from gitsnap.policy import snapshot as policies
 from gitsnap.policy.snapshot import Policy
 from gitsnap.sveltos import kinds

@@ -20,7 +20,7 @@ from gitsnap.capture import prune
 from gitsnap.core.errors import ArchiveError, ConflictError, RefusedError
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import (
     encode,
     forgotten_from_bytes,

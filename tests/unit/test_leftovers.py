@@ -14,7 +14,7 @@ import pytest
 from gitsnap import archive
 from gitsnap.archive import GitArchive, leftovers
 from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import RecordedSample, SampleDraft
+from gitsnap.core.recording import RecordedSample, SampleDraft
 from gitsnap.format import encode
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -15,7 +15,7 @@ from gitsnap.archive import reader
 from gitsnap.cli import _run
 from gitsnap.cli import commands as _commands
 from gitsnap.core.model import Area, Kind, ObjectKey, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.diff.rows import Action, ManagementRow
 from gitsnap.format import encode
 from gitsnap.history.samples import find_object

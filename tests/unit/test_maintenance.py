@@ -14,7 +14,7 @@ import pytest
 
 from gitsnap.archive import GitArchive, create_archive, maintenance
 from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import RecordedSample, SampleDraft
+from gitsnap.core.recording import RecordedSample, SampleDraft
 from gitsnap.format import encode
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)

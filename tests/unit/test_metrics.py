@@ -14,7 +14,7 @@ from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.run_results import RunResult
 from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
-from gitsnap.core.ports import RecordedChange, RecordedSample
+from gitsnap.core.recording import RecordedChange, RecordedSample
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

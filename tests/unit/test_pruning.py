@@ -22,7 +22,7 @@ from gitsnap.capture import prune
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.files import remove_abandoned_folders
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import PrunedSample, encode, pruned_text
 from gitsnap.policy.retention import Rules
 from gitsnap.policy.snapshot import Retention

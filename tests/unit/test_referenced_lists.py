@@ -32,7 +32,8 @@ from gitsnap.core.model import (
     SecretsMode,
     TreeInfo,
 )
-from gitsnap.core.ports import CaptureCache, Cluster, Page
+from gitsnap.core.ports import Cluster, Page
+from gitsnap.core.recording import CaptureCache
 from gitsnap.secrets.sealing import Sealer
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.kinds import CONFIG_MAP, SECRET

@@ -17,7 +17,7 @@ from gitsnap import archive
 from gitsnap.archive import GitArchive, reader
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import encode
 from gitsnap.history.samples import TimeIndexed, find_sample
 

@@ -18,7 +18,7 @@ from gitsnap.core.model import (
     TreeInfo,
 )
 from gitsnap.core.objects import KubeObject
-from gitsnap.core.ports import CaptureCache
+from gitsnap.core.recording import CaptureCache
 from gitsnap.sveltos.kinds import CONFIG_MAP
 from tests.support.previous_tree import PreviousTree
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from gitsnap.capture.sample import Files
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, IncompleteKind, TreeInfo
-from gitsnap.core.ports import ArchiveWriter, ChangeDraft, Tree
+from gitsnap.core.ports import ArchiveWriter, Tree
+from gitsnap.core.recording import ChangeDraft
 
 
 class CollectedTree:

@@ -23,7 +23,8 @@ from gitsnap.capture.sample import Files
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.model import Area, BlobId, IncompleteKind, ObjectKey
 from gitsnap.core.objects import KubeObject, same_json
-from gitsnap.core.ports import CaptureCache, Tree
+from gitsnap.core.ports import Tree
+from gitsnap.core.recording import CaptureCache
 from gitsnap.format import path_of
 from gitsnap.secrets.sealing import Sealer
 from gitsnap.sveltos.generated import Inclusions

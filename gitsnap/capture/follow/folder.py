@@ -11,7 +11,8 @@ from gitsnap.capture.empty_sample import check_folder
 from gitsnap.capture.follow.follower import Follower
 from gitsnap.capture.follow.settings import FollowSettings
 from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, EmptyError, InputError
-from gitsnap.core.ports import Archive, Cluster, RecordedChange
+from gitsnap.core.ports import Archive, Cluster
+from gitsnap.core.recording import RecordedChange
 
 POLL_SECONDS = 1.0
 """The time between two checks of the files, in seconds."""

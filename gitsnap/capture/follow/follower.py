@@ -27,14 +27,8 @@ from gitsnap.core.changes import UNKNOWN_AUTHOR, ChangedObject, Revision, Who
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, IncompleteKind, JsonObject, TreeInfo
 from gitsnap.core.objects import KubeObject
-from gitsnap.core.ports import (
-    Archive,
-    ArchiveWriter,
-    ChangeDraft,
-    Cluster,
-    RecordedChange,
-    WatchEvent,
-)
+from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, WatchEvent
+from gitsnap.core.recording import ChangeDraft, RecordedChange
 from gitsnap.format import encode, path_of, shown_key
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import Inclusions

@@ -16,9 +16,9 @@ from typing import NamedTuple, NoReturn
 
 from gitsnap.core.changes import ChangedObject
 from gitsnap.core.errors import ClusterError, GoneError
-from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.objects import KubeObject, same_json
-from gitsnap.core.ports import Cluster, Page
+from gitsnap.core.ports import Cluster, ClusterInfo, Page
 
 _PAGE_SIZE = 500
 _NAME_SELECTOR = "metadata.name="

@@ -21,7 +21,8 @@ from gitsnap.core.errors import (
     KindNotInstalledError,
 )
 from gitsnap.core.model import CommitId, IncompleteKind, TreeInfo
-from gitsnap.core.ports import Archive, ArchiveWriter, RecordedChange
+from gitsnap.core.ports import Archive, ArchiveWriter
+from gitsnap.core.recording import RecordedChange
 
 _LONGEST_WAIT = 0.5
 """The longest time between two checks of ``stop``, in seconds."""

@@ -26,7 +26,8 @@ from gitsnap.core.text import plural
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.capture.follow import FolderRunner, Follower, FollowSettings, Runner, WatchedCluster
-    from gitsnap.core.ports import ArchiveWriter, Cluster, RecordedChange
+    from gitsnap.core.ports import ArchiveWriter, Cluster
+    from gitsnap.core.recording import RecordedChange
     from gitsnap.policy.snapshot import Policy
 
 _Quiet = Annotated[

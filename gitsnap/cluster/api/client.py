@@ -21,8 +21,8 @@ from gitsnap.cluster.api.watch import watch_events
 from gitsnap.cluster.known_kinds import KnownKinds, preferred_version
 from gitsnap.cluster.semantics import refuse_version, require_identity
 from gitsnap.core.errors import KindNotInstalledError, NotFoundError
-from gitsnap.core.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.core.ports import Page, WatchEvent
+from gitsnap.core.model import FIELD_MANAGER, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import ClusterInfo, Page, WatchEvent
 
 PAGE_SIZE = 500
 _MOST_AHEAD = 4

@@ -42,9 +42,9 @@ from gitsnap.core.errors import (
     StorageError,
 )
 from gitsnap.core.files import replace_file
-from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.objects import same_json
-from gitsnap.core.ports import Page
+from gitsnap.core.ports import ClusterInfo, Page
 from gitsnap.format import path_of
 from gitsnap.kube.api_resources import CUSTOM_RESOURCE_DEFINITION
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType, SensitiveField
+from gitsnap.core.model import IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType, SensitiveField
+from gitsnap.core.ports import ClusterInfo
 from gitsnap.sveltos.matching import ClusterRef
 
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, SensitiveField
+from gitsnap.core.model import IncompleteKind, JsonObject, Kind, ObjectKey, SensitiveField
+from gitsnap.core.ports import ClusterInfo
 from gitsnap.core.text import describe, plural
 from gitsnap.rollback.plan.cluster_effects import (
     Conflict,
