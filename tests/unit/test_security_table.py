@@ -37,10 +37,10 @@ def test_every_principal_has_a_row() -> None:
     """The table has the principals of the design, the token of the controller, and publishers of packages."""
     principals = {row[0] for row in _rows()}
     assert principals >= {
-        "who may write Snapshots",
-        "who may write the remote",
-        "who may write the volume",
-        "who makes objects",
+        "an author of Snapshots",
+        "a writer of the remote",
+        "a writer of the volume",
+        "an author of objects",
         "an operator",
     }
 

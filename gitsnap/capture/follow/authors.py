@@ -56,11 +56,11 @@ class AuditNames(Protocol):
         """The author of a write, if the events that have arrived name the author for certain."""
 
     def note_recorded(self, commit: CommitId, author: Author, writes: Sequence[SeenWrite]) -> None:
-        """Take the writes of a recorded change, whose events may arrive later."""
+        """Keep the writes of a recorded change, because their audit events may arrive later."""
 
 
 def author_finder(who: Who, key: bytes) -> AuthorFinder:
-    """Finds the authors that ``spec.follow.who`` permits. ``key``: the fingerprint key, for pseudonyms."""
+    """The finder of the authors that ``spec.follow.who`` permits. ``key``: the fingerprint key, for pseudonyms."""
     if who is Who.NONE:
         return NoAuthors()
     if who is Who.MANAGER:
@@ -70,7 +70,7 @@ def author_finder(who: Who, key: bytes) -> AuthorFinder:
 
 
 class NoAuthors:
-    """Names nobody."""
+    """Finds no author."""
 
     def find_author(self, obj: KubeObject, write: Write) -> Author:  # noqa: ARG002 - the interface
         """See ``AuthorFinder``."""
@@ -78,7 +78,7 @@ class NoAuthors:
 
 
 class PseudonymousAuthors:
-    """Names pseudonyms in place of persons."""
+    """Replaces the names of persons with pseudonyms."""
 
     def __init__(self, others: AuthorFinder, key: bytes) -> None:
         """``others``: finds the names. ``key``: the fingerprint key of the archive."""
@@ -107,10 +107,11 @@ class ManagerAuthors:
     """Names the field manager, which is the name of a program."""
 
     def find_author(self, obj: KubeObject, write: Write) -> Author:
-        """The manager of the entries that are newer than the object before.
+        """The manager of the entries in ``managedFields`` that are newer than the previous version of the object.
 
-        Unknown for a deletion, for several writes, and unless exactly one manager has such an entry: ``managedFields``
-        do not record the removal of a field that another manager owns, and their times are whole seconds.
+        Unknown for a deletion, for several writes, and if no manager or several managers have such an entry.
+        ``managedFields`` do not record the removal of a field that another manager owns, and their times are whole
+        seconds.
         """
         if write.deleted or not write.is_single:
             return UNKNOWN_AUTHOR
@@ -126,8 +127,8 @@ def seen_write(
 ) -> SeenWrite:
     """The write that an event reports.
 
-    ``before``: the object before, None if absent. ``version``: the resource version of the event. ``moment``: when the
-    event arrived. ``is_single``: see ``Write``.
+    ``before``: the previous version of the object, None for a new object. ``version``: the resource version of the
+    event. ``moment``: when the event arrived. ``is_single``: see ``Write``.
     """
     since = newest_time(before) if before is not None else ""
     replaced = str(before.metadata.get("resourceVersion") or "") if before is not None else ""
@@ -137,7 +138,7 @@ def seen_write(
 
 
 def newest_time(obj: KubeObject) -> str:
-    """The newest time in ``managedFields``, writes of ``status`` excepted; ``""`` if there is none."""
+    """The newest time in ``managedFields``, without the writes of ``status``; ``""`` if there is none."""
     return max((_time(entry) for entry in _entries(obj) if entry.get("subresource") != "status"), default="")
 
 

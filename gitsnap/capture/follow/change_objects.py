@@ -1,7 +1,7 @@
-"""The objects of a change: those that its own writes changed, and those that other writes made.
+"""The objects that a change records: most of them by its own writes, some of them by other, newer writes.
 
-An object enters the configuration when another object begins to refer to it, and may have been written after that. A
-list that the change is the first to read may be newer than the events of the watches.
+Newer writes have two causes. An object enters the configuration when another object begins to refer to it, and may have
+been written since then. Or the change is the first to read a list, and the list is newer than the events.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gitsnap.format import shown_key
 
 
 def own_objects(group: AuthoredChanges, changed: ChangedFiles, mirror: Mirror) -> dict[ObjectKey, ChangedObject]:
-    """The objects that the writes of a change changed. ``changed``: the files of the change.
+    """The objects that a change records by its own writes. ``changed``: the files of the change.
 
-    An object is left out if its list was read again at an earlier version: the change does not have the write yet.
+    An object is left out if its list was read again at a version before the write.
     """
     paths = changed[Area.CONFIGURATION]
     objects: dict[ObjectKey, ChangedObject] = {}

@@ -1,8 +1,8 @@
 """The files of the copied lists, collected as a capture collects them.
 
-If only the contents of objects have changed since the last collection, only these objects are archived again. Their
-change must not affect another file: the object was in its list before, it is not being deleted, no controller has
-generated it, and its facts for other objects are the same (``context``). All other changes need a whole collection.
+If only the contents of objects have changed since the last collection, only these objects are archived again. Such a
+change affects no other file: the object was in its list before, it is not being deleted, no controller has generated
+it, and its facts for other objects are the same (``context``). All other changes need a whole collection.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ class Follower:
             self._mirror.apply(query, key, seen.document, deleted=seen.deleted)
 
     def _named(self, seen: SeenChange, before: KubeObject | None) -> SeenChange:
-        """An event with the author and the moment of the write. ``before``: the object before, None if absent."""
+        """An event with the author and the moment of the write. ``before``: the previous version, None if new."""
         obj = KubeObject.of(seen.document)
         made = seen_write(obj, before, str(seen.version), seen.time, deleted=seen.deleted, is_single=seen.is_single)
         return replace(seen, time=made.time, author=self._authors.find_author(obj, made.write), write=made)
@@ -301,7 +301,7 @@ class Follower:
         drafts: Sequence[ChangeDraft],
         recorded: Sequence[RecordedChange],
     ) -> None:
-        """Report the writes of the changes, whose audit events may arrive later."""
+        """Report the writes of the changes, because their audit events may arrive later."""
         if self._names is None or len(recorded) != len(drafts):
             return
         for (group, others), draft, change in zip(drafted, drafts, recorded, strict=True):

@@ -95,7 +95,7 @@ class AuditOptions:
         typer.Option(
             "--audit-token-file",
             metavar="FILE",
-            help="Who sends audit events needs one of these bearer tokens, one a line.",
+            help="Bearer tokens, one a line. A client needs one of them to send audit events.",
         ),
     ] = None
     audit_client_ca: Annotated[
@@ -103,7 +103,7 @@ class AuditOptions:
         typer.Option(
             "--audit-client-ca",
             metavar="FILE",
-            help="Who sends audit events needs a client certificate that this authority signed, PEM. With "
+            help="Authority of client certificates, PEM. A client needs such a certificate to send audit events. With "
             "--audit-token-file both are needed.",
         ),
     ] = None

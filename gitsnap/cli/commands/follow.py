@@ -36,7 +36,7 @@ _Quiet = Annotated[
         "--quiet-seconds",
         metavar="SECONDS",
         parser=options.seconds,
-        help="Record a change after this time without another change.",
+        help="Record a change when this time has passed without another change.",
     ),
 ]
 _Longest = Annotated[
@@ -56,7 +56,7 @@ _Who = Annotated[
         "--who",
         metavar="|".join(Who),
         show_default=False,
-        help="Authors that are recorded: none, field managers only, users by pseudonyms, or users by name. Default: as "
+        help="Authors to record: none, field managers only, users by pseudonyms, or users by name. Default: as "
         "in the policy, else `full`.",
     ),
 ]

@@ -133,7 +133,7 @@ class AuditReceiver:
             try:
                 target()
             except Exception:  # without this thread no event would be read
-                _log.exception("a defect of the audit receiver; it goes on")
+                _log.exception("a defect of the audit receiver, which continues")
                 self._closed.wait(1.0)
 
     def _decode(self) -> None:
