@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.packaging.build import Build, BuildError, sizes, source_date, source_version
 from scripts.packaging.check import check_release
-from scripts.packaging.checksums import write_checksums
+from scripts.packaging.checksums import release_files, write_checksums
 from scripts.packaging.image import build_image
 from scripts.packaging.krew import write_krew_manifest
 from scripts.packaging.manifests import build_chart, build_manifests
@@ -35,8 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             _check_equal(build, parts, options.base_url, files)
             print("\n".join(check_release(build, files)), flush=True)
         if files:
-            files += write_checksums(build, files, options.sign)
-            print(sizes(files))
+            print(sizes([*files, *write_checksums(build, release_files(build), options.sign)]))
     except BuildError as error:
         print(f"scripts/release: {error}", file=sys.stderr)
         return 1

@@ -11,19 +11,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
 
 from ruamel.yaml import YAML
 
 from scripts.packaging.build import ROOT, BuildError
+from scripts.packaging.schemas import CRD, strict_schema
 from tests.testbed import binaries
 
 CHART = ROOT / "manifests/chart"
-_CRD = ROOT / "manifests/crd/utils.projectsveltos.io_snapshots.yaml"
-_KEYWORDS = (
-    "type", "required", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
-)  # fmt: skip
-"""The keywords of a CRD that mean the same in JSON Schema."""
 
 
 def chart_readme() -> str:
@@ -50,23 +45,12 @@ def chart_readme() -> str:
 def values_schema() -> str:
     """Return values.schema.json with the schema of a Snapshot's spec from the CRD."""
     schema = json.loads((CHART / "values.schema.json").read_text())
-    definition = YAML(typ="safe").load(_CRD)
+    definition = YAML(typ="safe").load(CRD)
     version = definition["spec"]["versions"][0]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     snapshots = schema["properties"]["snapshots"]
-    snapshots["patternProperties"] = dict.fromkeys(snapshots["patternProperties"], _strict(spec))
+    snapshots["patternProperties"] = dict.fromkeys(snapshots["patternProperties"], strict_schema(spec))
     return json.dumps(schema, indent=2) + "\n"
-
-
-def _strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema of a CRD as JSON Schema that refuses fields that the CRD does not name."""
-    strict = {keyword: schema[keyword] for keyword in _KEYWORDS if keyword in schema}
-    if "properties" in schema:
-        strict["properties"] = {name: _strict(field) for name, field in schema["properties"].items()}
-        strict["additionalProperties"] = False
-    if "items" in schema:
-        strict["items"] = _strict(schema["items"])
-    return strict
 
 
 if __name__ == "__main__":

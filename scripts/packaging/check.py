@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.packaging.build import Build, BuildError, need
+from scripts.packaging.conformance import check_chart, check_install, check_manifests
 from scripts.packaging.container import ENTRYPOINT, container_command, unpack_image
 from scripts.packaging.image import ENVIRONMENT
 from scripts.packaging.manifests import find_kubectl
@@ -169,5 +170,8 @@ _CHECKS: dict[str, Callable[[Build, Path], list[str]]] = {
     "-linux-{architecture}.tar.gz": _check_folder,
     "-krew.yaml": _check_krew,
     "-image-{architecture}.tar": _check_image,
+    ".tgz": check_chart,
+    "-manifests.tar.gz": check_manifests,
+    "-install.yaml": check_install,
 }
 """The end of a file's name, and the function that runs the file."""

@@ -12,6 +12,11 @@ NAMESPACE = "gitsnap-release"
 """The namespace of the signature, as `ssh-keygen -Y verify -n` takes it."""
 
 
+def release_files(build: Build) -> list[Path]:
+    """Return the files of this version in the output folder, those of earlier runs too: parts can be built alone."""
+    return sorted(build.output.glob(f"gitsnap-*{build.version}*"))
+
+
 def write_checksums(build: Build, files: Sequence[Path], key: str) -> list[Path]:
     """Write ``SHA256SUMS``, and with an SSH key ``SHA256SUMS.sig``. Returns the paths. Raises BuildError."""
     sums = build.file("SHA256SUMS")

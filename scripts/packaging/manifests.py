@@ -33,7 +33,7 @@ def build_chart(build: Build) -> list[Path]:
     """Write ``gitsnap-chart-VERSION.tgz``, the Helm chart. Links to the manifests become files of the chart."""
     chart = ROOT / "manifests/chart"
     files = [path for path in sorted(chart.rglob("*")) if path.is_file() and path.name not in _SOURCES]
-    files = [path for path in files if "examples" not in path.parts]
+    files = [path for path in files if not {"examples", "tests"} & set(path.relative_to(chart).parts)]
     entries = [Entry(f"gitsnap/{path.relative_to(chart)}", path.read_bytes()) for path in files]
     archive = build.file(f"gitsnap-chart-{build.version}.tar")
     write_tar(archive, entries, build.epoch)

@@ -1,4 +1,7 @@
-"""The Helm chart: its objects are those of kustomize, its values are checked, its releases work on a real server."""
+"""The Helm chart: its objects are those of kustomize, and its releases work on a real server.
+
+The tests in manifests/chart/tests are about single values: the fields that they set, and the values that are refused.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,6 @@ from tests.testbed.apiserver import ApiServer
 
 _LABELS = ("app.kubernetes.io/part-of", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart")
 """Labels that the chart sets, or that kustomize sets in the base only."""
-_CONTAINER = "spec.template.spec.containers.0"
-_IMAGE = f"{_CONTAINER}.image"
-_DIGEST = f"sha256:{'0' * 64}"
 
 _EXAMPLES = sorted(path.stem for path in (CHART / "examples").iterdir())
 _ADDED = {"alerts", "dashboard", "stamp"}
@@ -76,138 +76,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return " ".join(value.split()) if isinstance(value, str) else value
-
-
-@pytest.mark.parametrize(
-    ("option", "field"),
-    [
-        ("colour=red", "colour"),
-        ("image.name=x", "name"),
-        ("image.repository=", "repository"),
-        ("image.digest=sha256:12", "digest"),
-        ("image.pullPolicy=Sometimes", "pullPolicy"),
-        ("storage.size=many", "size"),
-        ("storage.sizes=1Gi", "sizes"),
-        ("extraArgs={allow}", "extraArgs"),
-        ("rbac.secrets=perhaps", "secrets"),
-        ("rbac.rollbacks=true", "rollbacks"),
-        ("rbac.extraKinds[0].group=a", "extraKinds"),
-        ("rbac.extraKinds[0].apiGroup=a", "resources"),
-        ("networkPolicy.extraPorts={70000}", "extraPorts"),
-        ("networkPolicy.ports={1}", "ports"),
-        ("admissionPolicies.enable=true", "enable"),
-        ("audit.enable=true", "enable"),
-        ("audit.enabled=perhaps", "enabled"),
-        ("web.enabled=perhaps", "enabled"),
-        ("web.allowedHosts={http://a}", "allowedHosts"),
-        ("web.userHeader=X User", "userHeader"),
-        ("alerts.rules=x", "rules"),
-        ("snapshots.Hourly.schedule=@hourly", "snapshots"),
-        ("snapshots.hourly.storage=/collection", "schedule"),
-        ("snapshots.hourly.schedule=@hourly", "storage"),
-        ("snapshots.hourly.shedule=@hourly", "shedule"),
-        ("snapshots.hourly.follow.quiet=1", "quiet"),
-        ("snapshots.hourly.follow.quietSeconds=-1", "quietSeconds"),
-        ("snapshots.hourly.secrets.mode=hidden", "mode"),
-        ("snapshots.hourly.resources[0].kind=deployment", "kind"),
-        ("snapshots.hourly.resources[0].group=apps", "kind"),
-        ("snapshots.hourly.retention.keepDaily=few", "keepDaily"),
-        ("rbac.kindsOfSnapshots=some", "kindsOfSnapshots"),
-        ("alerts.monitor=Probe", "monitor"),
-        ("alerts.rules.GitsnapLate.for=1h", "rules"),
-        ("alerts.rules.GitsnapAbsent.for=soon", "for"),
-        ("alerts.rules.GitsnapAbsent.severity=critical", "severity"),
-        ("dashboard.labels=x", "labels"),
-        ("dashboard.title=x", "title"),
-        ("authorStamp.enabled=perhaps", "enabled"),
-        ("resources.limit.memory=1Gi", "limit"),
-        ("nodeSelector.disk=1", "nodeSelector"),
-        ("podLabels=x", "podLabels"),
-    ],
-)
-def test_wrong_values_are_refused(helm: Path, option: str, field: str) -> None:
-    """A key that the chart does not know, and a value of another form, are errors that name the field."""
-    done = run_helm(helm, "template", "gitsnap", CHART, KUBERNETES, "--set", option)
-
-    assert done.returncode != 0
-    assert field in done.stderr, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("options", "kind", "path", "expected"),
-    [
-        (["image.tag=1.2"], "StatefulSet", _IMAGE, "gitsnap:1.2"),
-        ([f"image.digest={_DIGEST}"], "StatefulSet", _IMAGE, f"gitsnap@{_DIGEST}"),
-        (["image.repository=r/g"], "StatefulSet", _IMAGE, f"r/g:{__version__}"),
-        (["imagePullSecrets[0].name=pull"], "StatefulSet", "spec.template.spec.imagePullSecrets", [{"name": "pull"}]),
-        (["extraArgs={--verbose}"], "StatefulSet", f"{_CONTAINER}.args.3", "--verbose"),
-        (["extraEnv[0].name=A,extraEnv[0].value=b"], "StatefulSet", f"{_CONTAINER}.env.3", {"name": "A", "value": "b"}),
-        (["web.enabled=true,web.allowedHosts={a.b}"], "StatefulSet", f"{_CONTAINER}.args.5", "--web-allowed-host=a.b"),
-        (["web.enabled=true,web.userHeader=X-User"], "StatefulSet", f"{_CONTAINER}.args.5", "--web-user-header=X-User"),
-        (["storage.size=9Gi"], "StatefulSet", "spec.volumeClaimTemplates.0.spec.resources.requests.storage", "9Gi"),
-        (["storage.storageClass=fast"], "StatefulSet", "spec.volumeClaimTemplates.0.spec.storageClassName", "fast"),
-        (["resources.limits.memory=2Gi"], "StatefulSet", f"{_CONTAINER}.resources.limits.memory", "2Gi"),
-        (["nodeSelector.disk=ssd"], "StatefulSet", "spec.template.spec.nodeSelector", {"disk": "ssd"}),
-        (["priorityClassName=high"], "StatefulSet", "spec.template.spec.priorityClassName", "high"),
-        (["podAnnotations.a=b"], "StatefulSet", "spec.template.metadata.annotations", {"a": "b"}),
-        (["podLabels.team=a"], "StatefulSet", "spec.template.metadata.labels.team", "a"),
-        (["networkPolicy.extraPorts={8443}"], "NetworkPolicy", "spec.egress.1.ports.3", {"port": 8443}),
-        (["alerts.enabled=true,alerts.labels.release=a"], "PrometheusRule", "metadata.labels.release", "a"),
-        (["alerts.enabled=true,alerts.labels.release=a"], "PodMonitor", "metadata.labels.release", "a"),
-        (["alerts.enabled=true,alerts.monitor=ServiceMonitor"], "ServiceMonitor", "spec.endpoints.0.port", "http"),
-        (
-            ["alerts.enabled=true,alerts.monitor=ServiceMonitor,alerts.labels.release=a"],
-            "ServiceMonitor", "metadata.labels.release", "a",
-        ),
-        (["dashboard.enabled=true"], "ConfigMap gitsnap-dashboard", "metadata.labels.grafana_dashboard", "1"),
-        (
-            ["dashboard.enabled=true,dashboard.annotations.folder=Sveltos"],
-            "ConfigMap gitsnap-dashboard", "metadata.annotations.folder", "Sveltos",
-        ),
-        (
-            ["snapshots.often.schedule=@hourly,snapshots.often.storage=/collection,snapshots.often.follow.maxSeconds=5"],
-            "Snapshot often", "spec.follow", {"maxSeconds": 5},
-        ),
-        (["image.pullPolicy=Always"], "StatefulSet", f"{_CONTAINER}.imagePullPolicy", "Always"),
-        (["tolerations[0].key=a"], "StatefulSet", "spec.template.spec.tolerations", [{"key": "a"}]),
-        (["affinity.podAffinity.a=b"], "StatefulSet", "spec.template.spec.affinity", {"podAffinity": {"a": "b"}}),
-    ],
-)  # fmt: skip
-def test_values_reach_their_fields(helm: Path, options: list[str], kind: str, path: str, expected: Any) -> None:
-    """A value changes the field that it is about."""
-    kind, _, name = kind.partition(" ")
-    value: Any = render(helm, *(word for option in options for word in ("--set", option)))[kind, name or "gitsnap"]
-    for step in path.split("."):
-        value = value[int(step)] if step.isdecimal() else value[step]
-    assert value == expected
-
-
-def test_labels_of_the_pod_do_not_replace_its_selector(helm: Path) -> None:
-    """A label of the values cannot take the pod away from the StatefulSet, the Service and the NetworkPolicy."""
-    workload = render(helm, "--set", "podLabels.app\\.kubernetes\\.io/name=other")["StatefulSet", "gitsnap"]
-
-    assert workload["spec"]["template"]["metadata"]["labels"] == workload["spec"]["selector"]["matchLabels"]
-
-
-@pytest.mark.parametrize(
-    ("option", "kind"),
-    [
-        ("admissionPolicies.enabled=false", "ValidatingAdmissionPolicy"),
-        ("flowControl.enabled=false", "FlowSchema"),
-        ("networkPolicy.enabled=false", "NetworkPolicy"),
-        ("alerts.monitor=none", "PodMonitor"),
-        ("alerts.monitor=ServiceMonitor", "PodMonitor"),
-        ("alerts.enabled=false", "PrometheusRule"),
-        ("dashboard.enabled=false", "ConfigMap"),
-        ("authorStamp.enabled=false", "MutatingAdmissionPolicy"),
-    ],
-)
-def test_parts_can_be_left_out(helm: Path, option: str, kind: str) -> None:
-    """A value removes all objects of a part."""
-    everything = ["--set", "alerts.enabled=true,dashboard.enabled=true,authorStamp.enabled=true"]
-
-    assert kind in {name for name, _ in render(helm, *everything)}
-    assert kind not in {name for name, _ in render(helm, *everything, "--set", option)}
 
 
 def test_another_namespace_is_in_all_objects(helm: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from tests.testbed.apiserver import ApiServer
 _OVERLAYS = sorted(path.parent.name for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
 _ADDED = {"alerts", "dashboard", "stamp"}
 """The overlays that are applied in addition to another one."""
+_KEPT = {"namespace", "customresourcedefinition"}
+"""The kinds that the commands of docs/UPGRADE.md leave, because archives and Snapshots depend on them."""
 _CONFIG_MAP = "/api/v1/namespaces/default/configmaps/database"
 
 
@@ -44,6 +47,22 @@ def test_the_server_accepts_an_overlay(installation: Installation, overlay: str)
     guards = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy"}
     assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition", *guards} <= kinds
     assert "Snapshot" not in kinds, "a server takes no Snapshot in the same request as the definition of the kind"
+
+
+@pytest.mark.parametrize("overlay", _OVERLAYS)
+def test_the_commands_that_uninstall_find_every_object(api: ApiServer, overlay: str) -> None:
+    """docs/UPGRADE.md deletes by kind and label. A right of an overlay must not stay behind."""
+    (commands,) = re.findall(
+        r"```sh\n(kubectl delete .*?)```", (MANIFESTS.parent / "docs/UPGRADE.md").read_text(), re.DOTALL
+    )
+    text = kubectl("kustomize", str(MANIFESTS / "overlays" / overlay), kubeconfig=api.kubeconfig())
+    documents = list(yaml.safe_load_all(text))
+
+    for document in documents:
+        assert document["metadata"]["labels"]["app.kubernetes.io/part-of"] == "gitsnap", document["metadata"]["name"]
+    deleted = set(re.findall(r"\w+", commands)) | _KEPT
+    if overlay not in _ADDED:  # the others are deleted with their folder
+        assert {document["kind"].lower() for document in documents} <= deleted
 
 
 def test_the_alerts_render(installation: Installation) -> None:

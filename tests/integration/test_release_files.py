@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from scripts.packaging.build import Build, BuildError, Entry, source_version, write_tar
-from scripts.packaging.checksums import NAMESPACE, write_checksums
+from scripts.packaging.checksums import NAMESPACE, release_files, write_checksums
 from scripts.packaging.krew import write_krew_manifest
 from scripts.packaging.manifests import install_yaml
 from tests.support.controllers import SNAPSHOTS, Installation, kubectl, wait_for
@@ -91,6 +91,18 @@ def test_checksums_and_their_signature(build: Build, tmp_path: Path) -> None:
     assert subprocess.run(["sha256sum", "--check", sums.name], cwd=build.output, check=False).returncode == 1
     sums.write_text(f"{'0' * 64}  file\n")
     assert subprocess.run(verify, input=sums.read_bytes(), capture_output=True, check=False).returncode != 0
+
+
+def test_the_checksums_cover_parts_that_were_built_before(build: Build) -> None:
+    """A release that is built part by part has one SHA256SUMS for all its files, and for none of another version."""
+    version = build.version
+    names = [f"gitsnap-{version}-install.yaml", f"gitsnap-{version}.tar.gz", f"gitsnap-chart-{version}.tgz"]
+    for name in (*names, "gitsnap-9.9.9-install.yaml", "SHA256SUMS"):
+        build.file(name).write_bytes(b"content")
+
+    (sums,) = write_checksums(build, release_files(build), "")
+
+    assert [line.split()[1] for line in sums.read_text().splitlines()] == names
 
 
 def test_archives_do_not_depend_on_order_or_machine(tmp_path: Path) -> None:

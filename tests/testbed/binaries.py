@@ -38,6 +38,7 @@ YAML_MODULE = Path(__file__).resolve().parent / "yaml"
 """A separate Go module, so that its changes do not rebuild the API server."""
 
 _HELM_MODULE = Path(__file__).resolve().parent / "helm"
+_GRAFANA_MODULE = Path(__file__).resolve().parent / "grafana"
 
 _SECCOMP_MODULE = Path(__file__).resolve().parent / "seccomp"
 
@@ -109,6 +110,30 @@ def obtain_helm_docs() -> Path:
     return _obtain_tool("helm-docs", "github.com/norwoodj/helm-docs/cmd/helm-docs", _HELM_MODULE)
 
 
+def obtain_helm_unittest() -> Path:
+    """Return helm-unittest, which runs the tests in the chart. Builds it, in seconds after helm, if it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    return _obtain_tool("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest", _HELM_MODULE)
+
+
+def obtain_kubeconform() -> Path:
+    """Return kubeconform, which checks objects against schemas. Builds it, in seconds, if it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    return _obtain_tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", _HELM_MODULE)
+
+
+def obtain_dashboard_check() -> Path:
+    """Return the program that checks a dashboard by the types of Grafana. Builds it, in seconds, if it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    return _obtain_tool("check-dashboard", ".", _GRAFANA_MODULE)
+
+
 def obtain_seccomp_profile() -> Path:
     """Return the program that prints the seccomp profile of a pod. Builds it, in half a minute, if it is missing.
 
@@ -137,7 +162,7 @@ def obtain_prometheus() -> Path:
     installed = find_program("prometheus")
     if installed is not None and (installed.parent / "promtool").is_file():
         return installed.parent
-    target = _cache() / "prometheus"
+    target = cache() / "prometheus"
     programs = target / "usr" / "bin"
     if not _is_program(programs / "promtool"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -171,10 +196,10 @@ def cache_folder(module: Path = _BUILD) -> Path:
     for part in (module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))):
         digest.update(part.read_bytes())
     digest.update(" ".join([*_flags(), platform.system(), platform.machine()]).encode())
-    return _cache() / digest.hexdigest()[:16]
+    return cache() / digest.hexdigest()[:16]
 
 
-def _cache() -> Path:
+def cache() -> Path:
     """Return the folder for all programs that the tests build or unpack."""
     if folder := _ENVIRONMENT.get("GITSNAP_TESTBED_CACHE"):
         return Path(folder)
@@ -322,6 +347,9 @@ def main() -> int:
         obtain_yaml_oracle()
         obtain_helm()
         obtain_helm_docs()
+        obtain_helm_unittest()
+        obtain_kubeconform()
+        obtain_dashboard_check()
         obtain_seccomp_profile()
         _try_prometheus()
         _try_install()
