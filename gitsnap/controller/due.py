@@ -104,8 +104,8 @@ class RunState:
         ``request``: the request that the run was to serve, if any. ``jitter`` returns a number from 0 to 1 and spreads
         the attempts of many policies.
         """
-        again = now + _pause(self.failures, backoff, jitter)
         self.failures += 1
+        again = now + _pause(self.failures, backoff, jitter)
         self.tried_request = request or self.tried_request
         if self.schedule is not None and not self.suspended:
             again = min(again, max(self.schedule.next_after(now), now + timedelta(seconds=backoff.first)))
@@ -126,8 +126,8 @@ class RunState:
 
     def note_push_failure(self, now: datetime, *, backoff: Backoff, jitter: Callable[[], float]) -> None:
         """Record a push that failed; pauses grow."""
-        self.push_at = now + _pause(self.push_failures, backoff, jitter)
         self.push_failures += 1
+        self.push_at = now + _pause(self.push_failures, backoff, jitter)
 
 
 def decide(policy: Policy, state: RunState, now: datetime, *, request: str) -> Decision:
@@ -172,8 +172,7 @@ def message_of_request(request: str) -> str:
 
 
 def _pause(failures: int, backoff: Backoff, jitter: Callable[[], float]) -> timedelta:
-    seconds = min(backoff.first * 2 ** min(failures, 16), backoff.longest)
-    return timedelta(seconds=seconds * (_SPREAD[0] + jitter() * _SPREAD[1]))
+    return timedelta(seconds=backoff.pause(failures) * (_SPREAD[0] + jitter() * _SPREAD[1]))
 
 
 def _within_pause(attempt: datetime | None, now: datetime) -> datetime | None:

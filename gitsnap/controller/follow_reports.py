@@ -56,7 +56,7 @@ def note_problem(served: ServedPolicy, problem: GitsnapError | None, now: dateti
         return
     partly = isinstance(problem, IncompleteError)
     note = f"{'not all changes are' if partly else 'changes are not'} followed: {problem}"
-    served.event(now, "FollowFailed", note, warning=True)
+    served.event(now, consequence_of(problem).follow.event, note, warning=True)
     _log.warning("%s", note, extra={"policy": served.name})
 
 
@@ -83,6 +83,4 @@ def _following(problem: GitsnapError | None) -> ConditionUpdate:
     """The condition Following."""
     if problem is None:
         return ConditionUpdate(Condition.FOLLOWING, True, Reason.FOLLOWING, "every change is recorded")
-    if isinstance(problem, IncompleteError):
-        return ConditionUpdate(Condition.FOLLOWING, False, Reason.KINDS_NOT_FOLLOWED, str(problem))
-    return ConditionUpdate(Condition.FOLLOWING, False, consequence_of(problem).run.reason, str(problem))
+    return ConditionUpdate(Condition.FOLLOWING, False, consequence_of(problem).follow.reason, str(problem))

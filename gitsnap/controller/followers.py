@@ -14,12 +14,10 @@ from gitsnap.controller import follow_reports
 from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run import Sampler
 from gitsnap.controller.workers import Note, report_defect
+from gitsnap.core.consequences import SOON
 from gitsnap.core.errors import GitsnapError, InternalError
 from gitsnap.core.recording import RecordedChange
 from gitsnap.policy.snapshot import Policy
-
-_PAUSES = (5.0, 300.0)
-"""The first and the longest pause after an error, in seconds."""
 
 _SAMPLE_PAUSE = 2.0
 """Seconds between two checks for the sample that the first change follows."""
@@ -69,8 +67,7 @@ class _FollowedPolicy:
     def _forever(self) -> None:
         failures = 0
         while not self._stopped.is_set():
-            first, longest = _PAUSES
-            pause = min(first * 2.0 ** min(failures, 10), longest)
+            pause = SOON.pause(failures + 1)
             try:
                 pause = self._follow(pause)
                 failures = 0

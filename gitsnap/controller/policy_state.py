@@ -19,7 +19,7 @@ from gitsnap.controller.reporter import KubeEvent, Reporter
 from gitsnap.controller.run_results import ArchiveState, PushResult, RunResult
 from gitsnap.controller.status import Condition, ConditionUpdate, Reason
 from gitsnap.core.consequences import FailureReason, consequence_of
-from gitsnap.core.errors import GitsnapError, InputError
+from gitsnap.core.errors import GitsnapError, InputError, InternalError
 from gitsnap.core.model import JsonObject, Trigger
 from gitsnap.core.objects import same_json
 from gitsnap.policy import snapshot as policies
@@ -317,7 +317,7 @@ class ServedPolicy:
     def give_up(self, problem: str, now: datetime) -> None:
         """Stop serving this Snapshot after a defect of gitsnap, until its spec changes."""
         self.policy = None
-        update = ConditionUpdate(Condition.READY, False, FailureReason.NEEDS_ATTENTION, problem)
+        update = ConditionUpdate(Condition.READY, False, consequence_of(InternalError).spec.reason, problem)
         self._report_conditions(now, update, failure=problem)
         self._report_next(None)
 

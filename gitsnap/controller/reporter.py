@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gitsnap.controller.run import Connect
-from gitsnap.core.consequences import consequence_of
+from gitsnap.core.consequences import Backoff, consequence_of
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import ControlPlane
@@ -34,8 +34,7 @@ _LONGEST_NOTE = 1000
 _MOST_PENDING = 2000
 """The largest number of reports that wait. Further Events are dropped."""
 
-_PAUSES = (1.0, 30.0)
-"""First and longest pause after a failure, in seconds."""
+_BACKOFF = Backoff(1.0, 30.0)
 
 _Job = Callable[[ControlPlane], object]
 _log = logging.getLogger(__name__)
@@ -127,8 +126,7 @@ class Reporter:
                     self._busy = False
                     self._changed.notify_all()
             if failures:
-                first, longest = _PAUSES
-                threading.Event().wait(min(first * 2 ** min(failures - 1, 10), longest))
+                threading.Event().wait(_BACKOFF.pause(failures))
 
     def _write_all(self, cluster: ControlPlane) -> None:
         """Write the reports that wait. A report that the server refuses is logged and dropped.

@@ -9,6 +9,7 @@ from itertools import islice
 from gitsnap.controller import follow_reports
 from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run_results import RunResult
+from gitsnap.core.consequences import consequence_of
 
 _MOST_LOGGED = 20
 """The largest number of objects that are logged because they could not be captured."""
@@ -50,7 +51,7 @@ def _report_retention(served: ServedPolicy, run: RunResult, now: datetime) -> No
     if run.retention_error is not None:
         note = f"retention removed nothing: {run.retention_error}"
         metrics.count_failure(served.name, type(run.retention_error).__name__)
-        served.event(now, "RetentionFailed", note, warning=True)
+        served.event(now, consequence_of(run.retention_error).retention, note, warning=True)
         _log.warning("%s", note, extra={"policy": served.name})
     if run.clock_problem and not served.retention_held:  # reported once, not after each sample
         served.event(now, "RetentionHeld", run.clock_problem, warning=True)

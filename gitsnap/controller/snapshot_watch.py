@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gitsnap.controller.run import Connect
+from gitsnap.core.consequences import Backoff
 from gitsnap.core.errors import GitsnapError, GoneError
 from gitsnap.core.model import JsonObject
 from gitsnap.core.ports import ControlPlane
@@ -18,8 +19,7 @@ from gitsnap.policy.snapshot import SNAPSHOT
 WATCH_SECONDS = 240
 """The server ends a watch after this time."""
 
-_PAUSES = (1.0, 30.0)
-"""First and longest pause after a failure, in seconds."""
+_BACKOFF = Backoff(1.0, 30.0)
 
 _MISSING_PAUSE = 15.0
 """Seconds between two checks for the CRD."""
@@ -79,8 +79,7 @@ class SnapshotWatch:
         if problem != self.problem:
             _log.warning("the Snapshots cannot be watched: %s", problem)
         self.problem = problem
-        first, longest = _PAUSES
-        return min(first * 2.0 ** min(failures - 1, 10), longest) * _system_random.uniform(0.75, 1.25)
+        return _BACKOFF.pause(failures) * _system_random.uniform(0.75, 1.25)
 
     def list_and_watch(self, cluster: ControlPlane) -> float:
         """List and watch until a new list is needed. Returns the seconds to wait before it.

@@ -55,8 +55,6 @@ class Reason(enum.StrEnum):
     """Pushed, but samples that retention removed could not be removed from the remote (push.prune)."""
     FOLLOWING = "Following"
     """Every change becomes a commit."""
-    KINDS_NOT_FOLLOWED = "KindsNotFollowed"
-    """Not following: kinds or objects cannot be read. The changes of all others are recorded."""
     ENCRYPTED = "Encrypted"
     PLAINTEXT = "Plaintext"
     NO_RECIPIENTS = "NoRecipients"

@@ -1,4 +1,4 @@
-"""What follows from an error: the exit code, the next attempt, and the condition and Event of a Snapshot.
+"""What follows from an error: exit code, HTTP status, next attempt, and the condition and Event of a Snapshot.
 
 One table, as in Flux's ``internal/error``. A class without a row has the row of its nearest base class. The tables of
 exit codes in docs/SCRIPTING.md and of failures in docs/OPERATIONS.md are generated from this module
@@ -8,7 +8,7 @@ exit codes in docs/SCRIPTING.md and of failures in docs/OPERATIONS.md are genera
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gitsnap.core import errors
@@ -32,6 +32,8 @@ class FailureReason(enum.StrEnum):
     """Not pushed: the remote has commits that the archive lacks; a person has to decide."""
     PUSH_REFUSED = "PushRefused"
     """Not pushed: credentials, host key, or a rule of the remote."""
+    KINDS_NOT_FOLLOWED = "KindsNotFollowed"
+    """Not following: kinds or objects cannot be read. The changes of all others are recorded."""
 
 
 class Backoff(NamedTuple):
@@ -39,6 +41,10 @@ class Backoff(NamedTuple):
 
     first: float
     longest: float
+
+    def pause(self, failures: int) -> float:
+        """The pause after a failure. ``failures``: the number of failures in a row, with this one."""
+        return min(self.first * 2.0 ** min(failures - 1, 16), self.longest)
 
 
 SOON = Backoff(5.0, 300.0)
@@ -63,6 +69,10 @@ _DIVERGED = Notice(FailureReason.DIVERGED, "PushFailed")
 _PUSH_REFUSED = Notice(FailureReason.PUSH_REFUSED, "PushFailed")
 _INVALID_SPEC = Notice(FailureReason.INVALID_SPEC, "")
 _NOT_PERMITTED = Notice(FailureReason.NOT_PERMITTED, "NotPermitted")
+_DEFECT = Notice(FailureReason.NEEDS_ATTENTION, "")
+_NOT_FOLLOWED = Notice(FailureReason.NEEDS_ATTENTION, "FollowFailed")
+_FOLLOW_RETRYING = Notice(FailureReason.RETRYING, "FollowFailed")
+_KINDS_NOT_FOLLOWED = Notice(FailureReason.KINDS_NOT_FOLLOWED, "FollowFailed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,12 @@ class Consequence:
     """For a push that failed because of the error: condition Pushed."""
     spec: Notice = _INVALID_SPEC
     """For a spec that is refused because of the error: condition Ready."""
+    follow: Notice = _NOT_FOLLOWED
+    """For changes that are not followed because of the error: condition Following."""
+    retention: str = "RetentionFailed"
+    """For a retention that removed nothing because of the error: the reason of the Event. There is no condition."""
+    http_status: int = 500
+    """For a page of ``gitsnap web`` that cannot be shown because of the error."""
     interrupted: bool = False
     """The work was abandoned, not tried in vain: no condition and no Event, and the next run starts without a pause."""
 
@@ -87,15 +103,15 @@ class Consequence:
 
 
 def _transient(exit_code: int) -> Consequence:
-    return Consequence(exit_code, SOON, _RETRYING, _BEHIND)
+    return Consequence(exit_code, SOON, _RETRYING, _BEHIND, follow=_FOLLOW_RETRYING)
 
 
 CONSEQUENCES: dict[type[GitsnapError], Consequence] = {
     GitsnapError: Consequence(70),
-    errors.UsageError: Consequence(2),
-    errors.InputError: Consequence(3),
-    errors.NotPermittedError: Consequence(3, spec=_NOT_PERMITTED),
-    errors.NotFoundError: Consequence(4),
+    errors.UsageError: Consequence(2, http_status=400),
+    errors.InputError: Consequence(3, http_status=400),
+    errors.NotPermittedError: Consequence(3, spec=_NOT_PERMITTED, http_status=400),
+    errors.NotFoundError: Consequence(4, http_status=404),
     errors.ArchiveError: Consequence(5),
     errors.StorageError: Consequence(6),
     errors.SecretsError: Consequence(7),
@@ -106,7 +122,7 @@ CONSEQUENCES: dict[type[GitsnapError], Consequence] = {
     errors.ConflictError: _transient(10),
     errors.AlreadyExistsError: Consequence(10),
     errors.WrongClusterError: Consequence(11),
-    errors.IncompleteError: Consequence(12),
+    errors.IncompleteError: Consequence(12, follow=_KINDS_NOT_FOLLOWED),
     errors.EmptyError: Consequence(22),
     errors.RefusedError: Consequence(14),
     errors.RollbackFailedError: Consequence(15),
@@ -118,7 +134,7 @@ CONSEQUENCES: dict[type[GitsnapError], Consequence] = {
     errors.RemoteDivergedError: Consequence(18, push=_DIVERGED),
     errors.NotDeployedError: Consequence(19),
     errors.OutputError: Consequence(20),
-    errors.InternalError: _transient(70),
+    errors.InternalError: replace(_transient(70), spec=_DEFECT),
     errors.AbortedError: Consequence(130, interrupted=True),
     errors.ClosedOutputError: Consequence(141),
 }

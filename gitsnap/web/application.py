@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitsnap.core.errors import GitsnapError, InputError, NotFoundError, UsageError
+from gitsnap.core.consequences import consequence_of
+from gitsnap.core.errors import GitsnapError, NotFoundError, UsageError
 from gitsnap.render import as_json
 from gitsnap.render.web import USER_MARK, render_page, static_files
 from gitsnap.web import archive_pages, cluster_pages, object_pages, search_pages, state_pages
@@ -209,11 +210,7 @@ def _page_content(template: str, status: int, values: Mapping[str, object]) -> C
 
 
 def _error_content(error: GitsnapError, *, wants_json: bool, archive: SiteArchive | None = None) -> Content:
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    if isinstance(error, NotFoundError):
-        status = HTTPStatus.NOT_FOUND
-    elif isinstance(error, (UsageError, InputError)):
-        status = HTTPStatus.BAD_REQUEST
+    status = HTTPStatus(consequence_of(error).http_status)
     if wants_json:
         document = {"kind": "Error", "message": error.message, "hint": error.hint}
         return Content(status, _JSON, as_json(document).encode(), is_cacheable=False)

@@ -11,6 +11,7 @@ from gitsnap.capture.follow.differences import count_missed
 from gitsnap.capture.follow.follower import Follower
 from gitsnap.capture.follow.watches import Report, WatchedCluster, WatchThreads
 from gitsnap.capture.sample import Files
+from gitsnap.core.consequences import Backoff
 from gitsnap.core.errors import (
     AccessDeniedError,
     ClusterError,
@@ -30,8 +31,8 @@ _LONGEST_WAIT = 0.5
 _LOCK_PAUSE = 1.0
 """Seconds until the next attempt, while another process holds the lock of the archive."""
 
-_SYNCHRONIZE_PAUSES = (1.0, 60.0)
-"""The first and the longest pause after a failure of the cluster, in seconds."""
+_SYNCHRONIZE_BACKOFF = Backoff(1.0, 60.0)
+"""The pauses after failures of the cluster."""
 
 _INCOMPLETE_SECONDS = 60.0
 """The time after which the lists are read again if a kind could not be read, in seconds."""
@@ -255,8 +256,7 @@ class Runner:
     def _fail(self, error: ClusterError) -> None:
         """Record that the cluster cannot be followed. The lists are read again after a pause."""
         self._failures += 1
-        first, longest = _SYNCHRONIZE_PAUSES
-        self._next_attempt = time.monotonic() + min(first * 2.0 ** min(self._failures - 1, 10), longest)
+        self._next_attempt = time.monotonic() + _SYNCHRONIZE_BACKOFF.pause(self._failures)
         self._follower.must_synchronize = True
         self._failure = error
         self._say()

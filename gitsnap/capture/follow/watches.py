@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gitsnap.capture.follow.mirror import Query
 from gitsnap.capture.follow.pending import POLLED
+from gitsnap.core.consequences import Backoff
 from gitsnap.core.errors import ClusterUnreachableError, GitsnapError, InternalError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster, Watchable, WatchEvent
@@ -27,8 +28,7 @@ POLL_SECONDS = 10.0
 _SHORTEST_WATCH = 1.0
 """In seconds. A watch that ends earlier, for example because of a proxy, starts again only after this time."""
 
-_PAUSES = (0.5, 15.0)
-"""The first and the longest pause after a failure, in seconds."""
+_BACKOFF = Backoff(0.5, 15.0)
 
 FAILING_SECONDS = 10.0
 """A watch that has failed for this time is reported. A shorter failure, such as a restart of the server, is not."""
@@ -137,9 +137,7 @@ class WatchThreads:
                 since = watch.failing[0] if watch.failing is not None else time.monotonic()
                 watch.failing = since, error
                 failures = failures + 1 if time.monotonic() - started < _SHORTEST_WATCH else 1
-                first, longest = _PAUSES
-                pause = min(first * 2.0 ** min(failures - 1, 10), longest)
-                watch.ended.wait(pause * _system_random.uniform(0.75, 1.25))
+                watch.ended.wait(_BACKOFF.pause(failures) * _system_random.uniform(0.75, 1.25))
             except GitsnapError as error:
                 self._end(watch, error)
             except Exception as error:  # noqa: BLE001 - without this report the list would not be followed
