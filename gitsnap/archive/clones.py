@@ -26,8 +26,8 @@ _REMOTES = "refs/remotes/"
 def find_archive_branches(repository: pygit2.Repository) -> list[str]:
     """The branches of the archives in a clone, sorted.
 
-    A branch that a user created from the branch of an archive belongs to that archive. Without a branch of an archive,
-    the branches are taken from the names of tags of samples.
+    A branch that a user created from the branch of an archive belongs to that archive. If there is no such branch,
+    the names of the tags of samples give the branches.
     """
     folders = Folders(repository)
     branches = {
@@ -73,9 +73,9 @@ def _tagged_commits(repository: pygit2.Repository) -> Iterator[tuple[str, str]]:
 
 
 def _archive_branch(repository: pygit2.Repository, folders: Folders, commit: str, name: str) -> str | None:
-    """The branch that ``gitsnap.yaml`` in a commit names; ``name`` where the file cannot be read or names no branch.
+    """The branch that ``gitsnap.yaml`` in a commit names; ``name`` if the file cannot be read or names no branch.
 
-    None where the commit is missing, or has no such file.
+    None if the commit is missing, or has no such file.
     """
     try:
         tree = read_commit(repository, commit).tree

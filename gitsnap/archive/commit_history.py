@@ -20,7 +20,7 @@ from gitsnap.core.changes import Change
 from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId, CommitId
-from gitsnap.git.process import run_git
+from gitsnap.git.process import is_ancestor, run_git
 
 _NULL_ID = "0" * 40
 _SUBMODULE = "160000"
@@ -75,8 +75,7 @@ def read_range(repository: pygit2.Repository, branch: str, older: CommitId, newe
 
     Raises ArchiveError if ``older`` is not an ancestor of ``newer``, or if the history cannot be read.
     """
-    done = run_git(Path(repository.path), "merge-base", "--is-ancestor", older, newer)
-    if done.returncode != 0:
+    if not is_ancestor(Path(repository.path), older, newer):
         raise ArchiveError(
             f"the commit {older[:12]} is not in the history of the commit {newer[:12]}",
             hint="The history of this copy is not complete, or one of the samples was taken through a clone.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from gitsnap.core.changes import Author
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import ChangeCounts, IncompleteKind, Sample, SampleMetadata
 from gitsnap.core.states import ChangeState, State
+from gitsnap.core.text import time_text
 from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
 
@@ -22,7 +22,7 @@ def sample_document(sample: Sample) -> dict[str, object]:
     return {
         "policy": metadata.policy,
         "date": sample.moment,
-        "time": metadata.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": time_text(metadata.time),
         "tag": sample.tag,
         "commit": sample.commit,
         "sequence": metadata.sequence,
@@ -52,7 +52,7 @@ def change_document(state: ChangeState) -> dict[str, object]:
     return {
         "policy": change.policy,
         "date": state.date,
-        "time": change.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": time_text(change.time),
         "change": change.commit,
         "author": author_document(state.author),
         "late": change.late,
@@ -103,7 +103,7 @@ def _forgotten_document(sample: ForgottenSample) -> dict[str, str]:
     return {
         "tag": sample.tag,
         "id": sample.tag_id,
-        "time": sample.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": time_text(sample.time),
         "by": sample.user,
         "message": sample.message,
     }

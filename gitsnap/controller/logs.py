@@ -6,6 +6,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from gitsnap.core.text import time_text
 from gitsnap.render import json_line, one_line
 
 _FIELDS = ("policy", "sample")
@@ -51,4 +52,4 @@ def configure_logging(*, verbose: bool) -> None:
 
 
 def _time_text(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_text(datetime.fromtimestamp(record.created, UTC))

@@ -22,6 +22,7 @@ from gitsnap.core.consequences import FailureReason, consequence_of
 from gitsnap.core.errors import GitsnapError, InputError, InternalError
 from gitsnap.core.model import JsonObject, Trigger
 from gitsnap.core.objects import same_json
+from gitsnap.core.text import parse_time, time_text
 from gitsnap.policy import snapshot as policies
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
@@ -74,9 +75,9 @@ class ServedPolicy:
     def new(cls, document: JsonObject, services: Services, now: datetime) -> ServedPolicy:
         """A Snapshot that this controller did not serve yet. The status that an earlier controller wrote is trusted."""
         status = document.get("status") or {}
-        created = reports.parse_time(document["metadata"].get("creationTimestamp")) or now
+        created = parse_time(document["metadata"].get("creationTimestamp")) or now
         runs = RunState(
-            served=max(created, reports.parse_time(status.get("scheduledSince")) or created),
+            served=max(created, parse_time(status.get("scheduledSince")) or created),
             handled_request=str(status.get("lastHandledCaptureAt") or ""),
             suspended=reports.find_condition(status, Condition.READY).get("reason") == Reason.SUSPENDED,
         )
@@ -129,7 +130,7 @@ class ServedPolicy:
         was_suspended, served = self.runs.suspended, self.runs.served
         self.runs.update_policy(self.policy, now)
         if self.runs.served != served:  # the next controller reads it from the status
-            self.report(scheduledSince=reports.format_time(self.runs.served))
+            self.report(scheduledSince=time_text(self.runs.served))
         if self.policy.suspend:
             self._report_conditions(now, ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
         elif was_suspended or self._ready_reason() in ("", FailureReason.INVALID_SPEC, FailureReason.NOT_PERMITTED):
@@ -180,14 +181,14 @@ class ServedPolicy:
         """Report the next scheduled time, and a scheduled time that was given up."""
         if decision.missed is not None:
             self.runs.served = max(self.runs.served, decision.missed)
-            time = reports.format_time(decision.missed)
+            time = time_text(decision.missed)
             note = f"the sample of {time} was missed, and its starting deadline has passed"
             self.event(now, "Missed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
         self._report_next(decision.next)
 
     def _report_next(self, upcoming: datetime | None) -> None:
-        time = reports.format_time(upcoming) if upcoming is not None else None
+        time = time_text(upcoming) if upcoming is not None else None
         if upcoming != self.upcoming:
             schedule = self.policy.schedule if self.policy is not None else None
             interval = schedule.interval_until(upcoming).total_seconds() if schedule and upcoming else None
@@ -202,7 +203,7 @@ class ServedPolicy:
     def note_started(self, now: datetime) -> None:
         """Report that a run has started."""
         _log.debug("taking a sample", extra={"policy": self.name})
-        self.report(lastRunTime=reports.format_time(now), lastRunStatus="InProgress")
+        self.report(lastRunTime=time_text(now), lastRunStatus="InProgress")
 
     def note_success(self, trigger: Trigger, request: str, run: RunResult, now: datetime) -> None:
         """Record and report a run that took a sample. ``request`` is the request that it served, if any."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gitsnap.core.consequences import FailureReason
 from gitsnap.core.model import JsonObject, Kind, SampleMetadata, SecretsMode, Substitute
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import plural
+from gitsnap.core.text import plural, time_text
 from gitsnap.format.recipients import listed
 
 LONGEST_MESSAGE = 2000
@@ -91,7 +91,7 @@ def update_conditions(
     for update in updates:
         status = "True" if update.status else "False"
         known = conditions.get(update.type)
-        since = known["lastTransitionTime"] if known and same_json(known.get("status"), status) else format_time(now)
+        since = known["lastTransitionTime"] if known and same_json(known.get("status"), status) else time_text(now)
         conditions[update.type] = {
             "type": str(update.type),
             "status": status,
@@ -152,20 +152,6 @@ def find_condition(status: JsonObject, condition_type: Condition) -> JsonObject:
     """A condition of a status; empty where the status lacks it."""
     conditions: Sequence[JsonObject] = status.get("conditions") or ()
     return next((condition for condition in conditions if condition.get("type") == condition_type), {})
-
-
-def format_time(time: datetime) -> str:
-    """A time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_time(text: object) -> datetime | None:
-    """The inverse of ``format_time``; None for anything that is not a time with a zone."""
-    try:
-        time = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return time if time.tzinfo is not None else None
 
 
 def shorten(text: str) -> str:

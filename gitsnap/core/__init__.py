@@ -1,1 +1,1 @@
-"""The base that every other package may import: errors, values, ports, text and private files."""
+"""The lowest package, which every other package may import: errors, values, ports, text and private files."""

@@ -1,9 +1,9 @@
-"""Counts and keys of objects in messages."""
+"""Counts, keys of objects, and times as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from gitsnap.core.model import ObjectKey
 
@@ -67,3 +67,18 @@ def byte_size(size: int) -> str:
 
 
 _UNITS = ("kB", "MB", "GB", "TB")
+
+
+def time_text(time: datetime) -> str:
+    """``2023-08-26T05:20:00Z``: RFC 3339, in UTC, whole seconds, as Kubernetes writes a time."""
+    # Not strftime: it writes the year 5, from a clock that was never set, with one digit.
+    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def parse_time(text: object) -> datetime | None:
+    """The inverse of ``time_text``, for any time with a zone. None for anything else."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None

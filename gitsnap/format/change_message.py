@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote
 from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, AuthorSource, Change, ChangedObject, Revision
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import CommitId, IncompleteKind, Kind, ObjectKey
+from gitsnap.core.text import time_text
 from gitsnap.format.constants import FORMAT
-from gitsnap.format.sample_text import commit_counts, commit_text, parse_time, time_text, trailer_lines
+from gitsnap.format.sample_text import commit_counts, commit_text, parse_time, trailer_lines
 from gitsnap.format.trailers import format_trailers, incomplete_lines, parse_incomplete, percent_encode
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Keyed fingerprints that replace secret values: a reader of the archive sees that a value changed, but not the value.
 
 A fingerprint is HMAC-SHA-256 with the key of the archive over length-prefixed parts (docs/FORMAT.md). Equal values of
-two objects have different fingerprints, and a value cannot be guessed without the key. Keys are stored elsewhere.
+two objects have different fingerprints, and a value cannot be guessed without the key. This module does not store keys.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.escapes import visible
 from gitsnap.core.model import Area, ChangeCounts, CommitId, Consistency, IncompleteKind, SampleMetadata, TagId, Trigger
-from gitsnap.core.text import plural
+from gitsnap.core.text import plural, time_text
 from gitsnap.format.constants import FORMAT
 from gitsnap.format.trailers import (
     decode_text,
@@ -213,12 +213,6 @@ def _format_of(fields: Mapping[str, str]) -> int:
     if not text.isdecimal():
         raise ArchiveError("the tag of the sample has no valid line Gitsnap-Format")
     return int(text)
-
-
-def time_text(time: datetime) -> str:
-    """``2023-08-26T05:20:00Z``, in UTC."""
-    # Not strftime: it writes the year 5, from a clock that was never set, with one digit.
-    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 # Commit messages ------------------------------------------------------------------------------------------------------

@@ -154,6 +154,11 @@ def scratch_repository(git_folder: Path, refs: Mapping[str, str]) -> Iterator[Pa
         yield folder
 
 
+def is_ancestor(git_folder: Path, older: str, newer: str) -> bool:
+    """Whether a commit is an ancestor of another commit, or the same commit. False if one of them is missing."""
+    return run_git(git_folder, "merge-base", "--is-ancestor", older, newer).returncode == 0
+
+
 def git_settings(settings: Mapping[str, str] | Sequence[tuple[str, str]]) -> dict[str, str]:
     """Environment variables that give git more settings. Unlike arguments, they are not visible in a process list."""
     pairs = sorted(settings.items()) if isinstance(settings, Mapping) else settings

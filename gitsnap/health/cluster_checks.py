@@ -10,7 +10,7 @@ from typing import Any
 from gitsnap.core.errors import AccessDeniedError, GitsnapError, KindNotInstalledError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.ports import Cluster, ClusterInfo
-from gitsnap.core.text import age, join_names, plural
+from gitsnap.core.text import age, join_names, parse_time, plural
 from gitsnap.health import Check, State
 from gitsnap.policy.snapshot import SNAPSHOT
 from gitsnap.sveltos.kinds import LISTED_KINDS
@@ -88,7 +88,7 @@ def check_policy(name: str, policy: PolicyResource, now: datetime) -> Iterator[C
     spec, status = policy.document.get("spec") or {}, policy.document.get("status") or {}
     schedule = f"Snapshot {name}, schedule {spec.get('schedule')}"
     wrong = [_describe(condition) for condition in status.get("conditions") or () if _is_wrong(condition)]
-    due = _time(status.get("nextScheduleTime"))
+    due = parse_time(status.get("nextScheduleTime"))
     if not status:
         hint = "Check that the controller runs: `kubectl -n gitsnap get pods`."
         yield Check("Snapshot", State.WRONG, f"{schedule}: no controller has reported a status", hint)
@@ -120,11 +120,3 @@ def _is_wrong(condition: Mapping[str, Any]) -> bool:
 
 def _describe(condition: Mapping[str, Any]) -> str:
     return f"not {condition.get('type')} ({condition.get('reason')}): {condition.get('message')}"
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return time if time.tzinfo is not None else None

@@ -1,4 +1,4 @@
-"""Since when an object has each of its fields, who wrote the field last, and what it was before.
+"""Finds the origin of each field of an object: since when it has its value, who wrote it, and its value before.
 
 The versions of an object are the commits that changed its file. They are read from the oldest to the newest.
 """
@@ -53,9 +53,9 @@ class FieldOrigin:
 
     path: str
     value: Any
-    """The value; of a deleted field the last value."""
+    """The value. For a deleted field, its last value."""
     since: Version
-    """The first version with this value; of a deleted field the first version without the field."""
+    """The first version with this value. For a deleted field, the first version without it."""
     existed: bool = False
     """Whether the field existed before, with the value ``before``."""
     before: Any = None
@@ -113,7 +113,7 @@ def version_of(
 ) -> Version:
     """The version of an object after a commit. Raises ArchiveError if the version cannot be read.
 
-    ``file``: the file of the object in this commit. ``origin``: of the commit.
+    ``file``: the file of the object in this commit. ``origin``: the origin of the commit.
     """
     content = _read(archive, file.after, file.path, sensitive)
     return Version(content.fields, origin, file.manager, content.texts)
@@ -132,7 +132,7 @@ class _Content(NamedTuple):
 
 
 def _read(archive: CommitHistory, blob: BlobId | None, path: str, sensitive: Collection[SensitiveField]) -> _Content:
-    """The content of a version. Somebody else may have committed another file in place of the object."""
+    """The content of a version. It has no fields if somebody else committed another file in place of the object."""
     if blob is None:
         return _Content(None, {})
     content = archive.read(blob)

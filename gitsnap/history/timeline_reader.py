@@ -200,7 +200,7 @@ class _Comparer:
             comparison = self._narrow(comparison, *trees, left_out)
         except (ArchiveError, InputError) as error:
             return PeriodChange(sample, before, removed_before=removed, problem=error.message)
-        if not comparison and not _is_told(comparison):
+        if not comparison and not _has_own_entry(comparison):
             return None
         return replace(self.summarize(before, sample, comparison), removed_before=removed)
 
@@ -277,8 +277,8 @@ def _hides(tree: Tree, field: SensitiveField) -> bool:
     return field in tree.info.secrets.sensitive_fields
 
 
-def _is_told(comparison: Comparison) -> bool:
-    """Return whether a comparison without rows has something to say that no incomplete sample says."""
+def _has_own_entry(comparison: Comparison) -> bool:
+    """Return whether a comparison without rows is an entry. What a sample could not read is an ``IncompleteRun``."""
     return any(entry.reason != NOT_COMPARABLE for entry in comparison.not_comparable)
 
 

@@ -5,11 +5,11 @@ They contain no values of objects, unless the lines that change are requested.
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey, Sample
 from gitsnap.core.states import State
+from gitsnap.core.text import time_text
 from gitsnap.render.plan_changes import ChangeView
 from gitsnap.rollback.plan import Effect, Plan, Step, Unselected, plan_hash, step_diff
 
@@ -124,7 +124,7 @@ def _unselected(unselected: Unselected) -> dict[str, object]:
 
 def _taken(state: State) -> dict[str, str]:
     return {
-        "sampleTime": state.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "sampleTime": time_text(state.time),
         "sampleTrigger": str(state.metadata.trigger) if isinstance(state, Sample) else "change",
     }
 

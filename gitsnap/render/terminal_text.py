@@ -12,7 +12,7 @@ _LONGEST_WORD = 400
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 _WORD = re.compile(r"\s*\S+\s*")
 _PIECE = re.compile(r"[/:.-]*[^/:.-]+[/:.-]*|[/:.-]+")
-_MESSAGE_PIECE = re.compile(r"(?<=:)\s+gitsnap .*--.*|\s*(?:(?:[^\s`]*`[^`]*`)+\S*|\S+)")
+_MESSAGE_PIECE = re.compile(r"(?<=:)\s+gitsnap .{1,300}?--.*|\s*(?:(?:[^\s`]*`[^`]*`)+\S*|\S+)")
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
@@ -98,7 +98,7 @@ def folded(line: str, columns: int) -> str:
         return line
     inner = line[: len(line) - len(line.lstrip(" "))] or "  "
     lines = [""]
-    for piece in _MESSAGE_PIECE.findall(line):
+    for piece in _MESSAGE_PIECE.findall(line.rstrip()):
         if lines[-1].strip() and width(lines[-1] + piece.rstrip()) > columns:
             lines.append(inner + piece.lstrip())
         else:

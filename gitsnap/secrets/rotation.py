@@ -29,10 +29,10 @@ def rotate(
 ) -> RecordedSample:
     """Record a copy of the newest sample with its Secrets encrypted by ``new`` instead of ``old``.
 
-    ``signer`` signs its tag. ``before_recording`` is called after everything is read and before anything is recorded.
-    Each value is compared with its fingerprint, so that a replaced ciphertext is noticed. Raises SecretsError where the
-    archive has no ciphertexts or a ciphertext cannot be read (nothing is recorded then), NotFoundError without a
-    sample.
+    ``signer`` signs the tag. ``before_recording`` is called after everything is read and before anything is recorded.
+    Each value is compared with its fingerprint, so that a replaced ciphertext is noticed. Raises SecretsError if the
+    archive has no ciphertexts or a ciphertext cannot be read, and NotFoundError if the archive has no sample. After
+    these errors, nothing is recorded.
     """
     with archive.writer() as writer:
         samples = archive.samples()
@@ -53,7 +53,7 @@ def rotate(
         for path in tree.files(Area.SEALED):
             if path == WRAPPED_KEY_FILE:
                 continue
-            masked, values = _sealed_again(tree, path, old, new)
+            masked, values = _seal_again(tree, path, old, new)
             files[Area.CONFIGURATION][path] = writer.store(masked)
             files[Area.SEALED][path] = writer.store(values)
         files[Area.SEALED][WRAPPED_KEY_FILE] = writer.store(new.seal(new.fingerprint_key))
@@ -78,8 +78,8 @@ def rotate(
         )
 
 
-def _sealed_again(tree: Tree, path: str, old: SecretsKeeper, new: SecretsKeeper) -> tuple[bytes, bytes]:
-    """The new files of one object below ``configuration/`` and below ``sealed/``. Raises SecretsError."""
+def _seal_again(tree: Tree, path: str, old: SecretsKeeper, new: SecretsKeeper) -> tuple[bytes, bytes]:
+    """The new contents of the two files of an object, below ``configuration/`` and ``sealed/``. Raises SecretsError."""
     info, configuration = tree.info.secrets, tree.files(Area.CONFIGURATION)
     if path not in configuration:
         raise SecretsError(f"sealed/{path} belongs to no object of the sample", hint="Run `gitsnap verify`.")

@@ -96,7 +96,7 @@ def test_skipped_changes(story: TypedPlace) -> None:
     assert [suspect["sample"] for suspect in answer["suspects"]] == tags[2:5]
     assert answer["first"] is None
     text = _bisect(story, *script, code=13).stdout
-    assert text.startswith("one of these 3 changes is the first bad one; the others were skipped:\n")
+    assert text.startswith("one of these 3 changes is the first bad change; the others were skipped:\n")
     assert all(tag in text for tag in tags[2:5])
 
 

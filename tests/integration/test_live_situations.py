@@ -119,7 +119,7 @@ def test_every_deletion_is_announced(
     rounds: list[Round] = [player.play() for _ in range(ROUNDS)]
 
     print(summarize(rounds))
-    assert [played.unsaid for played in rounds if played.unsaid] == []
+    assert [played.unannounced for played in rounds if played.unannounced] == []
     if not situation.at_once:
         assert any(played.deleted for played in rounds) is (situation.name in _WITHDRAWING), summarize(rounds)
 

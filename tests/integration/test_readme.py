@@ -23,6 +23,7 @@ from tests.testbed.apiserver import ApiServer
 
 _README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 _COLUMNS = 80
+_FOLDER = "/home/you/snapshots"
 _CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 _PATHS = {
     "ClusterConfiguration": "/apis/config.projectsveltos.io/v1beta1/namespaces/default/clusterconfigurations",
@@ -159,7 +160,8 @@ def test_the_commands_of_the_readme_print_what_it_shows(
         code, output = run_on_terminal(folder, command, columns=_COLUMNS, environment=environment, answer="y")
         assert code == 0, f"{block.script}{output}"
         folder = Path((tmp_path / "final-folder").read_text().rstrip("\n"))
-        output = output.replace(str(folder.resolve()), "/home/you/snapshots")
+        output = output.replace(str(folder.resolve()), _FOLDER)
+        output = output.replace(f"\n  {_FOLDER}", f" {_FOLDER}")  # the real path is longer, and was folded
         printed.append("\n".join(line.rpartition("\r")[2].rstrip() for line in output.split("\n")))
         sveltos.wait()
 

@@ -26,7 +26,7 @@ from tests.support.rollbacks import Story
 from tests.support.sveltos import summaries
 from tests.support.sveltos.configurations import configurations, lags
 from tests.support.sveltos.lags import INSTANT, Lags
-from tests.support.sveltos.promises import gaps, losses, unsaid
+from tests.support.sveltos.promises import gaps, losses, unannounced
 from tests.support.sveltos.stage import Stage
 
 _STRICT = bool(os.environ.get("GITSNAP_LIVE_STRICT"))
@@ -94,7 +94,7 @@ class Scene:
             self.stage.server.after_write = lambda _verb, _key: None
         self.stage.settle(900)
         lost = losses(self.stage.log, since)
-        return unsaid(plan, [pair for pair in lost if (pair.owner, pair.cluster) not in left_out])
+        return unannounced(plan, [pair for pair in lost if (pair.owner, pair.cluster) not in left_out])
 
     def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
         """The profile and cluster of each deployment that Sveltos was withdrawing before the rollback."""

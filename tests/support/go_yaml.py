@@ -51,4 +51,4 @@ def exact(value: Any) -> str:
 def differences(oracle: GoYaml, texts: Iterable[str]) -> list[tuple[str, str, str]]:
     """The texts that Go and gitsnap read differently: text, value of Go, value of gitsnap."""
     pairs = ((text, exact(oracle.read(text)), exact(ours(text))) for text in texts)
-    return [(text, theirs, mine) for text, theirs, mine in pairs if theirs != mine]
+    return [(text, go_value, own_value) for text, go_value, own_value in pairs if go_value != own_value]

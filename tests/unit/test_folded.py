@@ -59,3 +59,9 @@ def test_only_spaces_become_line_breaks(words: list[str], columns: int, indent: 
 
     assert " ".join([lines[0], *(further.strip() for further in lines[1:])]) == line
     assert all(further.startswith(indent or "  ") for further in lines[1:])
+
+
+@pytest.mark.parametrize("part", ["a: gitsnap ", "` ", "a `", ":  ", "中 ", " "])
+def test_a_long_message_takes_no_quadratic_time(part: str) -> None:
+    """A server may send any text. With quadratic time, this test would take minutes."""
+    assert folded(f"warning:{part * 40_000}end{' ' * 40_000}", 80).split() == f"warning:{part * 40_000}end".split()

@@ -238,8 +238,8 @@ def _compare(of: GitArchive, samples: Sequence[Sample], remote: Remote) -> list[
     return compare_history(of.git_folder, "hourly", samples, remote)
 
 
-def test_a_killed_removal_before_another_one(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the missing sample counts, although the record names both."""
+def _kill_removal(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill `gitsnap forget` after it recorded the removal of the second sample, and before it removed the tag."""
 
     def killed(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
@@ -248,6 +248,11 @@ def test_a_killed_removal_before_another_one(hourly: GitArchive, monkeypatch: py
         patch.setattr(removal, "_delete", killed)
         with pytest.raises(KeyboardInterrupt):
             _forget(hourly, 2, message="killed")
+
+
+def test_a_killed_removal_before_another_one(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the missing sample counts, although the record names both."""
+    _kill_removal(hourly, monkeypatch)
     with hourly.writer() as writer:
         writer.remove(_numbered(hourly, 3))
 
@@ -260,14 +265,7 @@ def test_a_killed_removal_before_another_one(hourly: GitArchive, monkeypatch: py
 
 def test_a_killed_removal_before_retention(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Retention removes the sample later: the tag must not say that the user of the killed command removed it."""
-
-    def killed(*_arguments: object, **_options: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(removal, "_delete", killed)
-        with pytest.raises(KeyboardInterrupt):
-            _forget(hourly, 2, message="killed")
+    _kill_removal(hourly, monkeypatch)
     with hourly.writer() as writer:
         writer.remove(_numbered(hourly, 2))
     assert _notes(hourly) == []

@@ -1,11 +1,16 @@
-"""Counts and keys of objects in messages."""
+"""Counts, keys of objects, and times as text."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gitsnap.core.model import Kind, ObjectKey
-from gitsnap.core.text import describe, plural, verb_form
+from gitsnap.core.text import describe, parse_time, plural, time_text, verb_form
 
 
 @pytest.mark.parametrize(
@@ -48,3 +53,18 @@ def test_keys_in_messages(key: ObjectKey, name: str, description: str) -> None:
     """With the namespace, if there is one, and without the group of the kind."""
     assert key.namespaced_name == name
     assert describe(key) == description
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.timezones()))  # noqa: DTZ001
+def test_a_time_is_read_back(time: datetime) -> None:
+    """The text has whole seconds in UTC, and four digits for every year, such as that of a clock that was never set."""
+    text = time_text(time)
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text)
+    assert parse_time(text) == time.astimezone(UTC).replace(microsecond=0)
+
+
+@pytest.mark.parametrize("text", ["", "2023-08-26T05:20:00", "yesterday", None, 7, {}])
+def test_other_texts_are_no_times(text: object) -> None:
+    """A time without a zone may be any moment."""
+    assert parse_time(text) is None

@@ -13,7 +13,7 @@ from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.ref_updates import Update, send
 from gitsnap.core.errors import RemoteError
 from gitsnap.format.change_message import AUTHOR_NOTES
-from gitsnap.git.process import run_git, scratch_repository
+from gitsnap.git.process import is_ancestor, run_git, scratch_repository
 
 NOTES_TO_FETCH = f"+{AUTHOR_NOTES}*:{AUTHOR_NOTES}*"
 """A refspec for `git fetch`. Unlike a whole name, a pattern causes no error if the remote has no notes."""
@@ -36,7 +36,7 @@ def push_author_notes(git_folder: Path, remote: Remote) -> bool:
     theirs = listed.partition("\t")[0].strip()
     if theirs == ours:
         return False
-    if not theirs or _is_ancestor(git_folder, theirs, ours):
+    if not theirs or is_ancestor(git_folder, theirs, ours):
         send(git_folder, remote, [Update(AUTHOR_NOTES, ours)])
         return True
     with scratch_repository(git_folder, {AUTHOR_NOTES: ours}) as scratch:
@@ -64,8 +64,3 @@ def _merge(scratch: Path, remote: Remote) -> str:
 
 def _tree(git_folder: Path, commit: str) -> str:
     return run_git(git_folder, "rev-parse", f"{commit}^{{tree}}").stdout.strip()
-
-
-def _is_ancestor(git_folder: Path, first: str, second: str) -> bool:
-    """Whether a commit is an ancestor of another commit. False if the first commit is missing."""
-    return run_git(git_folder, "merge-base", "--is-ancestor", first, second).returncode == 0

@@ -21,7 +21,7 @@ from gitsnap.core.errors import ArchiveError, GitsnapError, RemoteChangedError, 
 from gitsnap.core.files import replace_file
 from gitsnap.core.text import plural
 from gitsnap.format import is_tag_of
-from gitsnap.git.process import run_git
+from gitsnap.git.process import is_ancestor, run_git
 
 _PUSHED = "gitsnap-pushed"
 """File in the git directory: ids of the tags that the remote had after the last push, and the commit of its branch.
@@ -185,15 +185,13 @@ def _check_history(
     """Raise RemoteDivergedError unless the branch of the remote is an ancestor of the archive's, and no tag differs."""
     name = f"refs/heads/{branch}"
     ours, theirs = local[name], remote_refs.get(name)
-    if theirs is not None and theirs != ours:
-        done = run_git(git_folder, "merge-base", "--is-ancestor", theirs, ours)
-        if done.returncode != 0:  # 1: not an ancestor; 128: the archive does not have the commit
-            raise RemoteDivergedError(
-                f"{remote.shown}: the branch {branch} is at {theirs[:12]} there, which is not in the history of "
-                f"{ours[:12]} here",
-                hint="Somebody else writes there, or one of the two was rewritten. Compare them in a clone; then push "
-                "to another repository, or put the right history back by hand. gitsnap never forces.",
-            )
+    if theirs is not None and theirs != ours and not is_ancestor(git_folder, theirs, ours):
+        raise RemoteDivergedError(
+            f"{remote.shown}: the branch {branch} is at {theirs[:12]} there, which is not in the history of "
+            f"{ours[:12]} here",
+            hint="Somebody else writes there, or one of the two was rewritten. Compare them in a clone; then push "
+            "to another repository, or put the right history back by hand. gitsnap never forces.",
+        )
     moved = [tag for tag, target in local.items() if remote_refs.get(tag, target) != target and _is_tag(tag)]
     if moved:
         tag = min(moved)

@@ -15,7 +15,7 @@ from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.push import count_changes, known_tags, local_refs, pushed_tags
 from gitsnap.core.model import Sample
 from gitsnap.core.text import plural, verb_form
-from gitsnap.git.process import run_git, scratch_repository
+from gitsnap.git.process import is_ancestor, run_git, scratch_repository
 
 _MOST_NAMED = 5
 _PUT_BACK = "this archive was put back to an older state"
@@ -53,18 +53,18 @@ def _compare_branch(
         return
     if ours is None or ours == theirs:
         return  # a missing branch of the archive is a finding of its own check
-    if not _is_ancestor(git_folder, theirs, ours) and _is_shallow(git_folder):
+    if not is_ancestor(git_folder, theirs, ours) and _is_shallow(git_folder):
         message = f"{remote.shown}: the histories cannot be compared in a shallow clone: `{FETCH_HISTORY}` first"
         yield Finding(False, branch, message, unchecked=True)
         return
-    if not _is_ancestor(git_folder, theirs, ours):
+    if not is_ancestor(git_folder, theirs, ours):
         yield Finding(True, branch, _describe_divergence(git_folder, remote, ours, theirs))
         return
     if missing := count_changes(git_folder, ours, theirs):
         yield Finding(False, branch, f"{plural(missing, 'change', 'is')} not at {remote.shown} yet")
     pushed = pushed_tags(git_folder)
     newest = next((sample for sample in reversed(samples) if sample.tag_id in pushed), None)
-    if newest is not None and not _is_ancestor(git_folder, newest.commit, theirs):
+    if newest is not None and not is_ancestor(git_folder, newest.commit, theirs):
         yield Finding(
             True, branch, f"{remote.shown}: the branch was put back to {theirs[:12]}, before {newest.tag}, which it had"
         )
@@ -74,7 +74,7 @@ def _describe_divergence(git_folder: Path, remote: Remote, ours: str, theirs: st
     """Describe two branches, where the remote's branch is not known to be an ancestor of the archive's branch."""
     with scratch_repository(git_folder, {}) as scratch:
         remote.run(scratch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, theirs)
-        if _is_ancestor(scratch, ours, theirs):
+        if is_ancestor(scratch, ours, theirs):
             newer = run_git(scratch, "rev-list", f"{ours}..{theirs}").stdout.split()
             reason = f"this clone is older: `git pull`, and `{FETCH_TAGS}`" if is_clone_at(git_folder) else _PUT_BACK
             return f"{remote.shown} has {plural(len(newer), 'commit')} more: {reason}"
@@ -85,11 +85,6 @@ def _describe_divergence(git_folder: Path, remote: Remote, ours: str, theirs: st
 
 def _is_shallow(git_folder: Path) -> bool:
     return run_git(git_folder, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
-
-
-def _is_ancestor(git_folder: Path, first: str, second: str) -> bool:
-    """Whether a commit is an ancestor of another. False where one of them is missing."""
-    return run_git(git_folder, "merge-base", "--is-ancestor", first, second).returncode == 0
 
 
 def _compare_tags(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from gitsnap.core.changes import UNKNOWN_AUTHOR, Author, AuthorSource, Who
 from gitsnap.core.model import CommitId, ObjectKey
 from gitsnap.core.objects import KubeObject
+from gitsnap.core.text import parse_time
 from gitsnap.kube.author_stamp import stamped_author
 from gitsnap.kube.pseudonyms import pseudonymous
 
@@ -147,11 +148,8 @@ def time_of_write(obj: KubeObject, write: Write) -> datetime | None:
     newest = newest_time(obj)
     if write.deleted or newest <= write.newest_time:
         return None
-    try:
-        moment = datetime.fromisoformat(newest)
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    moment = parse_time(newest)
+    return moment.astimezone(UTC) if moment is not None else None
 
 
 def _entries(obj: KubeObject) -> list[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from gitsnap.cli.documents import author_document, change_document
 from gitsnap.cli.headings import say_heading
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, SecretsError
-from gitsnap.core.text import describe, join_names, plural
+from gitsnap.core.text import describe, join_names, plural, time_text
 from gitsnap.format.change_message import AUTHOR_NOTES, short_name
 from gitsnap.history.attribution import Outcome, attribute, changed_places
 from gitsnap.history.audit_index import AuditIndex
@@ -61,7 +61,6 @@ _OTHERS = {
     Outcome.OUTSIDE: "outside the time of the log",
 }
 _MOST_NAMED = 2
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 _Pseudonyms = Annotated[
     bool,
@@ -210,8 +209,8 @@ def _print_document(
         "files": reading.files,
         "events": events,
         "unread": reading.unread,
-        "first": coverage.first.strftime(_TIME),
-        "last": coverage.last.strftime(_TIME),
+        "first": time_text(coverage.first),
+        "last": time_text(coverage.last),
     }
     document = {"kind": "Attribution", "policy": archive.policy, "dryRun": dry_run, "log": log, "changes": listed}
     terminal.print_document(document, form)

@@ -129,7 +129,7 @@ class _Ends:
 
     @property
     def last(self) -> Verdict:
-        """The verdict of the newer one."""
+        """The verdict of the newer sample or change."""
         return Verdict.BAD if self.good.order < self.bad.order else Verdict.GOOD
 
 
@@ -285,9 +285,8 @@ def _text(archive: GitArchive, result: _Result) -> str:
     if result.first is None:
         rows = [[_date(change), _name(change), change.commit.id[:12]] for change in result.suspects]
         table = render_table(["date", "change", "commit"], rows, columns=terminal.width())
-        return (
-            f"one of these {len(rows)} changes is the first {result.ends.last} one; the others were skipped:\n{table}"
-        )
+        first = f"the first {result.ends.last} change"
+        return f"one of these {len(rows)} changes is {first}; the others were skipped:\n{table}"
     comparison = _compare(archive, result.first)
     lines = [wrapped(f"the first {result.ends.last} change is {_described(result.first)}", terminal.width())]
     if comparison.rows:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from gitsnap.core.model import IncompleteKind, ObjectKey
 from gitsnap.core.states import ChangeState, State, author_text, incomplete_of
-from gitsnap.core.text import describe, plural
+from gitsnap.core.text import describe, plural, time_text
 from gitsnap.history.timeline import ObjectRow, OlderChanges, PeriodChange, Timeline
 from gitsnap.render.report.values import Report
 from gitsnap.rollback.records import PastRollback
@@ -98,7 +98,7 @@ def moment(time: datetime) -> str:
 
 def machine_time(time: datetime) -> str:
     """``2023-08-26T05:20:00Z``, for the attribute of an element ``time``."""
-    return f"{day(time)}T{clock(time)}Z"
+    return time_text(time)
 
 
 def duration(seconds: int) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import KubeObject, changed_fields
+from gitsnap.core.text import parse_time
 from gitsnap.rollback.plan.cluster_effects import Retained
 from gitsnap.rollback.plan.decisions import StepDecider
 from gitsnap.rollback.plan.match_states import frozen
@@ -73,12 +74,10 @@ def _retention_reason(decider: StepDecider, key: ObjectKey, live: JsonObject, *,
 
 def _age_reason(live: JsonObject, sample_time: datetime | None) -> str:
     """Why an object may be as old as the sample, ``""`` if it is certainly younger."""
-    text = str(live["metadata"].get("creationTimestamp") or "")
-    try:
-        created = datetime.fromisoformat(text)
-    except ValueError:
+    created = parse_time(live["metadata"].get("creationTimestamp"))
+    if created is None:
         return "its creation time is unknown"
-    if sample_time is None or created.tzinfo is None or created <= sample_time:
+    if sample_time is None or created <= sample_time:
         return "it is not younger than the sample, which does not contain it"
     return ""
 

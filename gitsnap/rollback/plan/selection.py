@@ -228,7 +228,7 @@ def _find(
             )
     same_kind = [key for key in keys if key.kind in term.kinds]
     if term.namespace:
-        hint = _nearest(f"{term.namespace}/{term.name}", map(_with_namespace, same_kind))
+        hint = _nearest(f"{term.namespace}/{term.name}", (key.namespaced_name for key in same_kind))
     else:
         hint = _nearest(term.name, (key.name for key in same_kind))
     raise NotFoundError(f"{term.typed}: the sample has no such object", hint=hint)
@@ -236,11 +236,7 @@ def _find(
 
 def _as_resource(key: ObjectKey) -> str:
     """The value of ``--resource`` for an object."""
-    return f"{key.kind}/{_with_namespace(key)}"
-
-
-def _with_namespace(key: ObjectKey) -> str:
-    return f"{key.namespace}/{key.name}" if key.namespace else key.name
+    return key.path
 
 
 def _qualified_name(key: ObjectKey) -> str:

@@ -22,7 +22,7 @@ from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.evaluation import unevaluated
 from tests.support.sveltos.managed import Happening
-from tests.support.sveltos.promises import losses, unsaid
+from tests.support.sveltos.promises import losses, unannounced
 from tests.support.sveltos.situations import Documents, Names, Situation, steps_to
 
 ALLOWED: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "max_delete": 100}
@@ -56,7 +56,7 @@ class Round:
     """Lines of the plans about withdrawals that may happen."""
     deleted: int = 0
     """Deletions on the managed clusters."""
-    unsaid: list[str] = field(default_factory=list)
+    unannounced: list[str] = field(default_factory=list)
     """Deletions that no line of the plan named."""
     problem: str = ""
     """Why the rollback or its undo stopped."""
@@ -121,7 +121,7 @@ class Player:
         lost = losses(self.place.happenings(), since)
         own = [loss for loss in lost if loss.cluster.namespace == self.names.prefix]
         outcome.deleted += len(own)
-        outcome.unsaid += unsaid(plan, own)
+        outcome.unannounced += unannounced(plan, own)
 
     # Surroundings ----------------------------------------------------------------------------------------------------
 
@@ -215,10 +215,13 @@ def summarize(rounds: Iterable[Round]) -> str:
 
 def _summary(name: str, rounds: list[Round]) -> str:
     named, uncertain, deleted = (sum(getattr(played, count) for played in rounds) for count in _COUNTS)
-    unsaid, stopped = sum(bool(played.unsaid) for played in rounds), sum(bool(played.problem) for played in rounds)
+    unannounced, stopped = (
+        sum(bool(played.unannounced) for played in rounds),
+        sum(bool(played.problem) for played in rounds),
+    )
     return (
         f"{name:20} {len(rounds):4} rounds, {named:4} lines named, {uncertain:4} uncertain, {deleted:5} deletions,"
-        f" {unsaid:4} rounds with unsaid deletions, {stopped:4} stopped,"
+        f" {unannounced:4} rounds with unannounced deletions, {stopped:4} stopped,"
         f" {sum(played.reached for played in rounds):4} reached A"
     )
 

@@ -106,7 +106,7 @@ class ProfileController:
         being_deleted = [
             cluster
             for cluster in matching
-            if self._is_ready(cluster) and not summaries.keep_in_step(self._manager, document, cluster)
+            if self._is_ready(cluster) and not summaries.synchronize(self._manager, document, cluster)
         ]
         if being_deleted:
             return RETRY

@@ -13,7 +13,7 @@ from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
 from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
 
 
-def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
+def unannounced(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
     """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan names, as text."""
     return sorted(
         {str(happening) for happening in happenings if happening.change == "DELETED" and not _named(plan, happening)}

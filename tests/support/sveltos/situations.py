@@ -118,10 +118,6 @@ def _selector_and_label(label: str) -> Callable[[Names], Documents]:
     ]
 
 
-def _fewer(n: Names) -> Documents:
-    return [*n.both(env=n.prefix), n.content("c", f"{n.prefix}-x"), n.profile("c")]
-
-
 def _more(n: Names) -> Documents:
     more = [n.content("c", f"{n.prefix}-x", f"{n.prefix}-y"), n.content("d", f"{n.prefix}-z")]
     return [*n.both(env=n.prefix), *more, n.profile("c", "d", helmCharts=[n.chart()])]
@@ -208,7 +204,7 @@ SITUATIONS = (
     Situation("set-and-label", _set_and_label("ring"), _set_and_label("rinb")),
     Situation("set-by-selector", _by_selector, _set_recreated, prune=True),
     Situation("selector-and-label", _selector_and_label("ring"), _selector_and_label("rinb")),
-    Situation("fewer-refs", _fewer, _more, prune=True),
+    Situation("fewer-refs", _by_selector, _more, prune=True),
     Situation("depends-on", _dependent(), _dependent("-base"), slow=True),
     Situation("dry-run", _dry_run("Continuous", "none"), _dry_run("DryRun", "none")),
     Situation("missing-required", _reference("gone"), _reference("d")),

@@ -53,8 +53,8 @@ def of_profile(manager: Manager, profile: ObjectKey) -> list[ObjectKey]:
     return [key for key, document in manager.all(kinds.CLUSTER_SUMMARY).items() if profile_of(document) == profile]
 
 
-def keep_in_step(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> bool:
-    """Create or update the ClusterSummary of a cluster. False if an old ClusterSummary is still being deleted."""
+def synchronize(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> bool:
+    """Create or update the ClusterSummary of a cluster. False if it must be tried again: an old one still exists."""
     key = key_for(ObjectKey.of(profile), cluster)
     summary = manager.get(key)
     if summary is None:
@@ -72,9 +72,9 @@ def keep_in_step(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> b
 def clean(manager: Manager, profile: JsonObject, matching: list[ObjectKey]) -> bool:
     """Delete the ClusterSummaries of clusters that no longer match. Returns whether there were any.
 
-    In DryRun they stay, with nothing to deploy: that shows what would go, and nothing goes.
+    In the mode DryRun they stay, but their specs have no content: Sveltos reports the deletions, and deletes nothing.
     """
-    found = False
+    has_stale = False
     owner = ObjectKey.of(profile)
     mode = str((profile.get("spec") or {}).get("syncMode") or "Continuous")
     for key in of_profile(manager, owner):
@@ -85,7 +85,7 @@ def clean(manager: Manager, profile: JsonObject, matching: list[ObjectKey]) -> b
             if mode == "DryRun":
                 _patch_spec(manager, summary, {**_without_content(spec_of(summary)), "syncMode": mode})
                 continue
-            found = True
+            has_stale = True
             if not deleting(summary):
                 _update(manager, profile, summary)
                 manager.api.delete(key)
@@ -93,14 +93,14 @@ def clean(manager: Manager, profile: JsonObject, matching: list[ObjectKey]) -> b
         if spec_of(summary).get("syncMode", "Continuous") != mode:
             current = manager.api.get(key)
             _patch_spec(manager, current, {**spec_of(current), "syncMode": mode})
-    return found
+    return has_stale
 
 
 def _without_content(spec: JsonObject) -> JsonObject:
     return {name: value for name, value in spec.items() if name not in _CONTENT}
 
 
-def _wanted(profile: JsonObject) -> JsonObject:
+def _copied_spec(profile: JsonObject) -> JsonObject:
     """The spec that the profile controllers copy. The references of a Profile are limited to its namespace."""
     spec: JsonObject = dict(profile.get("spec") or {})
     if profile["kind"] == "Profile":
@@ -133,7 +133,7 @@ def _new(profile: JsonObject, cluster: ObjectKey, key: ObjectKey) -> JsonObject:
             "clusterNamespace": cluster.namespace,
             "clusterName": cluster.name,
             "clusterType": type_of(cluster),
-            "clusterProfileSpec": _wanted(profile),
+            "clusterProfileSpec": _copied_spec(profile),
         },
     }
 
@@ -141,7 +141,7 @@ def _new(profile: JsonObject, cluster: ObjectKey, key: ObjectKey) -> JsonObject:
 def _update(manager: Manager, profile: JsonObject, summary: JsonObject) -> None:
     """Update the copy of the spec, except in the mode OneTime."""
     if (profile.get("spec") or {}).get("syncMode") != "OneTime":
-        _patch_spec(manager, summary, _wanted(profile))
+        _patch_spec(manager, summary, _copied_spec(profile))
 
 
 def _patch_spec(manager: Manager, summary: JsonObject, wanted: JsonObject) -> None:

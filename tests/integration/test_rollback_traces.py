@@ -17,21 +17,21 @@ from gitsnap.rollback.plan import Plan, WithdrawalCause
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.lags import INSTANT, Lags
-from tests.support.sveltos.promises import losses, unsaid
+from tests.support.sveltos.promises import losses, unannounced
 from tests.support.sveltos.situations import SITUATIONS, Names, Situation
 from tests.support.sveltos.stage import Stage
 
 _ALLOWED: dict[str, Any] = {"allow_withdraw": True, "max_delete": 100}
 _REQUESTS = {**INSTANT, "request": (0.014, 0.028)}
-"""The rollback's writes are 14 to 28 ms apart."""
+"""The writes of the rollback are 14 to 28 ms apart."""
 _SLOW_SETS = {**_REQUESTS, "queue ClusterSet": (0.4, 0.4)}
-"""The set controller needs 400 ms."""
+"""The controller of sets reacts after 400 ms."""
 _SLOW_LABELS = {**_REQUESTS, "cache SveltosCluster": (0.39, 0.39)}
-"""The controllers see the label 390 ms later."""
+"""The controllers see a new label after 390 ms."""
 
 
 class Scene:
-    """A situation after its sample is taken and its configuration B is written."""
+    """A situation after its sample was taken and its second configuration was written."""
 
     def __init__(self, name: str, folder: Path, *, waits: bool = True) -> None:
         (situation,) = (entry for entry in SITUATIONS if entry.name == name)
@@ -130,4 +130,4 @@ def test_removed_content_is_named_and_needs_consent(tmp_path: Path) -> None:
 
     assert sorted(scene.lost) == sorted(["ConfigMap s/s-y", "ConfigMap s/s-z", "HelmRelease s/s-pod"] * 2)
     assert {line.cause for line in plan.withdrawals} == {WithdrawalCause.REDUCED}
-    assert unsaid(plan, scene.stage.log[scene.since :]) == []
+    assert unannounced(plan, scene.stage.log[scene.since :]) == []
