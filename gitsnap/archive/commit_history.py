@@ -10,17 +10,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pygit2
 
 from gitsnap.archive.commit_objects import RecordedCommit, read_commit
 from gitsnap.archive.completeness import hint_for_missing_objects, shallow_commits
 from gitsnap.archive.refs import branch_heads
-from gitsnap.core.changes import Change
 from gitsnap.core.commits import LoggedCommit, LoggedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId, CommitId
 from gitsnap.git.process import is_ancestor, run_git
+
+if TYPE_CHECKING:
+    from gitsnap.core.changes import Change
 
 _NULL_ID = "0" * 40
 _SUBMODULE = "160000"

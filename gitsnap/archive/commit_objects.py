@@ -10,15 +10,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2.enums import ObjectType
 
 from gitsnap.archive.object_reader import read_object, unreadable_object
-from gitsnap.core.changes import Change
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import CommitId
-from gitsnap.format.change_message import parse_change
+
+if TYPE_CHECKING:
+    from gitsnap.core.changes import Change
 
 GITSNAP = "gitsnap <gitsnap@localhost>"
 """The committer of every commit that gitsnap writes. Its author is the same, except for changes."""
@@ -66,6 +68,8 @@ class RecordedCommit:
         """
         if not self.is_change:
             return None
+        from gitsnap.format.change_message import parse_change
+
         parent = CommitId(self.parents[0]) if self.parents else None
         return parse_change(CommitId(self.id), parent, self.author, self.message)
 

@@ -1,29 +1,42 @@
 """Computes the Content-SHA256 of samples one after the other (docs/FORMAT.md).
 
-Successive samples share most files. The lines of unchanged files and folders are reused, and the hash continues from
-its state before the first folder that differs from the previous sample.
+Successive samples share most files. Of a changed folder only the entries that differ are parsed (``tree_versions``).
+The lines of the other files are reused, and the hash continues from its state before the first folder that differs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pygit2
 
 from gitsnap.archive.object_reader import read_blob
-from gitsnap.archive.trees import MOST_FOLDERS, Entry, Folders, require_sample_size
+from gitsnap.archive.tree_objects import FOLDER_MODES, LINK_MODE, REGULAR_MODES, parse_tree, read_tree_content
+from gitsnap.archive.tree_versions import TreeVersion, edited, entry_key, tree_version
+from gitsnap.archive.trees import require_sample_size
 from gitsnap.core.model import BlobId
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+_MOST_CONTENTS = 1_000_000
+"""The largest number of blobs whose digests are kept, of about 200 bytes each."""
 
-_Line = tuple[bytes, Entry, bytes]
-"""Path from the root, with a slash after a folder; the entry of the tree; the line of a file."""
+
+@dataclass(frozen=True, slots=True)
+class TreeContents:
+    """What a tree contains."""
+
+    digest: str
+    """The Content-SHA256."""
+    files: Mapping[str, int]
+    """Name of each folder of the root -> number of files in it and below."""
+    irregular: tuple[str, ...]
+    """Paths of the symbolic links, submodules and executable files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,83 +44,104 @@ class _FolderLines:
     """The lines that a folder and the folders below add to the digest."""
 
     tree: str
-    entries: Mapping[str, _Line]
-    """Name -> line of each file and folder directly in this folder."""
+    version: TreeVersion | None
+    """With this version the next one is compared; None if the next version is parsed as a whole."""
+    keys: list[bytes]
+    """The key of each file and folder directly in this folder (``entry_key``), sorted."""
+    parts: list[bytes | _FolderLines]
+    """The line of each file, and the lines of each folder, in the order of ``keys``."""
     blocks: tuple[bytes, ...]
-    """The lines in the byte order of their paths. Successive files of one folder are one block."""
+    """All lines, in the byte order of their paths. Successive files of one folder are one block."""
     files: int
+    """Number of files in this folder and the folders below."""
+    irregular: tuple[str, ...]
+    """Paths of the symbolic links, submodules and executable files in this folder and the folders below."""
 
 
 class ContentDigests:
     """Computes the digests of trees. The cost of a tree follows its difference to the previous tree."""
 
-    def __init__(self, repository: pygit2.Repository, folders: Folders) -> None:
-        """``folders``: the cache through which folders are read."""
+    def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
-        self._folders = folders
         self._contents: dict[str, bytes] = {}
         """Id of a blob -> SHA-256 of its content in hexadecimal digits."""
-        self._lines: dict[str, _FolderLines] = {}
-        """Path of a folder -> its lines in the last tree that had the folder."""
+        self._root: _FolderLines | None = None
+        """The lines of the previous tree."""
+        self._root_content = "", b""
+        """The root tree that ``read_root`` read last: id and bytes."""
         self._files = 0
-        """Number of files read so far in the current tree."""
+        """Number of files found so far in the current tree."""
         self._states: list[tuple[bytes, _Hash]] = []
         """The blocks of the previous tree, each with the state of the hash after the block."""
 
-    def digest(self, tree: str) -> tuple[str, Mapping[str, int]]:
-        """The Content-SHA256 of a root tree, and the number of files in each of its folders by the folder's name.
+    def read_root(self, tree: str) -> Mapping[str, tuple[str, bool]]:
+        """The entries of a root tree: name -> object id, and whether the entry is a folder. Submodules are left out.
+
+        Raises ArchiveError where the tree is missing or damaged.
+        """
+        self._root_content = tree, read_tree_content(self._repository, tree, "")
+        entries = parse_tree(self._repository, self._root_content[1], tree, "")
+        return {
+            os.fsdecode(name): (child.hex(), mode in FOLDER_MODES) for mode, name, child in entries if mode != LINK_MODE
+        }
+
+    def digest(self, tree: str) -> TreeContents:
+        """The contents of a root tree.
 
         Raises ArchiveError where a tree or blob is missing or damaged, or the tree is too large for a sample's.
         """
-        if len(self._lines) > MOST_FOLDERS:
-            self._lines.clear()
         self._files = 0
-        blocks = self._read(tree, "").blocks
-        root = self._folders.entries(tree, "")
-        files = {name: self._lines[f"{name}/"].files for name, (_, is_folder) in root.items() if is_folder}
-        return self._hash(blocks), files
+        if len(self._contents) > _MOST_CONTENTS:
+            self._contents.clear()
+        root = self._read(tree, b"", self._root)
+        require_sample_size("", root.files)
+        self._root = root
+        folders = zip(root.keys, root.parts, strict=True)
+        files = {os.fsdecode(key[:-1]): part.files for key, part in folders if isinstance(part, _FolderLines)}
+        return TreeContents(self._hash(root.blocks), files, root.irregular)
 
-    def _read(self, tree: str, prefix: str) -> _FolderLines:
-        lines = self._lines.get(prefix)
-        if lines is None or lines.tree != tree:
-            lines = self._lines[prefix] = self._make_lines(tree, prefix, lines)
-        else:
-            self._files += lines.files
-        return lines
-
-    def _make_lines(self, tree: str, prefix: str, former: _FolderLines | None) -> _FolderLines:
+    def _read(self, tree: str, path: bytes, former: _FolderLines | None) -> _FolderLines:
+        """The lines of a folder. ``former``: its lines in the previous tree."""
+        if former is not None and former.tree == tree:
+            self._files += former.files
+            return former
+        prefix = os.fsdecode(path)
         require_sample_size(prefix, self._files)
-        known = former.entries if former else {}
-        entries: dict[str, _Line] = {}
-        for name, entry in self._folders.entries(tree, prefix).items():
-            line = known.get(name)
-            entries[name] = line if line is not None and line[1] == entry else self._make_line(prefix, name, entry)
-        blocks: list[bytes] = []
-        own: list[bytes] = []
-        files = 0
-        for path, (child, is_folder), text in sorted(entries.values()):
-            if not is_folder:
-                own.append(text)
-                continue
-            self._files += len(own)
-            blocks += _joined(own)
-            files += len(own)
-            own = []
-            below = self._read(child, os.fsdecode(path))
-            blocks += below.blocks
-            files += below.files
-        self._files += len(own)
-        return _FolderLines(tree, entries, (*blocks, *_joined(own)), files + len(own))
+        known, content = self._root_content
+        if tree != known:
+            content = read_tree_content(self._repository, tree, prefix)
+        lines = self._edited(tree, content, path, former) if former is not None else None
+        return lines or self._parsed(tree, content, path, former)
 
-    def _make_line(self, prefix: str, name: str, entry: Entry) -> _Line:
-        child, is_folder = entry
-        path = os.fsencode(f"{prefix}{name}")
-        # With a slash after the names of folders, the order of the names is the byte order of all paths below.
-        return (
-            (path + b"/", entry, b"")
-            if is_folder
-            else (path, entry, path + b"\0" + self._content(BlobId(child)) + b"\n")
-        )
+    def _edited(self, tree: str, content: bytes, path: bytes, former: _FolderLines) -> _FolderLines | None:
+        """The lines of a folder, from those in the previous tree; None if the folder is to be parsed as a whole."""
+        edits = former.version.edits(content) if former.version is not None else None
+        if former.version is None or edits is None:
+            return None
+        replaced = [former.parts[edit.start] if edit.start < edit.end else None for edit in edits]
+        self._files += former.files - sum(map(_file_count, replaced))
+        new = [
+            self._part(path, edit.key, edit.child, before) if edit.key else b""
+            for edit, before in zip(edits, replaced, strict=True)
+        ]
+        version = former.version.edit(content, edits)
+        return _joined(tree, version, version.keys, edited(former.parts, edits, new), [])
+
+    def _parsed(self, tree: str, content: bytes, path: bytes, former: _FolderLines | None) -> _FolderLines:
+        """The lines of a folder, of which all entries are parsed."""
+        entries = parse_tree(self._repository, content, tree, os.fsdecode(path))
+        irregular = [os.fsdecode(path + name) for mode, name, _ in entries if mode not in REGULAR_MODES]
+        known = dict(zip(former.keys, former.parts, strict=True)) if former is not None else {}
+        children = sorted((entry_key(entry), entry[2]) for entry in entries if entry[0] != LINK_MODE)
+        self._files += sum(not key.endswith(b"/") for key, _ in children)
+        parts = [self._part(path, key, child, known.get(key)) for key, child in children]
+        return _joined(tree, tree_version(content, entries), [key for key, _ in children], parts, irregular)
+
+    def _part(self, path: bytes, key: bytes, child: bytes, former: bytes | _FolderLines | None) -> bytes | _FolderLines:
+        """The line of a file, or the lines of a folder. ``path``: of the folder around it."""
+        if key.endswith(b"/"):
+            return self._read(child.hex(), path + key, former if isinstance(former, _FolderLines) else None)
+        return path + key + b"\0" + self._content(BlobId(child.hex())) + b"\n"
 
     def _content(self, blob: BlobId) -> bytes:
         known = self._contents.get(blob)
@@ -130,5 +164,34 @@ class ContentDigests:
         return state.hexdigest()
 
 
-def _joined(lines: list[bytes]) -> tuple[bytes, ...]:
+def _file_count(part: bytes | _FolderLines | None) -> int:
+    if isinstance(part, _FolderLines):
+        return part.files
+    return 0 if part is None else 1
+
+
+def _joined(
+    tree: str, version: TreeVersion | None, keys: list[bytes], parts: list[bytes | _FolderLines], irregular: list[str]
+) -> _FolderLines:
+    """The lines of a folder. ``keys``: the key of each part. ``irregular``: paths of entries of the folder itself."""
+    if _FolderLines not in set(map(type, parts)):
+        block = _block(cast("list[bytes]", parts))
+        return _FolderLines(tree, version, keys, parts, block, len(parts), tuple(irregular))
+    blocks: list[bytes] = []
+    files = 0
+    own: list[bytes] = []
+    for part in parts:
+        if isinstance(part, bytes):
+            own.append(part)
+            continue
+        blocks += _block(own)
+        blocks += part.blocks
+        files += len(own) + part.files
+        irregular += part.irregular
+        own = []
+    blocks += _block(own)
+    return _FolderLines(tree, version, keys, parts, tuple(blocks), files + len(own), tuple(irregular))
+
+
+def _block(lines: Sequence[bytes]) -> tuple[bytes, ...]:
     return (b"".join(lines),) if lines else ()

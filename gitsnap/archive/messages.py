@@ -23,7 +23,8 @@ from gitsnap.core.model import (
     Trigger,
 )
 from gitsnap.core.recording import ChangeDraft, SampleDraft
-from gitsnap.format import author_identity, change_message, commit_message, parse_record, person_identity, tag_message
+from gitsnap.format import commit_message, parse_record, tag_message
+from gitsnap.format.change_message import author_identity, change_message, person_identity
 
 AUTHOR = GITSNAP
 

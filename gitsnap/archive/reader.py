@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import pygit2
 
 from gitsnap.archive import sample_index
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.completeness import DAMAGED
+from gitsnap.archive.indexed_samples import IndexedSample, LineSample
 from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import KEEP, TAGS, Refs, list_refs, read_refs
 from gitsnap.archive.sample_index import Row, Rows
@@ -44,40 +45,6 @@ class Problem:
 
 
 Problems = tuple[Problem, ...]
-
-
-class IndexedSample(Sample):
-    """A sample that the index names. Its metadata is read from the tag when it is first used.
-
-    Most commands read the tags of two samples among thousands.
-    """
-
-    __slots__ = ("_reader", "_row")
-    _row: Row
-    _reader: SampleReader
-
-    def __init__(self, row: Row, reader: SampleReader) -> None:
-        set_value = object.__setattr__  # the class is frozen
-        set_value(self, "tag", row[2])
-        set_value(self, "tag_id", row[3])
-        set_value(self, "commit", row[4])
-        set_value(self, "_row", row)
-        set_value(self, "_reader", reader)
-
-    @property
-    def metadata(self) -> SampleMetadata:
-        """The content of the tag. Raises ArchiveError where the tag cannot be read, or differs from the index."""
-        return self._reader.read_metadata(self)
-
-    @property
-    def sequence(self) -> int:
-        """The position in the order of samples, from the index."""
-        return self._row[0]
-
-    @property
-    def time(self) -> datetime:
-        """The moment of the capture, from the index."""
-        return self._row[1]
 
 
 class Samples(Sequence[Sample]):
@@ -113,10 +80,16 @@ class Samples(Sequence[Sample]):
         return self._sample(self._rows[position] if position < start else self._added[position - start])
 
     def __iter__(self) -> Iterator[Sample]:
-        return map(self._sample, chain(self._rows, self._added))
+        return chain(self._all(self._rows, iter), self._all(self._added, iter))
 
     def __reversed__(self) -> Iterator[Sample]:
-        return map(self._sample, chain(reversed(self._added), reversed(self._rows)))
+        return chain(self._all(self._added, reversed), self._all(self._rows, reversed))
+
+    def _all(self, rows: Sequence[Row], order: Callable[[Sequence[Any]], Iterator[Any]]) -> Iterator[Sample]:
+        """The samples of some rows. ``order``: ``iter`` or ``reversed``."""
+        if isinstance(rows, Rows):
+            return map(LineSample, order(rows.lines), repeat(rows), repeat(self._reader.read_metadata))
+        return map(self._sample, order(rows))
 
     def until(self, moment: datetime) -> Sample | None:
         """The newest sample that was taken at ``moment`` or before; None for none (history.samples.TimeIndexed)."""
@@ -135,7 +108,7 @@ class Samples(Sequence[Sample]):
             yield from rows.commits() if isinstance(rows, Rows) else (row[4] for row in rows)
 
     def _sample(self, row: Row) -> Sample:
-        return IndexedSample(row, self._reader)
+        return IndexedSample(row, self._reader.read_metadata)
 
 
 class FirstSamples(Mapping[CommitId, Sample]):

@@ -34,10 +34,10 @@ class Rows(Sequence[Row]):
     def __init__(self, git_folder: Path, branch: str, lines: Sequence[str]) -> None:
         self._git_folder = git_folder
         self._branch = branch
-        self._lines = lines
+        self.lines = lines
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self.lines)
 
     @overload
     def __getitem__(self, position: int) -> Row: ...
@@ -46,35 +46,50 @@ class Rows(Sequence[Row]):
     def __getitem__(self, position: int | slice) -> Row | Sequence[Row]:
         """The row at a position, or the rows of a slice. Raises ArchiveError for a malformed line."""
         if isinstance(position, slice):
-            return [self._row(line) for line in self._lines[position]]
-        return self._row(self._lines[position])
+            return [self.row(line) for line in self.lines[position]]
+        return self.row(self.lines[position])
 
     def __iter__(self) -> Iterator[Row]:
-        return map(self._row, self._lines)
+        return map(self.row, self.lines)
 
     def __reversed__(self) -> Iterator[Row]:
-        return map(self._row, reversed(self._lines))
+        return map(self.row, reversed(self.lines))
 
     def commits(self) -> list[CommitId]:
         """The commit of each row, in the order of rows."""
-        return [CommitId(line[41:81]) for line in self._lines]
+        return [commit_of(line) for line in self.lines]
 
     def until(self, moment: datetime) -> Row | None:
         """The last row, in the order of rows, whose time is not after a moment; None for none."""
         text = _time_text(moment)
-        return next((self._row(line) for line in reversed(self._lines) if line.split(" ", 4)[3:4] <= [text]), None)
+        return next((self.row(line) for line in reversed(self.lines) if line.split(" ", 4)[3:4] <= [text]), None)
 
     def names(self) -> frozenset[str]:
         """The names of the tags of all rows."""
-        return frozenset(f"{self._branch}/{line.rpartition(' ')[2]}" for line in self._lines)
+        return frozenset(f"{self._branch}/{line.rpartition(' ')[2]}" for line in self.lines)
 
-    def _row(self, line: str) -> Row:
+    def tag(self, line: str) -> str:
+        """The name of the tag of a line."""
+        return f"{self._branch}/{line[line.rindex(' ') + 1 :]}"
+
+    def row(self, line: str) -> Row:
+        """The row of a line. Raises ArchiveError for a malformed line."""
         try:
             tag_id, commit, sequence, time, stamp = line.split(" ")
             moment = datetime.fromisoformat(time)
             return int(sequence), moment, f"{self._branch}/{stamp}", TagId(tag_id), CommitId(commit)
         except ValueError:
             raise corrupt_index(self._git_folder, "a line that gitsnap did not write") from None
+
+
+def tag_id_of(line: str) -> TagId:
+    """The id of the tag object of a line."""
+    return TagId(line[:40])
+
+
+def commit_of(line: str) -> CommitId:
+    """The commit of a line."""
+    return CommitId(line[41:81])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import pygit2
-from pygit2.enums import ObjectType
 
-from gitsnap.archive.object_reader import read_object, unreadable_object
 from gitsnap.archive.object_writer import TREE
+from gitsnap.archive.tree_objects import FOLDER_MODES, LINK_MODE, read_tree
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId
 
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
-_TREE = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
-_REGULAR_MODES = frozenset({b"100644", b"40000", b"040000"})
-_FOLDER_MODES, _LINK_MODE = frozenset({b"40000", b"040000"}), b"160000"
-_FORBIDDEN = frozenset({b".", b".."})
-_FORBIDDEN_NAME = re.compile(rb"/|(?:\A|\0)\.git(?:\0|\Z)", re.IGNORECASE)
 _DEEPEST = 100
 """The largest number of nested folders. A sample has four. A hostile tree could exceed Python's recursion limit."""
 _LEVELS = 2
@@ -141,8 +133,6 @@ class Folders:
         self._count = 0
         self.most_entries = sys.maxsize
         """The largest number of entries of the cached folders. A process that runs for long sets a limit."""
-        self.irregular: set[str] = set()
-        """Paths of the entries read so far that are symbolic links, submodules or executable files."""
 
     def files(self, tree: str, prefix: str = "") -> dict[str, BlobId]:
         """All files of a tree: ``prefix`` and path -> blob id, in git's order of paths.
@@ -176,14 +166,11 @@ class Folders:
         return cached
 
     def _read(self, tree: str, prefix: str) -> Mapping[str, Entry]:
-        subject = f"the folder {prefix or '/'} ({tree})"
-        kind, content = read_object(self._repository, tree, subject)
-        try:
-            entries = _parsed(content if kind == ObjectType.TREE else b"no tree")
-        except ValueError:
-            raise unreadable_object(self._repository, subject) from None
-        self.irregular.update(f"{prefix}{name}" for name, (_, mode) in entries.items() if mode not in _REGULAR_MODES)
-        return {name: (child, mode in _FOLDER_MODES) for name, (child, mode) in entries.items() if mode != _LINK_MODE}
+        return {
+            name.decode("utf-8", "surrogateescape"): (raw.hex(), mode in FOLDER_MODES)
+            for mode, name, raw in read_tree(self._repository, tree, prefix)
+            if mode != LINK_MODE
+        }
 
 
 def require_sample_size(folder: str, files: int) -> None:
@@ -194,21 +181,6 @@ def require_sample_size(folder: str, files: int) -> None:
 
 def _too_large(folder: str) -> ArchiveError:
     return ArchiveError(f"the tree has too many files or folders below {folder[:80]}: it is not the tree of a sample")
-
-
-def _parsed(content: bytes) -> Mapping[str, tuple[str, bytes]]:
-    """Parse a tree object: name -> id and mode. Raises ValueError for a tree that git would not write.
-
-    Everybody who may push can plant a tree with the names ``..`` or ``.git``, or with two entries of one name. Such a
-    tree could lead out of the archive, or two readers could see different files.
-    """
-    if _TREE.fullmatch(content) is None:
-        raise ValueError("not a tree")
-    entries = _ENTRY.findall(content)
-    names = {name for _, name, _ in entries}
-    if len(names) < len(entries) or not names.isdisjoint(_FORBIDDEN) or _FORBIDDEN_NAME.search(b"\0".join(names)):
-        raise ValueError("names that no tree may have")
-    return {name.decode("utf-8", "surrogateescape"): (raw.hex(), mode) for mode, name, raw in entries}
 
 
 class TreeFiles(Mapping[str, BlobId]):

@@ -15,19 +15,19 @@ import pygit2
 from gitsnap.archive.change_findings import check_change, lost_changes, unproved_changes
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
-from gitsnap.archive.content_digest import ContentDigests
+from gitsnap.archive.content_findings import check_contents
 from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, missing_pin, printable, removals_by_users
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_object
-from gitsnap.archive.reader import GitTree, Listing, Problem, newest, read_samples
+from gitsnap.archive.reader import Listing, Problem, newest, read_samples
 from gitsnap.archive.refs import TAGS, branch_heads, list_refs, read_refs
 from gitsnap.archive.removal import unrecorded_forgotten, unrecorded_samples
 from gitsnap.archive.tag_objects import read_tag
-from gitsnap.archive.trees import Entry, Folders
+from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, Sample, SampleMetadata
+from gitsnap.core.model import Sample, SampleMetadata
 from gitsnap.core.text import join_names, plural, verb_form
-from gitsnap.format import TREE_INFO_FILE, parse_forgotten, parse_tag_message, pruned_count
+from gitsnap.format import parse_forgotten, parse_tag_message, pruned_count
 from gitsnap.git.process import common_folder, git_settings, run_git
 from gitsnap.git.signing import AllowedSigners
 
@@ -114,8 +114,8 @@ class Verifier:
         self._start = start
         self._progress = progress
         self._folders = Folders(repository)
-        self._digests = ContentDigests(repository, self._folders)
-        self._policies: dict[Entry, str] = {}
+        self._trees: dict[str, str] = {}
+        """Id of each commit read so far -> id of its root tree."""
         self._removed: list[str] = []
         """Names of removed tags that the chain leads through and whose objects are in this copy."""
         self._unreferenced: list[str] = []
@@ -176,7 +176,7 @@ class Verifier:
         self._progress("git fsck", 0)
         done = run_git(
             Path(self._repository.path), "fsck", "--full", "--strict", "--no-progress", refs="copied",
-            environment=git_settings(_PROMISED) if self._is_partial else None,
+            environment=git_settings(_PROMISED) if is_partial(self._repository) else None,
         )  # fmt: skip
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line]
         commits = f"{_DANGLING}commit "
@@ -197,6 +197,7 @@ class Verifier:
         last = newest(self._samples)
         until = self._start.commit if self._start else ""
         history = read_history(self._repository, heads.values() or ([last.commit] if last else []), until=until)
+        self._trees = {name: commit.tree for name, commit in history.commits.items()}
         not_fetched = {
             parent
             for name in shallow_commits(self._repository)
@@ -362,55 +363,9 @@ class Verifier:
 
     # Contents and signatures ------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _is_partial(self) -> bool:
-        """Whether contents may be missing without damage. `git fsck` still reports damaged contents."""
-        return is_partial(self._repository)
-
     def contents(self) -> Iterator[Finding]:
         """Whether each sample can be read, and has the digest and the number of objects that its tag records."""
-        known: dict[str, tuple[str, int] | str] = {}  # samples of one commit are read once
-        unread = 0
-        for number, sample in enumerate(self._samples, start=1):
-            self._progress("samples", number)
-            if sample.commit not in known:
-                known[sample.commit] = self._content(sample)
-            content = known[sample.commit]
-            if isinstance(content, str) and self._is_partial:
-                unread += 1
-            elif isinstance(content, str):
-                yield Finding(True, sample.tag, content)
-            elif content != (sample.metadata.content_sha256, sample.metadata.objects):
-                yield Finding(True, sample.tag, "its content differs from its tag (Content-SHA256, Objects)")
-        if unread:
-            message = f"{plural(unread, 'sample')} could not be read back, since contents were not fetched"
-            yield Finding(False, self._branch, message, unchecked=True)
-
-    def _content(self, sample: Sample) -> tuple[str, int] | str:
-        """The digest of the content and the number of objects; a text where the sample cannot be read."""
-        tree = GitTree(self._repository, sample.commit, folders=self._folders)
-        self._folders.irregular.clear()
-        try:
-            policy = self._policy(tree)
-            if policy != sample.metadata.policy:
-                return f"its commit belongs to the policy {policy}"
-            tree.files(Area.CONFIGURATION)  # raises ArchiveError where the area is not a folder
-            digest, files = self._digests.digest(tree.tree_id)
-            if self._folders.irregular:
-                listed = join_names(sorted(self._folders.irregular), most=MOST_NAMED)
-                return f"its tree has entries that are neither ordinary files nor folders: {listed}"
-            return digest, files.get(Area.CONFIGURATION, 0)
-        except ArchiveError as error:
-            return error.message
-
-    def _policy(self, tree: GitTree) -> str:
-        """The policy that ``gitsnap.yaml`` names. Successive samples share the file, which is parsed once."""
-        entry = self._folders.entries(tree.tree_id, "").get(TREE_INFO_FILE)
-        if entry is None:
-            return tree.info.policy  # raises ArchiveError
-        if entry not in self._policies:
-            self._policies[entry] = tree.info.policy
-        return self._policies[entry]
+        return check_contents(self._repository, self._branch, self._samples, self._trees, self._progress)
 
     def signatures(self, allowed_signers: Path) -> Iterator[Finding]:
         """Whether each tag is signed with a key in the file. The bytes of the tag object are verified."""

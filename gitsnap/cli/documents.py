@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitsnap.core.changes import Author
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import ChangeCounts, IncompleteKind, Sample, SampleMetadata
 from gitsnap.core.states import ChangeState, State
@@ -13,6 +12,7 @@ from gitsnap.format.forgotten import parse_forgotten
 from gitsnap.format.rollback_record import parse_record
 
 if TYPE_CHECKING:
+    from gitsnap.core.changes import Author
     from gitsnap.history.changelog import CommitOrigin
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from gitsnap.core.changes import Change
 from gitsnap.core.model import BlobId, CommitId
+
+if TYPE_CHECKING:
+    from gitsnap.core.changes import Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from gitsnap.core.changes import Author, Change
 from gitsnap.core.model import CommitId, IncompleteKind, Sample, TagId
+
+if TYPE_CHECKING:
+    from gitsnap.core.changes import Author, Change
 
 SHORT_ID = 12
 """The number of digits of a commit id that messages show."""

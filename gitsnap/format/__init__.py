@@ -4,15 +4,6 @@ Every release reads the archives of all earlier releases. This package does no I
 the meaning of objects.
 """
 
-from gitsnap.format.change_message import (
-    AUTHOR_NOTES,
-    author_identity,
-    author_note,
-    change_message,
-    parse_author_note,
-    parse_change,
-    person_identity,
-)
 from gitsnap.format.constants import (
     ATTRIBUTES,
     ATTRIBUTES_FILE,
@@ -62,7 +53,6 @@ from gitsnap.format.yaml.reader import (
 __all__ = [
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
-    "AUTHOR_NOTES",
     "CLUSTER_SCOPED",
     "FORMAT",
     "README",
@@ -74,10 +64,7 @@ __all__ = [
     "PrunedSample",
     "Result",
     "RollbackRecord",
-    "author_identity",
-    "author_note",
     "branch_in_tree_info",
-    "change_message",
     "check_branch",
     "commit_message",
     "decode",
@@ -94,13 +81,10 @@ __all__ = [
     "line_of",
     "load_document",
     "load_documents",
-    "parse_author_note",
-    "parse_change",
     "parse_forgotten",
     "parse_record",
     "parse_tag_message",
     "path_of",
-    "person_identity",
     "prune_record_from_bytes",
     "prune_record_to_bytes",
     "pruned_count",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from gitsnap.core.changes import Author, Change
 from gitsnap.core.model import CommitId
-from gitsnap.format.change_message import parse_author_note
+
+if TYPE_CHECKING:
+    from gitsnap.core.changes import Author, Change
 
 
 class Authors:
@@ -24,5 +26,8 @@ class Authors:
         """
         if self._notes is None:
             self._notes = self._read_notes()
-        note = parse_author_note(self._notes[change.commit]) if change.commit in self._notes else None
-        return note or change.author
+        if change.commit not in self._notes:
+            return change.author
+        from gitsnap.format.change_message import parse_author_note
+
+        return parse_author_note(self._notes[change.commit]) or change.author

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import dropwhile, islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gitsnap.core.changes import Change, UnreadableChange
 from gitsnap.core.errors import ArchiveError, NotFoundError
 from gitsnap.core.model import CommitId, Sample
 from gitsnap.core.states import ChangeState, State
 from gitsnap.core.text import join_names
 from gitsnap.history.authors import Authors
 from gitsnap.history.samples import moment_named, search_sample
+
+if TYPE_CHECKING:
+    from gitsnap.core.changes import Change, UnreadableChange
 
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _EARLIER = re.compile(r"([0-9a-f]{7,40})~([0-9]{0,6})\Z")

@@ -15,7 +15,7 @@ from gitsnap.core.changes import Author, AuthorSource
 from gitsnap.core.errors import ConflictError
 from gitsnap.core.model import Area, CommitId, Kind, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.core.recording import SampleDraft
-from gitsnap.format import parse_author_note
+from gitsnap.format.change_message import parse_author_note
 from tests.support.changes import write_change
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -19,8 +19,17 @@ from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, CommitId, Kind, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.core.recording import ChangeDraft, SampleDraft
-from gitsnap.format import author_identity, author_note, change_message, encode, parse_author_note, parse_change
-from gitsnap.format.change_message import MOST_OBJECTS, parse_identity, short_name
+from gitsnap.format import encode
+from gitsnap.format.change_message import (
+    MOST_OBJECTS,
+    author_identity,
+    author_note,
+    change_message,
+    parse_author_note,
+    parse_change,
+    parse_identity,
+    short_name,
+)
 from tests.support.changes import write_change
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
