@@ -40,10 +40,18 @@ from tests.testbed.apiserver import ApiServer
 from tests.testbed.definitions import definitions
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
-_MIXES = {"plain": PlainMix, "fleet": Fleet}
+MIXES = {"plain": PlainMix, "fleet": Fleet}
 _WRITERS = 8
 _REPEATED = 3
 _SAMPLES = 20
+_START = """
+import sys
+import gitsnap.cli.app
+from gitsnap.cluster.api.kubeconfig import connect
+from gitsnap.sveltos.kinds import BY_KIND
+print(connect(known_kinds=BY_KIND, kubeconfig=sys.argv[1]).info().version)
+"""
+"""Does what every command that reads a cluster does first."""
 _CONTINUE = re.compile(rb'"continue":"([^"]+)"')
 _HEAD_BYTES = 4096
 """Length of the parts of a response that may hold the metadata of the list: its beginning or, for custom resources, its
@@ -59,18 +67,18 @@ def main() -> None:
         floors[sys.argv[1]](*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mix", choices=[*_MIXES, "both"], default="both")
+    parser.add_argument("--mix", choices=[*MIXES, "both"], default="both")
     parser.add_argument("--growth", type=int, nargs="+", default=[1])
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--save", action="store_true")
     parser.add_argument("objects", type=int, nargs="*", default=[10_000])
     options = parser.parse_args()
     tables = {}
-    for name in _MIXES if options.mix == "both" else [options.mix]:
+    for name in MIXES if options.mix == "both" else [options.mix]:
         for growth in options.growth if name == "fleet" else [1]:
             for count in options.objects:
-                title = f"{name}, {count} objects" + (f", profiles and clusters times {growth}" if growth > 1 else "")
-                tables[title] = _run(title, _MIXES[name](count, growth))
+                title = title_of(name, count, growth)
+                tables[title] = run(title, MIXES[name](count, growth))
     if options.save:
         save_baseline(tables)
     problems = slower_rows(tables) if options.check else []
@@ -79,7 +87,12 @@ def main() -> None:
     sys.exit(bool(problems))
 
 
-def _run(title: str, mix: Mix) -> dict[str, dict[str, float]]:
+def title_of(mix: str, count: int, growth: int) -> str:
+    """The title of a table, also in baseline.json."""
+    return f"{mix}, {count} objects" + (f", profiles and clusters times {growth}" if growth > 1 else "")
+
+
+def run(title: str, mix: Mix) -> dict[str, dict[str, float]]:
     """Measure one mix on a server of its own; prints the table and returns its ratios."""
     folder = Path(tempfile.mkdtemp(prefix="gitsnap-benchmark-"))
     try:
@@ -128,6 +141,8 @@ def _measure(server: ApiServer, folder: Path, mix: Mix) -> tuple[dict[str, Figur
     grown = _bytes(folder / "bench" / ".git") - size
     rows["diff of ten changes"] = meter.best(folder, [*gitsnap, "diff", "--snapshot", "bench"], _REPEATED)
     rows["list"] = meter.best(folder, [*gitsnap, "list"], _REPEATED)
+    connecting = [sys.executable, "-c", _START, kubeconfig]
+    rows["start-up with the client"] = meter.best(folder, connecting, _REPEATED)
     rows["--help"] = meter.best(folder, [*gitsnap, "--help"], _REPEATED)
     return rows, size, grown
 

@@ -62,7 +62,9 @@ class Entry:
 class Fleet:
     """A fleet of about ``count`` objects before it grows."""
 
-    def __init__(self, count: int, growth: int = 1) -> None:
+    def __init__(self, count: int, growth: int = 1, *, templated: bool = False) -> None:
+        """``templated``: whether a tenth of all profiles has a template, not only of the ClusterProfiles."""
+        self._templated = templated
         self._count = count
         self.namespaces = max(1, _NAMESPACES * count // _LARGEST_FLEET)
         self.clusters = max(1, count // 10) * growth
@@ -72,7 +74,7 @@ class Fleet:
         self._slots = slots
         self._maps = max(1, count // 2 // self.namespaces)
         self._secrets = max(1, count // 10 // self.namespaces)
-        self._labels = [self._labels_of(number) for number in range(self.clusters)]
+        self._labels = [self.labels_of(number) for number in range(self.clusters)]
         self.kinds = tuple(plural for plural in PLURALS if plural != "clustersummaries")
         """The resources of the mix, as kubectl names them."""
 
@@ -107,7 +109,8 @@ class Fleet:
     # Clusters -----------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _labels_of(number: int) -> dict[str, str]:
+    def labels_of(number: int) -> dict[str, str]:
+        """The labels of a cluster."""
         labels = {
             "env": _ENVIRONMENTS[number % 4],
             "region": f"region-{number % 12}",
@@ -153,14 +156,14 @@ class Fleet:
         """A Profile or ClusterProfile. A tenth of the ClusterProfiles has a template."""
         namespace = self.namespace(team)
         own = slot < self._own_profiles
-        selector = _selector(team + slot * 7)
+        cluster_selector = selector(team + slot * 7)
         references = [
             {"kind": kind, "namespace": namespace, "name": f"{prefix}-{index}"}
             for kind, prefix, number in (("ConfigMap", "settings", self._maps), ("Secret", "access", self._secrets))
             for index in range(slot, number, self._slots)
         ]
-        spec: Document = {"clusterSelector": selector, "policyRefs": references}
-        if not own and (team + slot) % 10 == 0:
+        spec: Document = {"clusterSelector": cluster_selector, "policyRefs": references}
+        if (self._templated or not own) and (team + slot) % 10 == 0:
             spec["helmCharts"] = [
                 {
                     "repositoryURL": "https://charts.example.com", "repositoryName": "charts",
@@ -173,7 +176,7 @@ class Fleet:
             {"apiVersion": LIB, "kind": "SveltosCluster", "namespace": self._cluster_namespace(number),
              "name": f"cluster-{number}"}
             for number, labels in enumerate(self._labels)
-            if (not own or number % self.namespaces == team) and _selects(selector, labels)
+            if (not own or number % self.namespaces == team) and _selects(cluster_selector, labels)
         ]  # fmt: skip
         status = {"matchingClusters": matching}
         if own:
@@ -209,13 +212,13 @@ class Fleet:
     def _others(self) -> Iterator[Entry]:
         selectors = [{"group": "apps", "version": "v1", "kind": "Deployment", "evaluate": _LUA}]
         for number in range(self._count // 50):
-            source, selector = f"source-{number}", _selector(number)
+            source, by_labels = f"source-{number}", selector(number)
             yield entry("EventSource", "eventsources", {"name": source}, {"resourceSelectors": selectors})
-            trigger = {"eventSourceName": source, "sourceClusterSelector": selector}
+            trigger = {"eventSourceName": source, "sourceClusterSelector": by_labels}
             yield entry("EventTrigger", "eventtriggers", {"name": f"trigger-{number}"}, trigger)
             account = {"serviceAccountName": f"account-{number}", "serviceAccountNamespace": "default"}
             yield entry(
-                "RoleRequest", "rolerequests", {"name": f"role-{number}"}, {"clusterSelector": selector, **account}
+                "RoleRequest", "rolerequests", {"name": f"role-{number}"}, {"clusterSelector": by_labels, **account}
             )
         for number in range(self._count * 15 // 1000):
             spec = {"resourceSelectors": selectors, "evaluateHealth": _LUA}
@@ -224,12 +227,12 @@ class Fleet:
             spec = {"classifierLabels": [{"key": f"found-{number}", "value": "yes"}]}
             yield entry("Classifier", "classifiers", {"name": f"classifier-{number}"}, spec)
         for number in range(self._count // 200):
-            spec = {"clusterSelector": _selector(number), "maxReplicas": 5}
+            spec = {"clusterSelector": selector(number), "maxReplicas": 5}
             yield entry("ClusterSet", "clustersets", {"name": f"set-{number}"}, spec)
             namespace = self.namespace(number % self.namespaces)
             yield entry("Set", "sets", {"name": f"set-{number}", "namespace": namespace}, spec)
             checks = {
-                "clusterSelector": _selector(number),
+                "clusterSelector": selector(number),
                 "livenessChecks": [{"name": "addons", "type": "Addons"}],
                 "notifications": [{"name": "event", "type": "KubernetesEvent"}],
             }
@@ -239,7 +242,7 @@ class Fleet:
 _LUA = "function evaluate()\n  hs = {}\n  hs.matching = obj.status.availableReplicas ~= nil\n  return hs\nend\n"
 
 
-def _selector(number: int) -> Document:
+def selector(number: int) -> Document:
     """One of the common forms of selectors. A selector selects a hundredth to a quarter of the clusters."""
     region = {"region": f"region-{number % 12}"}
     expressions = [
@@ -260,7 +263,7 @@ def _selector(number: int) -> Document:
 
 
 def _selects(selector: Document, labels: dict[str, str]) -> bool:
-    """Whether a selector of ``_selector`` selects labels."""
+    """Whether a selector of ``selector`` selects labels."""
     for key, value in selector.get("matchLabels", {}).items():
         if labels.get(key) != value:
             return False

@@ -121,9 +121,11 @@ class MemoryCluster:
 class Bench:
     """A fleet, an archive of it, and the steps to measure."""
 
-    def __init__(self, folder: Path, count: int, growth: int) -> None:
+    def __init__(self, folder: Path, count: int, growth: int, *, templated: bool = False) -> None:
         self._folder = folder
-        self._fleet = fleet.Fleet(count, growth)
+        self._fleet = fleet.Fleet(count, growth, templated=templated)
+        self.relabelled = max(1, self._fleet.clusters // 10)
+        """The number of clusters of which ``relabel`` changes a label."""
         self.cluster = MemoryCluster(self._fleet.objects())
         self._keeper = age.open_keeper(folder / "keys", mode=SecretsMode.ENCRYPT, create=True)
         self._info = sampling.tree_info(snapshot.default("bench"), branch="bench", keeper=self._keeper)
@@ -152,8 +154,8 @@ class Bench:
             self.cluster.change(path, json.loads(json.dumps(patch).replace("{}", str(self._taken))))
 
     def relabel(self) -> None:
-        """Change a label of a tenth of the clusters."""
-        for number in range(0, self._fleet.clusters, 10):
+        """Change a label of some clusters."""
+        for number in range(0, self._fleet.clusters, max(1, self._fleet.clusters // self.relabelled)):
             namespace = self._fleet.namespace(number % self._fleet.namespaces)
             path = f"/apis/{fleet.LIB}/namespaces/{namespace}/sveltosclusters/cluster-{number}"
             self.cluster.change(path, {"metadata": {"labels": {"wave": str((number + self._taken) % 20)}}})
@@ -187,13 +189,11 @@ def main() -> None:
 def _measure(bench: Bench, count: int, growth: int) -> None:
     print(f"\n{count} objects, profiles and clusters times {growth}{'':>6}{'CPU s':>8}{'lists':>8}")
     for step in STEPS:
-        best = min(_run(bench, step) for _ in range(_REPEATED))
+        best = min(run(bench, step) for _ in range(_REPEATED))
         print(f"{step:<43}{best[0]:>8.2f}{best[1]:>8}")
 
 
-def _run(
-    bench: Bench, step: str, action: Callable[[Callable[[], None]], None] = lambda run: run()
-) -> tuple[float, int]:
+def run(bench: Bench, step: str, action: Callable[[Callable[[], None]], None] = lambda run: run()) -> tuple[float, int]:
     """Prepare a step and run it; returns CPU seconds and the number of lists."""
     prepared: dict[str, Callable[[], Any]] = {
         "changed": bench.change,
@@ -214,7 +214,7 @@ def _profile(bench: Bench, step: str) -> None:
     if step != "first":
         bench.first()
     profile = cProfile.Profile()
-    _run(bench, step, profile.runcall)
+    run(bench, step, profile.runcall)
     pstats.Stats(profile).sort_stats("cumulative").print_stats(60)
 
 

@@ -298,6 +298,8 @@ class Dependents:
 
 
 def _closure(key: ObjectKey, edges: Mapping[ObjectKey, Collection[ObjectKey]]) -> frozenset[ObjectKey]:
+    if key not in edges:
+        return frozenset()
     reached: set[ObjectKey] = set()
     pending = [key]
     while pending:

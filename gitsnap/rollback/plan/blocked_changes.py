@@ -20,13 +20,10 @@ class BlockedChanges:
         self._by_pair: dict[tuple[ObjectKey, ClusterRef], set[int]] = {}
         self._by_key: dict[ObjectKey, set[int]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._harm)
-
     @property
-    def harmed_profiles(self) -> list[frozenset[ObjectKey]]:
-        """The profiles that each blocked change would harm, in the order of the changes."""
-        return [frozenset(self._harm[position]) for position in sorted(self._harm)]
+    def harmed_profiles(self) -> Mapping[int, frozenset[ObjectKey]]:
+        """The position of each blocked change, with the profiles that the change would harm."""
+        return {position: frozenset(harm) for position, harm in self._harm.items()}
 
     def add(self, position: int, harm: Mapping[ObjectKey, Matches]) -> None:
         """Block the change at ``position``, which would harm these matches."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan.cluster_effects import Hold
-from gitsnap.rollback.plan.match_states import SelectorIndex, State, StepChange
+from gitsnap.rollback.plan.match_states import State, StepChange
+from gitsnap.rollback.plan.selector_index import SelectorIndex
 from gitsnap.rollback.plan.simulation import Simulation
 
 

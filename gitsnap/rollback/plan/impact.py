@@ -5,6 +5,7 @@ Effects describe the state after the whole plan. ``ordering`` evaluates the stat
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -16,12 +17,12 @@ from gitsnap.rollback.plan.match_states import (
     SELECTING_KINDS,
     Matches,
     MatchesByObject,
-    SelectorIndex,
     State,
     StepChange,
     leaves,
     mode_of,
 )
+from gitsnap.rollback.plan.selector_index import SelectorIndex
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
@@ -67,6 +68,7 @@ class _Impact:
             for document in matching_objects
             if ObjectKey.of(document).kind in kinds.CLUSTER_KINDS
         }
+        self._moved: defaultdict[ClusterRef, set[ObjectKey]] | None = None
         self.before = cache(self._start.deployed_on)
         self.after = cache(self._end.matches)
         self.joining = cache(lambda key: self.after(key) - self.before(key))
@@ -86,10 +88,21 @@ class _Impact:
         elif kind in (kinds.CLASSIFIER, kinds.CLUSTER_HEALTH_CHECK):
             yield Effect(EffectType.APPLIES, change.key, _in_order(self._selected_clusters(change)))
         else:
-            for key in self._index.affected_by(change):
-                cluster = ClusterRef(kind, change.key.namespace, change.key.name)
-                only = frozenset({cluster}) if kind in kinds.CLUSTER_KINDS else None
+            affected, only = self._index.affected_by(change), None
+            if kind in kinds.CLUSTER_KINDS:
+                only = frozenset({change.cluster})
+                affected &= self._moved_on(change.cluster)
+            for key in affected:
                 yield from self._joining_and_leaving(key, only)
+
+    def _moved_on(self, cluster: ClusterRef) -> frozenset[ObjectKey]:
+        """The objects that start or stop matching a cluster."""
+        if self._moved is None:
+            self._moved = defaultdict(set)
+            for key in self._start.selecting.keys() | self._end.selecting.keys():
+                for moved in self.joining(key) | self.leaving(key):
+                    self._moved[moved].add(key)
+        return frozenset(self._moved.get(cluster, ()))
 
     def _selected_clusters(self, change: StepChange) -> Matches:
         if change.key.kind == kinds.CLASSIFIER:

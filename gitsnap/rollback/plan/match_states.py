@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.core.objects import same_json
 from gitsnap.kube.label_selectors import read_selector
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
@@ -21,7 +20,6 @@ from gitsnap.sveltos.matching import (
     prerequisites_of,
     selectors_of,
     selects,
-    sets_of,
 )
 from gitsnap.sveltos.pausing import is_paused
 
@@ -174,65 +172,6 @@ class State:
         )
 
 
-class SelectorIndex:
-    """Which selecting objects a step can affect: an index from labels and sets to the objects that read them.
-
-    The index covers several states of the same objects.
-    """
-
-    def __init__(self, *states: State) -> None:
-        self._states = states
-        self._selecting_by_label: dict[str, set[ObjectKey]] = {}
-        self._users_of_set: dict[ObjectKey, set[ObjectKey]] = {}
-        self._sets_by_label: dict[str, set[ObjectKey]] = {}
-        for state in states:
-            for key, document in state.selecting.items():
-                for label in labels_read(document):
-                    self._selecting_by_label.setdefault(label, set()).add(key)
-                for set_key in sets_of(document):
-                    self._users_of_set.setdefault(set_key, set()).add(key)
-            for key, document in state.sets.items():
-                for label in labels_read(document):
-                    self._sets_by_label.setdefault(label, set()).add(key)
-
-    def of_label(self, label: str) -> frozenset[ObjectKey]:
-        """The selecting objects whose own selectors, or whose sets' selectors, read a label."""
-        through_sets = (self._users_of_set.get(set_key, ()) for set_key in self.sets_of_label(label))
-        return frozenset(self._selecting_by_label.get(label, ())).union(*through_sets)
-
-    def selecting_by(self, label: str) -> Iterable[ObjectKey]:
-        """The selecting objects whose own selectors read a label."""
-        return self._selecting_by_label.get(label, ())
-
-    def sets_of_label(self, label: str) -> Iterable[ObjectKey]:
-        """The sets whose selectors read a label."""
-        return self._sets_by_label.get(label, ())
-
-    def users(self, set_key: ObjectKey) -> Iterable[ObjectKey]:
-        """The selecting objects that refer to a set."""
-        return self._users_of_set.get(set_key, ())
-
-    def affected_by(self, change: StepChange) -> frozenset[ObjectKey]:
-        """The selecting objects whose matches a step may change, including their prerequisites."""
-        direct = self._directly_affected_by(change)
-        if change.before is not None and change.after is not None and not is_paused(change.after):
-            direct = direct.union(*(state.former_prerequisites(change.key) for state in self._states))
-        return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
-
-    def _directly_affected_by(self, change: StepChange) -> frozenset[ObjectKey]:
-        kind = change.key.kind
-        if kind in SELECTING_KINDS:
-            if change.before is None or change.after is None:
-                return frozenset({change.key})
-            same = same_json(_rules(change.before), _rules(change.after)) and not frozen(change.before)
-            return frozenset() if same else frozenset({change.key})
-        if kind in SET_KINDS:
-            return frozenset(self._users_of_set.get(change.key, ()))
-        if kind in kinds.CLUSTER_KINDS:
-            return frozenset(key for label in change.labels for key in self.of_label(label))
-        return frozenset()
-
-
 def mode_of(document: JsonObject | None) -> str:
     """The ``syncMode`` of a profile; ``Continuous`` by default."""
     return str(((document or {}).get("spec") or {}).get("syncMode") or "Continuous")
@@ -267,7 +206,13 @@ def templated(document: JsonObject) -> bool:
     return any("{{" in str(selector) for selector in selectors_of(document))
 
 
-def _rules(document: JsonObject) -> tuple[Any, ...]:
+def selectors(document: JsonObject) -> list[Mapping[str, Any]]:
+    """The selectors of an object, without those that Sveltos cannot parse."""
+    parsed = map(read_selector, selectors_of(document))
+    return [selector for selector in parsed if selector is not None]
+
+
+def matching_rules(document: JsonObject) -> tuple[Any, ...]:
     """The parts of an object that decide which clusters the object, or its prerequisites, match."""
     spec = document.get("spec") or {}
     named = spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
@@ -277,8 +222,7 @@ def _rules(document: JsonObject) -> tuple[Any, ...]:
 def labels_read(document: JsonObject) -> set[str]:
     """The label keys that an object's selectors read."""
     labels: set[str] = set()
-    for written in selectors_of(document):
-        selector = read_selector(written) or {}
+    for selector in selectors(document):
         labels |= (selector.get("matchLabels") or {}).keys()
         labels |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
     return labels

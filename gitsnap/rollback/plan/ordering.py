@@ -16,15 +16,9 @@ from typing import Any
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan.blocked_changes import BlockedChanges
 from gitsnap.rollback.plan.cluster_effects import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
-from gitsnap.rollback.plan.match_states import (
-    Matches,
-    MatchesByObject,
-    SelectorIndex,
-    State,
-    StepChange,
-    frozen,
-    leaves,
-)
+from gitsnap.rollback.plan.independent_changes import group_changes, merge_orders
+from gitsnap.rollback.plan.match_states import Matches, MatchesByObject, State, StepChange, frozen, leaves
+from gitsnap.rollback.plan.selector_index import SelectorIndex
 from gitsnap.rollback.plan.simulation import Delta, Simulation, Touched
 from gitsnap.rollback.plan.uncertainty import CHOOSING, delay_reason, find_uncertainties
 from gitsnap.rollback.plan.waits import readded_waits, release_waits
@@ -244,38 +238,55 @@ class _OrderSearch:
             key=lambda change: len(self._end.dependents.of(change.key)),
         )
         first = [change for change in preferred if change.key not in late]
-        while True:
-            order, obstacles = self._greedy(first, held, strict=strict)
-            if order is not None:
-                return _Candidate((*order, *last), held)
-            more = next((profiles for profiles in obstacles if profiles <= self._pausable - held), None)
-            if not holding or more is None:
+        # Changes of other groups do not affect a group. So only a group that is blocked is ordered again, with holds.
+        groups = group_changes(first, self._index, (self._start, self._end))
+        orders = dict[int, list[int]]()
+        pending: list[int] = [*range(len(first))]
+        while pending:
+            order, harmed = self._greedy(first, pending, held, strict=strict)
+            more = self._more_holds(harmed, groups, held) if harmed and holding else {}
+            if more.keys() != {groups[position] for position in harmed}:
                 return None
-            held |= more
+            for position in order:
+                if groups[position] not in more:
+                    orders.setdefault(groups[position], []).append(position)
+            pending = [position for position in pending if groups[position] in more]
+            held = held.union(*more.values())
+        return _Candidate((*(first[position] for position in merge_orders(orders.values())), *last), held)
+
+    def _more_holds(
+        self, harmed: Mapping[int, frozenset[ObjectKey]], groups: Sequence[int], held: frozenset[ObjectKey]
+    ) -> dict[int, frozenset[ObjectKey]]:
+        """By group: the profiles that the first blocked change would harm, if all of them may be held."""
+        more = dict[int, frozenset[ObjectKey]]()
+        for position in sorted(harmed):
+            if harmed[position] <= self._pausable - held:
+                more.setdefault(groups[position], harmed[position])
+        return more
 
     def _greedy(
-        self, preferred: Sequence[StepChange], held: frozenset[ObjectKey], *, strict: bool
-    ) -> tuple[list[StepChange] | None, list[frozenset[ObjectKey]]]:
-        """An order that always takes the first preferred change that does no harm.
+        self, changes: Sequence[StepChange], positions: Iterable[int], held: frozenset[ObjectKey], *, strict: bool
+    ) -> tuple[list[int], Mapping[int, frozenset[ObjectKey]]]:
+        """An order of some changes that always takes the first change that does no harm.
 
-        If there is none, None and the profiles that each of the remaining changes would harm. A harmful change is tried
-        again only after another change touched the matches that it would harm.
+        Returns the positions of these changes, and for each remaining change the profiles that it would harm. A harmful
+        change is tried again only after another change touched the matches that it would harm.
         """
         simulation = Simulation(self._start, self._end, self._index, self._tracked, held)
-        ready, blocked, order = list(range(len(preferred))), BlockedChanges(), list[StepChange]()
+        ready, blocked, order = [*positions], BlockedChanges(), list[int]()
         heapify(ready)
         while ready:
             position = heappop(ready)
-            deltas = simulation.apply(preferred[position])
+            deltas = simulation.apply(changes[position])
             harm = {delta.key: harm for delta in deltas if (harm := self._harm(delta, strict=strict))}
             if harm:
                 simulation.revert()
                 blocked.add(position, harm)
                 continue
-            order.append(preferred[position])
+            order.append(position)
             for unblocked in blocked.unblock(simulation.touched):
                 heappush(ready, unblocked)
-        return (None, blocked.harmed_profiles) if blocked else (order, [])
+        return order, blocked.harmed_profiles
 
     def _harm(self, delta: Delta, *, strict: bool) -> Matches:
         """The matches that a step must not end, because they exist after the plan or the sample leaves them in place.

@@ -15,13 +15,13 @@ from gitsnap.rollback.plan.match_states import (
     SELECTING_KINDS,
     SET_KINDS,
     Matches,
-    SelectorIndex,
     State,
     StepChange,
     frozen,
     leaves,
 )
 from gitsnap.rollback.plan.members import Clusters, Members
+from gitsnap.rollback.plan.selector_index import SelectorIndex
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     ClusterRef,
@@ -194,16 +194,15 @@ class Simulation:
     # Writing a step -------------------------------------------------------------------------------------------------
 
     def _relabel(self, change: StepChange) -> Touched:
-        """Change the labels of a cluster. Returns the matches to evaluate."""
+        """StepChange the labels of a cluster. Returns the matches to evaluate."""
         cluster, former = change.cluster, self._labels.get(change.cluster)
         labels = ((change.after or {}).get("metadata") or {}).get("labels") or {}
         self._labels.add(cluster, labels)
         if former is not None:
             self._undo(lambda: self._labels.add(cluster, former))
-        touched: Touched = {}
-        for label in change.labels:
-            touched |= dict.fromkeys(self._index.selecting_by(label), (cluster,))
-        for set_key in {set_key for label in change.labels for set_key in self._index.sets_of_label(label)}:
+        relabelling = self._index.relabelling(change)
+        touched: Touched = dict.fromkeys(relabelling.selecting, (cluster,))
+        for set_key in relabelling.sets:
             members = self._sets.get(set_key)
             if members is None:
                 continue
@@ -217,7 +216,7 @@ class Simulation:
         mode, was_member = members.mode(), cluster in members.clusters()
         near = not members.outdated or abs(len(members.matching) - members.limit) <= 1
         before = frozenset(members.clusters()) if near else frozenset({cluster} if was_member else ())
-        matches = bool(selects(members.document, {cluster: labels}).clusters)
+        matches = self._index.match_directly(members.document, cluster, labels)
         self._put(members.matching, cluster, inside=matches)
         self._put(members.kept, cluster, inside=matches and cluster in members.selected)
         if not members.outdated:
@@ -281,7 +280,7 @@ class Simulation:
         for key in sorted(affected):
             if key in self.deployed and key not in self._frozen:
                 delta = self._update_deployed(key, affected[key], change)
-                if delta.left or delta.joined:
+                if delta is not None:
                     yield delta
 
     def _evaluate(self, key: ObjectKey, clusters: Collection[ClusterRef] | None) -> None:
@@ -312,11 +311,11 @@ class Simulation:
     def _matches_directly(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
         labels = self._labels.get(cluster)
-        return document is not None and labels is not None and bool(selects(document, {cluster: labels}).clusters)
+        return document is not None and labels is not None and self._index.match_directly(document, cluster, labels)
 
     def _matches_by_sets(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
-        sets = sets_of(document) if document is not None else ()
+        sets = self._index.sets_of(document) if document is not None else ()
         return any(cluster in self._sets[set_key].clusters() for set_key in sets if set_key in self._sets)
 
     def _current_matches(self, key: ObjectKey) -> Clusters:
@@ -326,7 +325,7 @@ class Simulation:
 
     def _update_deployed(
         self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: StepChange | None
-    ) -> Delta:
+    ) -> Delta | None:
         deployed = self.deployed[key]
         if clusters is None:
             current = self._current_matches(key)
@@ -340,6 +339,8 @@ class Simulation:
             }
             left = frozenset(cluster for cluster in clusters if cluster in deployed and cluster not in inside)
             joined = frozenset(inside - deployed)
+        if not left and not joined:
+            return None
         for cluster in left:
             self._put(deployed, cluster, inside=False)
         for cluster in joined:

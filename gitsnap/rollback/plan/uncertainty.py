@@ -8,7 +8,8 @@ from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import plural
 from gitsnap.rollback.plan.cluster_effects import Uncertainty
-from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Matches, SelectorIndex, State, StepChange, templated
+from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Matches, State, StepChange, templated
+from gitsnap.rollback.plan.selector_index import SelectorIndex
 from gitsnap.sveltos import inventory, kinds
 
 CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
