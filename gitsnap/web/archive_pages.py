@@ -22,6 +22,8 @@ from gitsnap.web.site import ChangedObjects, Site, SiteArchive
 PAGE_SIZE = 50
 """The number of samples and changes of one page of the timeline."""
 _MOST_SKIPPED = 100_000
+_MOST_CARDS = 6
+"""More archives than these are rows of a table."""
 _NOTHING = ChangedObjects([], 0, [], is_recorded=True)
 
 
@@ -46,11 +48,20 @@ def overview(site: Site, asked: Asked) -> Page:
             "problems": site.problems,
         }
 
+    wanted = asked.query.get("q", "")
     entries = [
         (archive, samples[0] if samples else None, samples[-1] if samples else None, len(samples))
         for archive, samples in archives
+        if wanted.casefold() in archive.name.casefold()
     ]
-    return Page("overview.html", "Archives", document, {"entries": entries, "problems": site.problems})
+    values = {
+        "entries": entries,
+        "total": len(archives),
+        "is_table": len(archives) > _MOST_CARDS,
+        "q": wanted,
+        "problems": site.problems,
+    }
+    return Page("overview.html", "Archives", document, values)
 
 
 @dataclass(slots=True)
@@ -112,20 +123,22 @@ def timeline(archive: SiteArchive, asked: Asked) -> Page:
     """Return a page of the timeline: samples and changes, newest first.
 
     ``before``: the name of a sample; the page has only older states. ``skip``: the number of these states to skip.
-    ``until``: a date; the page has no later states.
+    ``until``: a date; the page has no later states. ``from``, ``to``: the states that were chosen for a diff.
     """
     samples = archive.samples()
     before, skip = asked.query.get("before", ""), _whole_number(asked.query.get("skip", "0"))
     states = _states(archive, samples, before, asked.query.get("until", ""))
     shown = list(islice(states, skip, skip + PAGE_SIZE + 1))
     following = shown[PAGE_SIZE:]
-    older = _older_address(archive, shown, before, skip) if following else ""
+    next_page = _next_page(shown, before, skip) if following else {}
+    older = address(archive.name, **next_page) if following else ""
     entries = [
         _entry(archive, state, older_state) for state, older_state in zip(shown, [*shown[1:], None], strict=True)
     ]
 
+    listed = shown[:PAGE_SIZE]
+
     def document() -> Document:
-        listed = shown[:PAGE_SIZE]
         return {
             "kind": "SampleList",
             "samples": [asked.documents.sample_document(state) for state in listed if isinstance(state, Sample)],
@@ -133,14 +146,22 @@ def timeline(archive: SiteArchive, asked: Asked) -> Page:
             "older": older or None,
         }
 
+    picked = {side: archive.state(name) for side in ("from", "to") if (name := asked.query.get(side, ""))}
+    names = [state_name(state) for state in listed]
+    kept = {state_name(state): state for state in picked.values() if state_name(state) not in names}
     values = {
+        "chosen": {
+            side: state_name(picked[side]) if side in picked else "".join(names[number : number + 1])
+            for number, side in enumerate(("to", "from"))
+        },
+        "kept": sorted(kept.values(), key=lambda state: state.order, reverse=True),
+        "next_page": next_page,
         "rows": _grouped(entries[:PAGE_SIZE]),
         "older": older,
         "is_newest": not (before or skip or asked.query.get("until")),
         "total": len(samples),
         "first": samples[0] if samples else None,
         "last": samples[-1] if samples else None,
-        "shown": shown[:PAGE_SIZE],
         "until": asked.query.get("until", ""),
     }
     return Page("timeline.html", "Timeline", document, values)
@@ -173,14 +194,14 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
-def _older_address(archive: SiteArchive, shown: Sequence[State], before: str, skip: int) -> str:
-    """Return the address of the next page: it begins after the last sample of this page."""
+def _next_page(shown: Sequence[State], before: str, skip: int) -> dict[str, str]:
+    """Return the query of the next page: it begins after the last sample of this page."""
     listed = shown[:PAGE_SIZE]
     last = next((number for number in range(len(listed) - 1, -1, -1) if isinstance(listed[number], Sample)), None)
     if last is None:
-        return address(archive.name, before=before, skip=str(skip + PAGE_SIZE))
+        return {"before": before, "skip": str(skip + PAGE_SIZE)}
     rest = len(listed) - 1 - last
-    return address(archive.name, before=state_name(listed[last]), skip=str(rest) if rest else "")
+    return {"before": state_name(listed[last]), "skip": str(rest) if rest else ""}
 
 
 def _entry(archive: SiteArchive, state: State, before: State | None) -> Entry:

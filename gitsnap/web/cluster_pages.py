@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -42,8 +43,14 @@ def clusters(archive: SiteArchive, asked: Asked) -> Page:
     def document() -> Document:
         return {"kind": "ClusterList", "sample": newest.tag, "clusters": shown}
 
-    values = {"state": newest, "names": shown, "total": len(names), "q": asked.query.get("q", "")}
+    values = {"state": newest, "names": sorted(shown, key=_natural), "total": len(names), "q": asked.query.get("q", "")}
     return Page("clusters.html", "Managed clusters", document, values)
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Return a key that sorts ``cluster-2`` before ``cluster-10``."""
+    parts = re.split(r"(\d{1,18})", name)
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _names(tree: Tree) -> Iterator[str]:

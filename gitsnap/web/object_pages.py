@@ -18,7 +18,7 @@ from gitsnap.diff.shown_objects import shown_versions, without_sensitive_values
 from gitsnap.format import masking, path_of
 from gitsnap.history.blame import blame as find_origins
 from gitsnap.history.blame import read_versions
-from gitsnap.history.changelog import ObjectPattern, read_entries
+from gitsnap.history.changelog import CommitOrigin, LogEntry, ObjectPattern, read_entries
 from gitsnap.history.fields import is_hidden
 from gitsnap.render.web.addresses import object_address, state_name
 from gitsnap.sveltos.tree_view import TreeView
@@ -29,6 +29,8 @@ from gitsnap.web.site import SiteArchive
 _MOST_ENTRIES = 200
 """The largest number of changes in the history of an object."""
 _MOST_FIELDS = 2_000
+_PRESENT = ("added", "modified")
+"""The actions after which an object exists."""
 _TABS = (("object", "Content"), ("log", "History"), ("blame", "Blame"))
 
 
@@ -73,22 +75,69 @@ def content(archive: SiteArchive, asked: Asked) -> Page | Redirect:
         return Redirect(object_address(archive.name, key, at=state_name(state)))
     document = _shown(archive, state, key)
     if document is None:
-        raise _missing(archive, state, key)
-    lines = (object_texts("", None, document).after or "").splitlines()
-    shown = [line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]} …" for line in lines[:MOST_LINES]]
+        return _absent(archive, state, key, at, "object")
     values = {
         "key": key,
         "state": state,
         "at": at,
-        "lines": shown,
-        "left_out": max(len(lines) - MOST_LINES, 0),
-        "shortened": sum(len(line) > LINE_LENGTH for line in lines[:MOST_LINES]),
-        "is_masked": _is_masked(document),
+        **_lines(document),
         "tabs": _TABS,
         "tab": "object",
         "command": f"gitsnap show {state.moment} {key.path}",
     }
     return Page("object.html", describe(key), lambda: _list_of(document), values)
+
+
+def _lines(document: JsonObject) -> dict[str, object]:
+    """Return the values of a template that shows an object as YAML."""
+    lines = (object_texts("", None, document).after or "").splitlines()
+    return {
+        "lines": [line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]} …" for line in lines[:MOST_LINES]],
+        "left_out": max(len(lines) - MOST_LINES, 0),
+        "shortened": sum(len(line) > LINE_LENGTH for line in lines[:MOST_LINES]),
+        "is_masked": _is_masked(document),
+    }
+
+
+def _absent(archive: SiteArchive, state: State, key: ObjectKey, at: str, tab: str) -> Page:
+    """Return the page of an object that a state lacks: when it was deleted, its last content, and its history.
+
+    The page has no JSON form. Raises NotFoundError if the archive never had the object.
+    """
+    entries = _entries(archive, key)
+    if not entries:
+        raise _missing(archive, state, key)
+    earlier = [entry for entry in entries if entry.origin.time is None or entry.origin.time <= state.time]
+    deletion = earlier[0] if earlier and earlier[0].action not in _PRESENT else None
+    last, document = None, None
+    if deletion is not None and len(earlier) > 1 and (name := _state_of(earlier[1].origin)):
+        last = archive.state(name)
+        document = _shown(archive, last, key)
+    values = {
+        "key": key,
+        "state": state,
+        "at": at,
+        "deletion": deletion,
+        "last": last,
+        "entries": entries[:_MOST_ENTRIES],
+        "more": len(entries) > _MOST_ENTRIES,
+        **(_lines(document) if document is not None else {"lines": []}),
+        "tabs": _TABS,
+        "tab": tab,
+        "command": f"gitsnap log {key.path}",
+    }
+
+    def refuse() -> Document:
+        raise _missing(archive, state, key)
+
+    return Page("absent.html", describe(key), refuse, values)
+
+
+def _state_of(origin: CommitOrigin) -> str:
+    """Return the name of the state that a commit recorded; ``""`` if no sample and no change has it."""
+    if origin.commit:
+        return origin.commit
+    return state_name(origin.sample) if origin.sample else ""
 
 
 def _is_masked(document: JsonObject) -> bool:
@@ -104,8 +153,7 @@ def _list_of(document: JsonObject) -> Document:
 def log(archive: SiteArchive, asked: Asked) -> Page:
     """Return the history of an object, newest first. Raises NotFoundError if the archive never had it."""
     key = _key(asked)
-    pattern = ObjectPattern(key.kind.name, key.namespace, key.name, key.kind)
-    entries = list(islice(read_entries(archive, [pattern], _find_actions), _MOST_ENTRIES + 1))
+    entries = _entries(archive, key)
     if not entries:
         raise NotFoundError(f"the archive {archive.name} never had {describe(key)}", hint="The search finds names.")
     shown = entries[:_MOST_ENTRIES]
@@ -121,6 +169,12 @@ def log(archive: SiteArchive, asked: Asked) -> Page:
     return Page("log.html", describe(key), lambda: asked.documents.log_document(shown), values)
 
 
+def _entries(archive: SiteArchive, key: ObjectKey) -> list[LogEntry]:
+    """Return the newest changes of an object, newest first: at most one more than a page shows."""
+    pattern = ObjectPattern(key.kind.name, key.namespace, key.name, key.kind)
+    return list(islice(read_entries(archive, [pattern], _find_actions), _MOST_ENTRIES + 1))
+
+
 def _find_actions(before: Tree, after: Tree, changes: Sequence[ObjectChange]) -> ObjectActions:
     return object_actions_between(before, after, changes)
 
@@ -130,7 +184,7 @@ def blame(archive: SiteArchive, asked: Asked) -> Page:
     key, state = _key(asked), _at(archive, asked)
     tree = archive.tree(state)
     if TreeView(tree).get(key) is None:
-        raise _missing(archive, state, key)
+        return _absent(archive, state, key, asked.query.get("at", ""), "blame")
     sensitive = {*archive.listed.hidden, *tree.info.secrets.sensitive_fields}
     origins = find_origins(read_versions(archive, path_of(key), state, sensitive)).present
     present = [origins[path] for path in sorted(origins)]

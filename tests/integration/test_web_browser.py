@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.support.browsers import Pages, chromium
 from tests.support.commands import gitsnap
-from tests.support.web_archives import make_fleet_archive, make_hostile_archive
+from tests.support.web_archives import make_fleet_archive, make_hostile_archive, make_many_archives
 from tests.support.web_servers import RunningServer, running_server
 
 _PROFILE = "ClusterProfile.config.projectsveltos.io/guestbook"
@@ -56,6 +56,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server for an archive with 400 managed clusters."""
     folder = tmp_path_factory.mktemp("fleet")
     make_fleet_archive(folder)
+    with running_server(folder, "--storage", "s", "--quiet") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server for eight archives: long ones, and one with a deleted object."""
+    folder = tmp_path_factory.mktemp("many")
+    make_many_archives(folder)
     with running_server(folder, "--storage", "s", "--quiet") as running:
         yield running
 
@@ -204,6 +213,59 @@ def test_print_has_no_forms(server: RunningServer, open_page: Open) -> None:
         assert not any(element.is_visible() for element in page.locator(hidden).all()), hidden
     assert page.locator(".moment").first.is_visible()
     assert page.locator("body").evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_two_samples_of_different_pages_are_compared(many: RunningServer, open_page: Open, *, scripts: bool) -> None:
+    """The choice is kept while one goes to older samples, and goes into the address of the diff."""
+    page = open_page(many, "/hourly", scripts=scripts)
+    newest = _stamps(page)[3]
+    page.locator(f"input[name=to][value='{newest}']").check()
+    for _ in range(2):
+        page.get_by_role("button", name="Keep the choice").click()
+        page.locator(".kept").wait_for()
+    oldest = _stamps(page)[-1]
+    assert page.locator(f".kept input[name=to][value='{newest}']").is_checked()
+    page.locator(f"input[name=from][value='{oldest}']").check()
+    if scripts:
+        _axe(page)
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_url(f"**/hourly/diff/{oldest}/{newest}")
+    page.locator(".rows .row").first.wait_for()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_deleted_object_has_a_page(many: RunningServer, open_page: Open, *, scripts: bool) -> None:
+    """The page says when the object was deleted, and has its last content and its history, also for its blame."""
+    for view in ("object", "blame"):
+        page = open_page(many, f"/gone/{view}/ConfigMap/default/gone", scripts=scripts)
+        assert page.locator(".verdict.bad").inner_text().startswith("Deleted")
+        assert 'a: "2"' in page.locator("pre.diff").inner_text()
+        assert page.locator("#history ~ .rows .action").all_inner_texts() == ["deleted", "modified", "added"]
+    page.get_by_role("link", name="Blame at that time").click()
+    page.locator("tbody tr").first.wait_for()
+    page.goto(f"{many.url}/gone/object/ConfigMap/default/gone?at=latest~1")
+    assert page.locator(".verdict.bad").count() == 1
+
+
+@pytest.mark.parametrize(("width", "dark"), [(400, True), (1400, False)])
+def test_many_archives_are_a_table(many: RunningServer, open_page: Open, width: int, *, dark: bool) -> None:
+    """The names can be filtered with the keyboard."""
+    page = open_page(many, "/", width=width, dark=dark)
+    assert page.locator("tbody tr").count() == 8
+    _axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#names").fill("TEAM-3")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=TEAM-3")
+    assert page.locator("tbody tr").count() == 1
+    page.locator("#names").fill("nothing")
+    page.keyboard.press("Enter")
+    page.get_by_text("No archive has this name").wait_for()
+    for address in ("/gone/object/ConfigMap/default/gone", "/hourly?from=latest&before=latest~60"):
+        page.goto(f"{many.url}{address}")
+        _axe(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [400, 1400])

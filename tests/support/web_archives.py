@@ -1,4 +1,4 @@
-"""Archives for the tests of ``gitsnap web``: 400 managed clusters, and hostile names and contents.
+"""Archives for the tests of ``gitsnap web``: many clusters, samples and archives, and hostile names and contents.
 
 This module must not be imported by the package.
 """
@@ -6,9 +6,11 @@ This module must not be imported by the package.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+from benchmarks.history import make_archive
 from tests.support.commands import gitsnap
 
 EVIL = (
@@ -85,6 +87,24 @@ def _configuration(name: str, service_name: str) -> dict[str, Any]:
         },
         "status": {"clusterProfileResources": [{"clusterProfileName": "web", "Features": features}]},
     }
+
+
+def make_many_archives(folder: Path) -> None:
+    """Make ``s/gone`` of three samples, of which the second deletes a ConfigMap, and seven archives of 120 samples.
+
+    A page of the timeline has less than 120 samples, and the overview has cards for less than eight archives.
+    """
+    cluster = folder / "cluster"
+    cluster.mkdir()
+    for data in ({"a": "1"}, {"a": "2"}, None, None):
+        (cluster / "gone.json").unlink(missing_ok=True)
+        if data is not None:
+            _write(cluster, "gone", _config_map("gone", data))
+        _write(cluster, "other", _config_map("other", {"exists": str(data is not None)}))
+        _capture(folder, "gone", "--resources", "ConfigMap")
+    make_archive(folder / "s", samples=120, objects=3)
+    for number in range(6):
+        shutil.copytree(folder / "s" / "hourly", folder / "s" / f"team-{number}")
 
 
 def make_hostile_archive(folder: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_lane_does_one_job_at_a_time_and_refuses_too_many() -> None:
 def test_pages_need_no_inline_script_or_style() -> None:
     """The policy permits neither, so no template may have one."""
     names = ("layout", "parts", "overview", "timeline", "sample", "diff", "difference", "rollback", "object", "log",
-             "blame", "clusters", "cluster", "cluster_log", "search", "error")  # fmt: skip
+             "blame", "clusters", "cluster", "cluster_log", "search", "error", "absent")  # fmt: skip
     for name in names:
         text = asset("gitsnap.render.web", f"{name}.html")
         assert not re.search(r"<style|<script(?! src)|\sstyle=|\son[a-z]+=|\|safe", text), name
