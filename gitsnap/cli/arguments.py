@@ -6,6 +6,7 @@ A sample is a date, ``latest``, ``latest~2``, ``@TIME``, ``live``, a tag or a co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -141,6 +142,10 @@ def parse(words: Sequence[str], *, samples: int = 1, objects: bool = False, live
     return Arguments(named, others)
 
 
+_SHORT_ID = re.compile(r"(?=[a-f]*[0-9])[0-9a-f]{4,6}(?:~[0-9]*)?")
+"""Too few digits of the id of a commit. A word without a decimal digit, such as ``feed``, is no id."""
+
+
 def _refuse_bare_word(word: str, words: Sequence[str], *, objects: bool, forms: str) -> None:
     """Raise UsageError for a word without a slash that is not a sample."""
     if objects and is_kind(word):
@@ -154,6 +159,8 @@ def _refuse_bare_word(word: str, words: Sequence[str], *, objects: bool, forms: 
     hint = f"{forms} To name a policy, use --snapshot."
     if is_moment(word):
         hint = f"Write a time with @: @{word}. {forms}"
+    elif _SHORT_ID.fullmatch(word):
+        hint = f"The id of a commit needs 7 digits or more. {forms}"
     raise UsageError(f"{word} is {'neither a sample nor an object' if objects else 'not a sample'}", hint=hint)
 
 

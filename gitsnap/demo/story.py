@@ -1,10 +1,11 @@
-"""The steps of the demo: deploy, break, compare, roll back. Each command runs in a process of its own.
+"""The steps of the demo: deploy, break, compare, roll back, report. Each command runs in a process of its own.
 
 This module must not print anything but sentences of the story and commands.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import subprocess
@@ -40,6 +41,7 @@ def play(folder: Path) -> None:
     stage.deploy()
     stage.break_things()
     stage.roll_back()
+    stage.report()
     stage.tell(f"Everything is in {folder.resolve()}: cluster/ is the cluster, archive/hourly is the git repository.")
 
 
@@ -91,6 +93,14 @@ class _Stage:
         self._gitsnap("diff latest~4 latest --storage archive")
         self._gitsnap("list --storage archive --wide")
         self._run("git -C archive/hourly log --oneline", ["git", "-C", "archive/hourly", "log", "--oneline"])
+
+    def report(self) -> None:
+        """Write the report, if Jinja2 is installed."""
+        if importlib.util.find_spec("jinja2") is None:
+            self.tell("A report needs Jinja2, which is not installed: pip install 'gitsnap[report]'")
+            return
+        self.tell("The whole story as one page, for people without an archive: open report.html in a browser.")
+        self._gitsnap("report --storage archive -o report.html")
 
     def tell(self, text: str) -> None:
         """Print a sentence of the story."""

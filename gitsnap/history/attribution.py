@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
-from gitsnap.core.changes import Author, AuthorSource
+from gitsnap.core.changes import Author, AuthorSource, UnreadableChange
 from gitsnap.core.model import Area, CommitId, ObjectKey
 from gitsnap.core.ports import Tree
 from gitsnap.core.states import ChangeState
@@ -88,18 +88,29 @@ class AttributedArchive(ChangeArchive, Protocol):
         """The tree of a commit."""
 
 
-def changed_places(archive: ChangeArchive) -> tuple[frozenset[str], frozenset[tuple[str, str, str]]]:
-    """The objects that any change of the archive names.
+@dataclass(frozen=True, slots=True)
+class ChangedPlaces:
+    """The objects that the changes of an archive name."""
 
-    Returns the API groups, and (API group, namespace, name) of each object. Raises ArchiveError.
-    """
+    groups: frozenset[str]
+    """The API groups of the objects."""
+    objects: frozenset[tuple[str, str, str]]
+    """API group, namespace and name of each object."""
+    unreadable: tuple[UnreadableChange, ...]
+    """The changes that cannot be read, and get no author."""
+
+
+def changed_places(archive: ChangeArchive) -> ChangedPlaces:
+    """Return the objects that any change of the archive names. Raises ArchiveError."""
+    changes = Changes(archive)
     places = {
         (changed.key.kind.group, changed.key.namespace, changed.key.name)
-        for state in Changes(archive).newest_first(archive.samples())
+        for state in changes.newest_first(archive.samples())
         if isinstance(state, ChangeState)
         for changed in state.change.objects
     }
-    return frozenset(group for group, _, _ in places), frozenset(places)
+    groups = frozenset(group for group, _, _ in places)
+    return ChangedPlaces(groups, frozenset(places), tuple(changes.unreadable))
 
 
 def attribute(

@@ -16,12 +16,12 @@ from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
 from gitsnap.core.ports import Archive, Tree
 from gitsnap.core.states import State, name_state
-from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
 from gitsnap.format import decode_object, path_of
 from gitsnap.history.authors import Authors
 from gitsnap.history.change_finder import sample_with
 from gitsnap.history.changelog import AuthoredHistory, CommitOrigin, origin_of
+from gitsnap.history.field_names import propose_fields
 from gitsnap.history.fields import Fields, fields_of, is_hidden, plain_path, text_of_value
 from gitsnap.history.samples import find_object
 
@@ -152,7 +152,7 @@ def parse_condition(
     below = [name for name in known if plain_path(name).startswith((f"{plain_path(path)}.", f"{plain_path(path)}["))]
     if below:
         raise UsageError(f"{path} has no value of its own", hint=f"Name a field below it, such as {below[0]}.")
-    hint = nearest(path, known, none="It has no fields.")
+    hint = propose_fields(path, known, none="It has no fields.")
     raise NotFoundError(f"{describe(condition.key)} has no field {path} in either sample", hint=hint)
 
 

@@ -6,9 +6,8 @@ import the comparison of whole trees: imports take most of the time of a short c
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -18,10 +17,11 @@ from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.objects import changed_fields
 from gitsnap.core.ports import Archive, Tree
+from gitsnap.core.suggestions import closest
 from gitsnap.core.text import join_names
 from gitsnap.diff.object_changes import MAX_NAMED, ObjectChange
 from gitsnap.diff.rows import ObjectActions
-from gitsnap.format import decode_object, kind_folder, path_of
+from gitsnap.format import decode_object, key_of, kind_folder, path_of
 from gitsnap.history.authors import Authors
 from gitsnap.sveltos.kind_names import KindNames, is_name_of, kinds_of_tree, known_namespaced, possible_singulars
 
@@ -29,8 +29,8 @@ NO_OBJECT = "one side of the file is not a Kubernetes object"
 
 BY_THE_SERVER = "by the server"
 """Follows fields that no user changed: defaults that an upgrade added or removed, or another API version."""
-MAX_SUGGESTIONS = 5
-"""How many objects an error suggests."""
+_MOST = 5
+"""How many objects an error proposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,40 +208,53 @@ def objects_ever(archive: CommitHistory, pattern: ObjectPattern) -> set[ObjectKe
     }
 
 
-def check_existed(archive: CommitHistory, pattern: ObjectPattern, known: Iterable[ObjectKey]) -> None:
-    """Raise NotFoundError if the pattern names one object and no commit contains it.
+def check_existed(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> None:
+    """Raise NotFoundError if no commit contains the object or the kind that the pattern names.
 
-    ``known``: the objects of its kind in the newest sample, for the suggestions of the error.
+    ``newest``: the newest sample, for the proposals of the error. A kind that its policy asks for exists, even if no
+    object of this kind was ever captured.
     """
-    if not pattern.name or _ever_had(archive, pattern):
-        return
-    keys = sorted(known)
-    names = difflib.get_close_matches(pattern.name, {key.name for key in keys}, n=MAX_SUGGESTIONS)
-    suggested = [key for key in keys if key.name in names] or keys
-    suggestions = ", ".join(
-        str(ObjectPattern(key.kind.name, key.namespace, key.name)) for key in suggested[:MAX_SUGGESTIONS]
-    )
-    if suggestions:
-        hint = f"Did you mean {suggestions}?"
-    elif pattern.meaning is not None:
-        hint = f"The newest sample has no object of the kind {pattern.meaning}."
-    else:
-        hint = f"The newest sample has no {pattern.kind}; is that the kind?"
-    raise NotFoundError(f"the archive never had {pattern}", hint=hint)
-
-
-def check_kind(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> None:
-    """Raise NotFoundError if the pattern is a kind that no sample can contain. ``newest``: the newest sample."""
-    if not pattern.kind or pattern.name:
+    if not pattern.kind:
         return
     captured = kinds_of_tree(newest)
     known = {*captured, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
-    if pattern.meaning in known or any(is_name_of(pattern.kind, kind) for kind in known) or _ever_had(archive, pattern):
+    is_known = pattern.meaning in known or any(is_name_of(pattern.kind, kind) for kind in known)
+    if (is_known and not pattern.name) or _ever_had(archive, pattern):
         return
-    names = difflib.get_close_matches(pattern.kind, {kind.name for kind in known}, n=MAX_SUGGESTIONS)
-    raise NotFoundError(
-        f"the archive never had a kind {pattern.kind}",
-        hint=f"Did you mean {', '.join(names)}?" if names else f"It has: {', '.join(sorted(map(str, captured)))}",
+    if pattern.name and (is_known or pattern.meaning is not None):
+        raise NotFoundError(f"the archive never had {pattern}", hint=_similar_objects(pattern, newest))
+    close = closest(pattern.kind, {kind.name for kind in known})
+    existing = [
+        key
+        for key in _keys(newest, {kind for kind in captured if kind.name in close} if pattern.name else ())
+        if pattern.name == key.name and pattern.namespace in ("", key.namespace)
+    ]
+    if existing or close:
+        proposals = [str(ObjectPattern(key.kind.name, key.namespace, key.name)) for key in existing[:_MOST]] or close
+        hint = f"Did you mean {', '.join(proposals)}?"
+    else:
+        hint = f"It has: {', '.join(sorted(map(str, captured)))}"
+    raise NotFoundError(f"the archive never had a kind {pattern.kind}", hint=hint)
+
+
+def _similar_objects(pattern: ObjectPattern, newest: Tree) -> str:
+    """Return the hint with the objects of a known kind whose names are similar, or with the first objects."""
+    keys = [key for key in _keys(newest, kinds_of_tree(newest)) if replace(pattern, namespace="", name="").matches(key)]
+    if not keys:
+        return f"The newest sample has no object of the kind {pattern.meaning or pattern.kind}."
+    names = closest(pattern.name, {key.name for key in keys})
+    proposed = [key for key in keys if key.name in names] or keys
+    proposals = ", ".join(str(ObjectPattern(key.kind.name, key.namespace, key.name)) for key in proposed[:_MOST])
+    return f"Did you mean {proposals}?"
+
+
+def _keys(tree: Tree, kinds: Collection[Kind]) -> list[ObjectKey]:
+    """Return the objects of some kinds in a tree, sorted."""
+    folders = set(map(kind_folder, kinds))
+    return sorted(
+        key_of(path) or ObjectKey.of(decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}"))
+        for path, blob in (tree.files(Area.CONFIGURATION).items() if folders else ())
+        if path.split("/")[1:2] and path.split("/")[1] in folders
     )
 
 

@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gitsnap.core.commits import LoggedCommit, LoggedFile
-from gitsnap.core.errors import ArchiveError
-from gitsnap.core.model import Area, CommitId, ObjectKey, Sample, SensitiveField
+from gitsnap.core.errors import ArchiveError, NotFoundError
+from gitsnap.core.model import Area, CommitId, Kind, ObjectKey, Sample, SensitiveField
 from gitsnap.core.objects import same_json
+from gitsnap.core.ports import Tree
+from gitsnap.core.text import join_names
 from gitsnap.format import decode_object, key_of, kind_folder
 from gitsnap.history.authors import Authors
 from gitsnap.history.blame import Version, literal_pattern, version_of
 from gitsnap.history.changelog import AuthoredHistory, CommitHistory, ObjectPattern, origin_of
-from gitsnap.history.fields import Fields, is_hidden, text_of_value
+from gitsnap.history.field_names import begins_with, propose_fields
+from gitsnap.history.fields import Fields, is_hidden, split_fields, text_of_value
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@=+-]{2,}")
 """Text that gitsnap's own YAML never escapes or breaks, so that git finds it in a file as it is in the value."""
+_NAME_IN_PATH = re.compile(r"[A-Za-z0-9_-]{2,}")
+"""A name that is in the file of each object with the field: a file never has the whole path of a field."""
 _ESCAPES = r"\\[xuU/]|\\$|\\\\\\n|!!binary"
 """A regular expression of git for the forms in which a document in a ConfigMap may write the characters of a word:
 escapes, also of a line break, and base64."""
@@ -40,6 +45,8 @@ _DOCUMENT = re.compile(r'(data(?:\.[^.\["]+|\["[^"]+"\])\[[^\[\]"]+/([^\[\]"/]+)
 _MOST_PATTERNS = 100
 """With more files than this, git reads the history of all files: each pattern costs time for each commit."""
 _SECRETS = re.compile(r"/Secret/")
+_NAME = "metadata.name"
+_MOST_KINDS = 8
 
 
 FileHistories = Mapping[str, list[tuple[LoggedCommit, LoggedFile]]]
@@ -89,6 +96,48 @@ def search(
         for match in _matches(versions, text, pattern, field)
     ]
     return sorted(matches, key=lambda match: (_order(match.since), str(match.key), match.field))
+
+
+def check_field(
+    archive: SearchedArchive,
+    newest: Tree,
+    pattern: ObjectPattern,
+    field: str,
+    *,
+    sensitive: Collection[SensitiveField] = (),
+) -> None:
+    """Raise NotFoundError if no version of an object had a field whose path begins with ``field``.
+
+    ``newest``: the tree of the newest sample, which is read first. The other arguments are those of ``search``.
+    """
+    names, searched = set[str](), set[Kind]()
+    for path, blob in newest.files(Area.CONFIGURATION).items():
+        full_path = f"{Area.CONFIGURATION}/{path}"
+        if _SECRETS.search(full_path):
+            continue
+        document = decode_object(newest.read(blob), full_path)
+        if not pattern.matches(ObjectKey.of(document)):
+            continue
+        fields, texts = split_fields(document, sensitive)
+        known = {_NAME, *fields, *texts, *_document_names(fields)}
+        if any(begins_with(name, field) for name in known):
+            return
+        names |= known
+        searched.add(Kind.of(document))
+    word = max(_NAME_IN_PATH.findall(field), key=len, default="")
+    for versions in _histories(archive, word, pattern, archive.first_samples(), sensitive):
+        for held in versions:
+            fields = held.version.fields or {}
+            if held.key and pattern.matches(held.key):
+                if any(begins_with(name, field) for name in (*fields, *held.version.texts, *_document_names(fields))):
+                    return
+                searched.add(held.key.kind)
+    kinds = join_names(sorted(map(str, searched)), most=_MOST_KINDS) or "no objects"
+    raise NotFoundError(
+        f"no object ever had a field that begins with {field}; searched: {kinds}; Secrets and sensitive fields are not "
+        "searched",
+        hint=propose_fields(field, names, none="The newest sample has no such object."),
+    )
 
 
 def _order(version: Version) -> tuple[float, int]:
@@ -197,14 +246,14 @@ def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
     """
     fields: Fields = held.version.fields or {}
     if held.key is not None and held.version.fields is not None:
-        fields = {**fields, **_document_names(fields), "metadata.name": held.key.name}
+        fields = {**fields, **_document_names(fields), _NAME: held.key.name}
     matching = {path: value for path, value in fields.items() if not is_hidden(value) and text in text_of_value(value)}
     whole = {
         path: value
         for path, value in held.version.texts.items()
         if text in value and not any(inner.startswith((f"{path}.", f"{path}[")) for inner in matching)
     }
-    return {path: value for path, value in {**matching, **whole}.items() if path.startswith(field)}
+    return {path: value for path, value in {**matching, **whole}.items() if begins_with(path, field)}
 
 
 def _document_names(fields: Fields) -> dict[str, str]:

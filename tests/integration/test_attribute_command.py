@@ -184,6 +184,26 @@ def test_changes_outside_the_log_are_counted_and_keep_their_author(place: Path) 
     assert done.stdout.splitlines()[-1] == "1 name recorded; 1 outside the time of the log"
 
 
+def test_a_change_that_cannot_be_read_is_named(place: Path) -> None:
+    """The other changes get their names. Exit code 13: nobody knows who made the unreadable change."""
+    git = ["git", "-c", "user.name=gitsnap", "-c", "user.email=gitsnap@localhost", "-C", "hourly"]
+
+    def run(*words: str, stdin: str = "") -> str:
+        command = [*git, *words]
+        return subprocess.run(command, cwd=place, input=stdin, capture_output=True, text=True, check=True).stdout
+
+    message = run("show", "-s", "--format=%B", "HEAD").replace("Gitsnap-Time: 2026", "Gitsnap-Time: x2026")
+    commit = run("commit-tree", "-p", "HEAD~1", "HEAD^{tree}", stdin=message).strip()
+    run("update-ref", "refs/heads/hourly", commit)
+    (place / "audit.log").write_text(_FORMS["lines"])
+
+    done = gitsnap(place, "attribute", "--audit", "audit.log", code=13)
+
+    assert f"warning: the change {commit[:12]} " in done.stderr
+    assert "; it gets no author" in done.stderr
+    assert done.stdout.splitlines()[-1] == "1 name recorded"
+
+
 def test_every_object_of_a_change_needs_an_author(place: Path) -> None:
     """The log has the write of one of two objects, and nothing refers to the other."""
     keys = [ObjectKey(_KIND, "default", name) for name in ("first", "second")]

@@ -16,7 +16,7 @@ from tests.support.typed import NEW_VALUE, TypedPlace, config_map, secret
 def place(tmp_path: Path) -> TypedPlace:
     """Four samples: a value comes, moves to another object, and goes."""
     place = TypedPlace(tmp_path)
-    for database, frontend in (("image: web:1.25", "b: 1"), ("a: 1", "image: web:1.25"), ("a: 1", "b: 1")):
+    for database, frontend in (("image: web:1.25", '{"old": 1}'), ("a: 1", "image: web:1.25"), ("a: 1", "b: 1")):
         place.write("database", config_map("database", database))
         place.write("frontend", config_map("frontend", frontend))
         place.write("password", secret(NEW_VALUE))
@@ -51,6 +51,31 @@ def test_a_value_that_is_nowhere(place: TypedPlace) -> None:
     assert done.stdout == "nothing found\n"
     assert "searched 4 samples and all changes of storage/hourly since" in done.stderr
     assert "Secrets and the names of fields are not searched" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--field", "spec.teir"), "no object ever had a field that begins with spec.teir; searched: ClusterProfile."),
+        (("--field", "data.password"), "Secrets and sensitive fields are not searched"),
+        (("--field", "spec.tier", "--kind", "ConfigMap"), "searched: ConfigMap; "),
+        (("--kind", "ConfgMap/default/frontend"), "Did you mean ConfigMap/default/frontend?"),
+        (("--kind", "ConfigMap/default/frontnd"), "Did you mean ConfigMap/default/frontend?"),
+    ],
+)
+def test_a_field_or_an_object_that_never_existed(place: TypedPlace, words: tuple[str, ...], text: str) -> None:
+    """Without the error, the answer would be that nothing was found."""
+    failed = gitsnap(place.folder, "search", "web:1.25", "--storage", "storage", *words, code=4)
+    assert failed.stdout == ""
+    assert text in failed.stderr
+
+
+def test_a_field_that_only_earlier_versions_had(place: TypedPlace) -> None:
+    """It is no error. The path may be written in either form, and the heading names what was searched."""
+    for words in ("--field", 'data["text"].old'), ("--field", "data.text.old"):
+        done = gitsnap(place.folder, "search", "web:9", "--storage", "storage", *words, code=0)
+        assert done.stdout == "nothing found\n"
+        assert f"searched fields that begin with {words[1]} in 4 samples" in done.stderr
 
 
 def test_secrets_are_not_searched(place: TypedPlace) -> None:

@@ -18,7 +18,7 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan import Plan, Selection, ordering
 from gitsnap.rollback.plan.impact import _Impact
 from gitsnap.rollback.plan.independent_changes import merge_orders
-from gitsnap.rollback.plan.match_states import StepChange, State, labels_read
+from gitsnap.rollback.plan.match_states import State, StepChange, labels_read
 from gitsnap.rollback.plan.selector_index import Relabelling, SelectorIndex
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, selects

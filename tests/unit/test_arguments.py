@@ -73,6 +73,8 @@ def test_samples_and_objects_in_any_order() -> None:
         (["cm"], "cm is a kind without the name", "cm/NAMESPACE/NAME"),
         (["cm", "ns/x"], "cm is a kind without the name", "cm/NAMESPACE/NAME"),
         (["hourly"], "hourly is neither a sample nor an object", "--snapshot"),
+        (["b8b0b"], "b8b0b is neither a sample nor an object", "The id of a commit needs 7 digits or more."),
+        (["b8b0~1"], "b8b0~1 is neither a sample nor an object", "The id of a commit needs 7 digits or more."),
         (["2h"], "2h is neither a sample nor an object", "@2h"),
         (["yesterday"], "yesterday is neither a sample nor an object", "@yesterday"),
         (["HEAD~1"], "HEAD~1 is neither a sample nor an object", "latest~1"),

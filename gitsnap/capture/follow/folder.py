@@ -10,6 +10,7 @@ from datetime import datetime
 from gitsnap.capture.empty_sample import check_folder
 from gitsnap.capture.follow.follower import Follower
 from gitsnap.capture.follow.settings import FollowSettings
+from gitsnap.capture.follow.storage import following_storage
 from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, EmptyError, InputError
 from gitsnap.core.ports import Archive, Cluster
 from gitsnap.core.recording import RecordedChange
@@ -56,6 +57,10 @@ class FolderRunner:
 
     def run(self) -> None:
         """Follow until ``stop``. Raises the errors that no change of the files resolves."""
+        with following_storage():
+            self._run()
+
+    def _run(self) -> None:
         recorded: object = None
         seen = self._look()
         first = last = time.monotonic()

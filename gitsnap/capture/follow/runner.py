@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gitsnap.capture.follow.differences import count_missed
 from gitsnap.capture.follow.follower import Follower
+from gitsnap.capture.follow.storage import following_storage
 from gitsnap.capture.follow.watches import Report, WatchedCluster, WatchThreads
 from gitsnap.capture.sample import Files
 from gitsnap.core.consequences import Backoff
@@ -125,9 +126,10 @@ class Runner:
         runner tries again.
         """
         try:
-            while not self._stopped.is_set():
-                self._step()
-            self._finish()
+            with following_storage():
+                while not self._stopped.is_set():
+                    self._step()
+                self._finish()
         finally:
             self._is_closed = True
             self._watches.close()

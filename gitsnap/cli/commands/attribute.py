@@ -90,14 +90,14 @@ def attribute_(
     stay as they are. A second run with the same log records nothing.
 
     The names are git notes in refs/notes/gitsnap-authors. Commits are not rewritten. Exit status 13: some lines of the
-    log could not be read, or the log contradicts a name from another log.
+    log, or a change of the archive, could not be read, or the log contradicts a name from another log.
 
     Example: gitsnap attribute --audit /var/log/kubernetes/audit.log
     """
     opened = archive.open_to_write()
-    groups, places = changed_places(opened)
+    places = changed_places(opened)
     decoder = AuditDecoder(
-        lambda group, namespace, name: (group, namespace, name) in places if name else group in groups
+        lambda group, namespace, name: (group, namespace, name) in places.objects if name else group in places.groups
     )
     reading = read_logs(audit, decoder, cast("BufferedReader", sys.stdin.buffer))
     coverage = coverage_of(decoder)
@@ -112,12 +112,13 @@ def attribute_(
         opened.note_authors(named, time=clock.now())
         terminal.note_finished(f"{plural(len(named), 'name')} recorded in {AUTHOR_NOTES}")
     _warn_unread(reading)
+    terminal.warn([f"{change}; it gets no author" for change in places.unreadable])
     if form is terminal.Output.TABLE:
         _say_log(opened, decoder.events, reading, coverage)
-        _show(answers, has_changes=bool(places), dry_run=dry_run)
+        _show(answers, has_changes=bool(places.objects or places.unreadable), dry_run=dry_run)
     else:
         _print_document(opened, answers, reading, decoder.events, coverage, form, dry_run=dry_run)
-    if reading.unread or any(answer.outcome is Outcome.CONTRADICTION for answer in answers):
+    if reading.unread or places.unreadable or any(answer.outcome is Outcome.CONTRADICTION for answer in answers):
         raise typer.Exit(EXIT_INCOMPLETE)
 
 

@@ -17,7 +17,6 @@ from gitsnap.cli.history_documents import blame_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_state, say_newer_changes
 from gitsnap.core.errors import NotFoundError
-from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import describe
 from gitsnap.history import samples
 from gitsnap.render import render_table
@@ -54,6 +53,7 @@ def blame(
     """
     from gitsnap.history.blame import blame as find_origins
     from gitsnap.history.blame import read_versions
+    from gitsnap.history.field_names import propose_fields
 
     named, field = arguments.parse_field(words)
     opened = archive.open()
@@ -68,7 +68,9 @@ def blame(
     present = _below(origins.present, field)
     removed = _below(origins.deleted, field) if deleted else []
     if field and not present and not removed:
-        hint = nearest(field, origins.present, none="It has no fields.")
+        hint = propose_fields(field, origins.present, none="It has no fields.")
+        if _below(origins.deleted, field):
+            hint = "The object had this field earlier; --deleted shows it."
         raise NotFoundError(f"{describe(obj.key)} has no field {field} in {describe_sample(chosen)}", hint=hint)
     if form is terminal.Output.TABLE:
         say_heading(f"{describe(obj.key)} in {describe_sample(chosen)} of {opened.source}")

@@ -54,7 +54,7 @@ _Limit = Annotated[
         metavar="N",
         parser=options.whole_number(0),
         show_default=False,
-        help="Maximum number of changes. Default: all changes.",
+        help="Maximum number of changes. Default: 0, for all changes.",
     ),
 ]
 
@@ -126,14 +126,12 @@ def _check_existed(
         newest = archive.tree(samples[-1])
         before = patterns[position - 1] if position else None
         try:
-            changelog.check_kind(archive, pattern, newest)
+            changelog.check_existed(archive, pattern, newest)
         except NotFoundError:
-            if before is None or before.name or before.meaning is None:
+            if pattern.name or before is None or before.name or before.meaning is None:
                 raise
             written = arguments.joined(before.kind, pattern.kind)
             raise UsageError(f"{pattern.kind} is not a kind", hint=f"An object is one word: {written}.") from None
-        of_kind = history.list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
-        changelog.check_existed(archive, pattern, (obj.key for obj in of_kind))
 
 
 def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:

@@ -166,15 +166,12 @@ def _scope(archive: GitArchive, clusters: Sequence[str], profiles: Sequence[str]
 def _find_objects(archive: GitArchive, patterns: Iterable[ObjectPattern]) -> tuple[ObjectKey, ...]:
     """Return the objects that patterns name, and deleted ones. Raises NotFoundError for a pattern without an object."""
     from gitsnap.history import changelog
-    from gitsnap.history import samples as history
 
     found: set[ObjectKey] = set()
     for pattern in patterns:
         keys = changelog.objects_ever(archive, pattern)
         if not keys:
-            newest = archive.tree(archive.samples()[-1])
-            known = history.list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
-            changelog.check_existed(archive, pattern, (obj.key for obj in known))
+            changelog.check_existed(archive, pattern, archive.tree(archive.samples()[-1]))
         found |= keys
     return tuple(sorted(found))
 

@@ -17,7 +17,6 @@ from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.text import plural
 from gitsnap.history import changelog
-from gitsnap.history.samples import list_objects
 from gitsnap.render import cut, json_line, one_line, render_table
 
 if TYPE_CHECKING:
@@ -62,6 +61,7 @@ def search(
 
     Example: gitsnap search 1.2.3 --kind ClusterProfile --field spec.helmCharts --first
     """
+    from gitsnap.history.search import check_field
     from gitsnap.history.search import search as find_matches
 
     if not text:
@@ -76,16 +76,19 @@ def search(
     sensitive = opened.tree(recorded[-1]).info.secrets.sensitive_fields if recorded else ()
     with terminal.ProgressLine("searching the history"):
         matches = find_matches(opened, text, pattern, field=field, sensitive=sensitive)
-    if kind and not matches and recorded:
+    if not matches and recorded:
         newest = opened.tree(recorded[-1])
-        changelog.check_kind(opened, pattern, newest)
-        of_kind = list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
-        changelog.check_existed(opened, pattern, (obj.key for obj in of_kind))
+        changelog.check_existed(opened, pattern, newest)
+        if field and not opened.missing_parts():
+            check_field(opened, newest, pattern, field, sensitive=sensitive)
     matches = matches[:1] if first else matches[-1:] if last else matches
     if form is terminal.Output.TABLE:
         since = f" since {recorded[0].time:%Y-%m-%d}" if recorded else ""
         skipped = "Secrets and the names of fields are not searched"
-        say_heading(f"searched {plural(len(recorded), 'sample')} and all changes of {opened.source}{since}; {skipped}")
+        narrowed = [kind, f"fields that begin with {field}" if field else ""]
+        where = ", ".join(filter(None, narrowed))
+        history = f"{plural(len(recorded), 'sample')} and all changes of {opened.source}{since}"
+        say_heading(f"searched {f'{where} in ' if where else ''}{history}; {skipped}")
         terminal.print_result(_table(matches, text) if matches else "nothing found")
     else:
         terminal.print_document(search_document(matches), form)

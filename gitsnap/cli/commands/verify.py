@@ -101,8 +101,9 @@ def verify(
         )
     if since and len(archives) + len(damaged) > 1:
         raise UsageError("--since is the id of a sample of one archive: name the archive with --snapshot")
-    results = [_verify(opened, allowed_signers, pinned or (), since, remote) for opened in archives]
-    proofs = _Proofs(allowed_signers, tuple(pinned or ()), since, remote)
+    pins = tuple(dict.fromkeys(pinned or ()))
+    results = [_verify(opened, allowed_signers, pins, since, remote) for opened in archives]
+    proofs = _Proofs(allowed_signers, pins, since, remote)
     _report(archives, results, proofs, form)
     for error in damaged:
         terminal.say(f"error: {error}")
@@ -169,12 +170,12 @@ class _Proofs:
         from gitsnap.archive.remote import Remote
 
         sources = {
-            "chain": f" since {self.since}" if self.since else "",
-            "pin": " " + (self.since or ", ".join(self.pinned)),
+            "chain": f" since the pin {self.since}" if self.since else "",
+            "pin": " " + ", ".join(self.pinned),
             "signature": f" {self.allowed_signers}",
             "remote": f" {Remote(self.remote).shown}",
         }
-        return "; ".join(name + sources[name] for name in self.names)
+        return "; ".join(name + sources[name] for name in self.names if name != "pin" or self.pinned)
 
 
 def _verify(
