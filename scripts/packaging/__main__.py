@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "--base-url", default="", help="https address below which people download these files; for krew."
     )
     parser.add_argument("--check", action="store_true", help="build twice, compare the bytes, and run each file.")
-    parser.add_argument("--sign", default="", metavar="KEY", help="private SSH key that signs SHA256SUMS.")
+    parser.add_argument("--sign", default="", metavar="KEY", help="private key of ssh or cosign that signs SHA256SUMS.")
     return parser
 
 

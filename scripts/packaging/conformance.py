@@ -28,8 +28,12 @@ def check_chart(build: Build, archive: Path) -> list[str]:
     examples = sorted((CHART / "examples").iterdir())
 
     def render(version: str) -> Mapping[str, str]:
-        words = [helm, "template", "gitsnap", archive, "--include-crds", "--kube-version", version, "--values"]
-        return {path.stem: build.run(*words, path) for path in examples if fits(path.stem, version)}
+        options = ("--include-crds", "--kube-version", version, "--values")
+        return {
+            path.stem: build.run(helm, "template", "gitsnap", archive, *options, path)
+            for path in examples
+            if fits(path.stem, version)
+        }
 
     checked = _check_versions(build, render)
     return [f"{archive.name}: helm lint, {tests}", f"{archive.name}: {checked}"]

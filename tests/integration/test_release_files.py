@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from scripts.packaging.build import Build, BuildError, Entry, source_version, write_tar
 from scripts.packaging.checksums import NAMESPACE, release_files, write_checksums
 from scripts.packaging.krew import write_krew_manifest
-from scripts.packaging.manifests import install_yaml
+from scripts.packaging.manifests import build_manifests, install_yaml
 from tests.support.controllers import SNAPSHOTS, Installation, kubectl, wait_for
 from tests.testbed.apiserver import ApiServer
 
@@ -40,6 +41,17 @@ def test_install_yaml_installs_on_a_fresh_server(build: Build, api: ApiServer, t
 
     images = [container["image"] for container in workload["spec"]["template"]["spec"]["containers"]]
     assert images == [f"gitsnap:{source_version()}"]
+
+
+def test_install_yaml_is_what_kustomize_makes_of_the_archive(build: Build, api: ApiServer, tmp_path: Path) -> None:
+    """The command of docs/VERIFY.md finds no difference between the two files."""
+    archive, install = build_manifests(build)
+    with tarfile.open(archive) as files:
+        files.extractall(tmp_path, filter="data")
+
+    made = kubectl("kustomize", str(tmp_path / "manifests/base"), kubeconfig=api.kubeconfig())
+
+    assert made == install.read_text()
 
 
 def test_the_krew_manifest_follows_the_rules_of_krew(build: Build) -> None:
@@ -91,6 +103,56 @@ def test_checksums_and_their_signature(build: Build, tmp_path: Path) -> None:
     assert subprocess.run(["sha256sum", "--check", sums.name], cwd=build.output, check=False).returncode == 1
     sums.write_text(f"{'0' * 64}  file\n")
     assert subprocess.run(verify, input=sums.read_bytes(), capture_output=True, check=False).returncode != 0
+
+
+def test_cosign_signs_the_checksums_without_a_network(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cosign verify-blob` accepts the bundle as docs/VERIFY.md says, and notices a change."""
+    if shutil.which("cosign") is None:
+        pytest.skip("no cosign on the PATH; its build takes several minutes")
+    file = build.file("file")
+    file.write_bytes(b"content")
+    monkeypatch.setenv("COSIGN_PASSWORD", "")
+    subprocess.run(["cosign", "generate-key-pair"], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
+
+    sums, bundle = write_checksums(build, [file], str(tmp_path / "cosign.key"))
+
+    verify: list[str | Path] = ["cosign", "verify-blob", "--key", tmp_path / "cosign.pub", "--bundle", bundle]
+    verify += ["--insecure-ignore-tlog", sums]
+    assert subprocess.run(verify, capture_output=True, check=False).returncode == 0
+    sums.write_text(f"{'0' * 64}  file\n")
+    assert subprocess.run(verify, capture_output=True, check=False).returncode != 0
+
+
+def test_a_missing_password_and_a_missing_cosign_are_named(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cosign would ask for the password on a terminal that nobody sees."""
+    key = tmp_path / "cosign.key"
+    key.write_text("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.delenv("COSIGN_PASSWORD", raising=False)
+
+    with pytest.raises(BuildError, match="not installed: cosign"):
+        write_checksums(build, [], str(key))
+    (programs / "cosign").write_text("")
+    (programs / "cosign").chmod(0o755)
+    with pytest.raises(BuildError, match="COSIGN_PASSWORD is not set"):
+        write_checksums(build, [], str(key))
+
+
+def test_a_new_list_of_checksums_removes_the_old_signature(build: Build) -> None:
+    """A signature over other sums would look like a forgery."""
+    for name in ("SHA256SUMS.sig", "SHA256SUMS.sigstore.json"):
+        build.file(name).write_text("signature")
+
+    write_checksums(build, [], "")
+
+    assert [path.name for path in build.output.iterdir()] == ["SHA256SUMS"]
 
 
 def test_the_checksums_cover_parts_that_were_built_before(build: Build) -> None:
