@@ -8,10 +8,9 @@ import pytest
 
 from gitsnap.archive.messages import commit_object
 from gitsnap.core.commits import ChangedFile
-from gitsnap.core.model import FIELD_MANAGER, Area, SecretsInfo, SecretsMode, Trigger
-from gitsnap.core.ports import SampleDraft
+from gitsnap.core.model import FIELD_MANAGER, Area, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.recording import SampleDraft
 from gitsnap.format import Result, RollbackRecord, record_lines
-from gitsnap.format.tree_info import TreeInfo
 from tests.support.samples import NOON
 
 _INFO = TreeInfo("hourly", "hourly", (), SecretsInfo(SecretsMode.OMIT))
