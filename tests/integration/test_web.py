@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.canaries import forms_of
 from tests.support.commands import gitsnap
 from tests.support.controllers import wait_for
 from tests.support.web_servers import RunningServer, running_server
@@ -354,3 +355,28 @@ def test_a_damaged_archive_is_named(place: Path, tmp_path: Path) -> None:
         page = running.get("/").body
         assert b"format 99" in page
         assert running.get("/hourly").status == 200
+
+
+def test_a_deleted_secret_shows_no_value(tmp_path: Path) -> None:
+    """The page of a deleted object masks its last content, even if the archive has the value in plain text."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / "cluster").mkdir()
+    canary = "canary-5d1f&<value>"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "default"}}
+    content = {**secret, "stringData": {"password": canary}}
+    (tmp_path / "cluster/secret.json").write_text(json.dumps(content))
+    (tmp_path / "cluster/other.json").write_text(json.dumps({**secret, "kind": "ConfigMap", "data": {"a": "b"}}))
+    words = ("--storage", "s", "--from-dir", "cluster", "--secrets-mode", "plaintext")
+    kinds = ("--resources", "ConfigMap", "--resources", "Secret")
+    for _ in range(2):
+        gitsnap(tmp_path, "capture", "--snapshot", "hourly", *words, *kinds, code=0)
+        (tmp_path / "cluster/secret.json").unlink(missing_ok=True)
+
+    with running_server(tmp_path, "--storage", "s", "--quiet") as running:
+        for view in ("object", "blame"):
+            page = running.get(f"/hourly/{view}/Secret/default/db")
+            assert (page.status, b"Last content" in page.body, b"password" in page.body) == (200, True, True)
+            assert not [form for form in forms_of(canary) if form in page.body]
+            document = running.get(f"/hourly/{view}/Secret/default/db?format=json")
+            assert document.status == 404
+            assert not [form for form in forms_of(canary) if form in document.body]

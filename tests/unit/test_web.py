@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -15,6 +16,7 @@ from gitsnap.render.report.environment import asset
 from gitsnap.render.web import static_files
 from gitsnap.render.web.addresses import object_address
 from gitsnap.web.listening import Address, check_hosts, host_of, parse_address
+from gitsnap.web.site import Site
 from gitsnap.web.work import MOST_WAITING, Content, ContentCache, Lane, OverloadedError
 
 
@@ -137,3 +139,28 @@ def test_pages_need_no_inline_script_or_style() -> None:
         assert not re.findall(r'(?:src|href|action)="(?!/|\{\{|\?)', text), name
     assert set(static_files()) == {"style.css", "script.js", "icon.svg"}
     assert b"url(" not in static_files()["style.css"][1]
+
+
+class _Archive:
+    """The part of an archive that gives it a name on the pages."""
+
+    def __init__(self, location: str, policy: str) -> None:
+        self.location = location
+        self.policy = policy
+
+    def limit_cache(self, entries: int) -> None:
+        """Accept the limit."""
+
+
+def test_archives_of_one_policy_have_different_names() -> None:
+    """The name is the policy, otherwise the folder, otherwise the folder with the folder around it."""
+    places = [("/c/hourly", "hourly"), ("/c/team/hourly", "hourly"), ("/c/copy", "hourly"), ("/c/team/daily", "daily")]
+    archives: list[Any] = [_Archive(*place) for place in places]
+    site = Site(lambda: (archives, []))
+    names = {name: archive.location for name, archive in site.archives.items()}
+    assert names == {
+        "copy": "/c/copy",
+        "daily": "/c/team/daily",
+        "hourly@c": "/c/hourly",
+        "hourly@team": "/c/team/hourly",
+    }
