@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +27,14 @@ def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
 def helm() -> Path:
     """Helm, which is built from its Go modules."""
     return charts.find_helm()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Make SIGINT effective in child processes, even if the tests run in the background of a shell.
+
+    A background shell ignores SIGINT, and children inherit ignored signals. They do not inherit handlers.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

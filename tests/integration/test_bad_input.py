@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -355,17 +354,6 @@ def test_documents_that_do_not_parse_are_compared_as_a_whole(place: Path) -> Non
     assert "ConfigMap" in done.stdout
     assert "-    {before: [" in raw.stdout
     assert "+    {after: [" in raw.stdout
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Make SIGINT effective in child processes, even if the tests run in the background of a shell.
-
-    A background shell ignores SIGINT, and children inherit ignored signals. They do not inherit handlers.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,15 +222,7 @@ def test_random_histories(tmp_path: Path) -> None:
         assert (states[position - 1], states[position]) == (not newer_is_bad, newer_is_bad)
 
 
-@pytest.fixture
-def signals_as_at_a_terminal() -> Iterator[None]:
-    """Handle SIGINT, because children inherit signals that a background shell ignores."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("signals_as_at_a_terminal")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_an_interrupted_search_leaves_no_folder(
     story: TypedPlace, own_temporary_folder: Path, number: signal.Signals, code: int

@@ -24,6 +24,7 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import RevertedError, StoppedError, past_rollbacks, rollback_to_undo, unfinished
 from gitsnap.rollback.plan import Action, Selection
 from gitsnap.sveltos import kinds
+from tests.support.followers import config_map
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
@@ -32,11 +33,6 @@ from tests.support.sveltos.matches import Matches
 _PAUSED = "profile.projectsveltos.io/paused"
 WEST = custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "fv"})
 EVENT = custom(kinds.EVENT_SOURCE, "e", {"collectResources": False})
-
-
-def _config_map(name: str, text: str) -> JsonObject:
-    metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"text": text}}
 
 
 def _profile(env: str) -> JsonObject:
@@ -56,11 +52,11 @@ class _Scene:
     def __init__(self, folder: Path) -> None:
         self.cluster = MemoryCluster()
         self.story = Story(folder, self.cluster)
-        for document in (WEST, EVENT, _profile("fv"), _config_map("one", "1"), _config_map("two", "2")):
+        for document in (WEST, EVENT, _profile("fv"), config_map("one", "1"), config_map("two", "2")):
             put(self.cluster, document)
         self.first = self.story.capture()
-        put(self.cluster, _config_map("one", "changed"))
-        delete(self.cluster, _config_map("two", "2"))
+        put(self.cluster, config_map("one", "changed"))
+        delete(self.cluster, config_map("two", "2"))
         put(self.cluster, with_metadata(WEST, labels={"env": "prod"}))
         put(self.cluster, _profile("prod"))
         put(self.cluster, changed(EVENT, spec={"collectResources": True}))
@@ -248,7 +244,7 @@ def test_atomic_reports_a_failed_revert(scene: _Scene) -> None:
     """The objects that are not reverted are listed, and the exit code is that of a stopped rollback."""
     key = ObjectKey.of(WEST)
     scene.fail(4, RejectedError("422"), answered=True)
-    stubborn = ObjectKey.of(_config_map("two", ""))
+    stubborn = ObjectKey.of(config_map("two", ""))
     watch = scene.cluster.before_write
 
     def strike(verb: str, found: ObjectKey) -> None:
@@ -293,7 +289,7 @@ def test_another_writer_before_any_step_is_never_overwritten(scene: _Scene, posi
     """A change of an object after the plan is a conflict, and the change stays."""
     step = scene.plan.writes[position]
     if step.action is Action.CREATE:
-        put(scene.cluster, changed(_config_map("two", "theirs")))
+        put(scene.cluster, changed(config_map("two", "theirs")))
     else:
         live = scene.cluster.get(step.key)
         labels = {**(live["metadata"].get("labels") or {}), "theirs": "yes"}

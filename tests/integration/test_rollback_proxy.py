@@ -21,6 +21,7 @@ from gitsnap.rollback import RevertedError, StoppedError, past_rollbacks, unfini
 from gitsnap.rollback.plan import Action, Plan
 from gitsnap.sveltos import kinds
 from tests.support.adapters import connect
+from tests.support.followers import config_map
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
 from tests.support.write_faults import Fault, FaultyProxy, faulty_proxy
@@ -59,11 +60,6 @@ CASES = [
 ]
 
 
-def _config_map(name: str, text: str) -> JsonObject:
-    metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"text": text}}
-
-
 def _profile(env: str) -> JsonObject:
     names = (("ConfigMap", "one"), ("ConfigMap", "two"), ("Secret", "password"))
     references = [{"kind": kind, "name": name, "namespace": "default"} for kind, name in names]
@@ -78,11 +74,11 @@ class _Scene:
         self.folder, self.proxy = folder, proxy
         self.cluster = connect(kubeconfig=str(api.kubeconfig()))
         self.story = Story(folder, self.cluster)
-        for document in (WEST, EVENT, _profile("fv"), _config_map("one", "1"), _config_map("two", "2"), PASSWORD):
+        for document in (WEST, EVENT, _profile("fv"), config_map("one", "1"), config_map("two", "2"), PASSWORD):
             put(self.cluster, document)
         self.first = self.story.capture()
-        put(self.cluster, _config_map("one", "changed"))
-        delete(self.cluster, _config_map("two", "2"))
+        put(self.cluster, config_map("one", "changed"))
+        delete(self.cluster, config_map("two", "2"))
         delete(self.cluster, PASSWORD)
         put(self.cluster, changed(PASSWORD, type="Opaque"))
         put(self.cluster, with_metadata(WEST, labels={"env": "prod"}))
@@ -112,7 +108,7 @@ class _Scene:
 
     def text(self, name: str) -> str:
         """The text of a ConfigMap."""
-        return str(self.cluster.get(ObjectKey.of(_config_map(name, "")))["data"]["text"])
+        return str(self.cluster.get(ObjectKey.of(config_map(name, "")))["data"]["text"])
 
 
 @pytest.fixture
@@ -259,5 +255,5 @@ def _touched(scene: _Scene, key: ObjectKey) -> JsonObject:
     try:
         return scene.cluster.patch(key, {"metadata": note})
     except NotFoundError:
-        theirs = PASSWORD if key.name == "password" else _config_map(key.name, "theirs")
+        theirs = PASSWORD if key.name == "password" else config_map(key.name, "theirs")
         return scene.cluster.create(with_metadata(theirs, **note))

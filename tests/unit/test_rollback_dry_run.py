@@ -9,13 +9,9 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
 from gitsnap.rollback.plan import Action, Outcome, Step
 from gitsnap.sveltos import kinds
+from tests.support.followers import config_map
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import changed, custom, live_state, plan_of, step_of
-
-
-def _config_map(name: str, text: str) -> JsonObject:
-    metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"text": text}}
 
 
 class _Strict(MemoryCluster):
@@ -30,8 +26,8 @@ class _Strict(MemoryCluster):
 
 
 def _tried(says: dict[str, GitsnapError]) -> list[Step]:
-    before = [_config_map(name, "1") for name in ("a", "b", "c")]
-    live = [_config_map(name, "2") for name in ("a", "b", "c")]
+    before = [config_map(name, "1") for name in ("a", "b", "c")]
+    live = [config_map(name, "2") for name in ("a", "b", "c")]
     cluster = _Strict.of(live)
     assert isinstance(cluster, _Strict)
     cluster.says = says
@@ -79,7 +75,7 @@ def test_steps_that_need_a_failed_step_fail_too() -> None:
                 raise AccessDeniedError("no namespaces")
             return super().create(document, dry_run=dry_run)
 
-    plan = plan_of([_config_map("a", "1")], live_state([]), missing_namespaces=["default"], create_namespaces=True)
+    plan = plan_of([config_map("a", "1")], live_state([]), missing_namespaces=["default"], create_namespaces=True)
     tried = try_on_server(NoNamespaces(), plan)
     assert [step.refusal for step in tried.refused] == [
         "no namespaces",
