@@ -211,16 +211,16 @@ def _check_writers(
     The branch does not show this: samples without a change have the same commit in both. Detached samples are allowed,
     because a rollback with ``--archive URL`` pushes them.
     """
-    common = [name_order(name) for name, target in remote_refs.items() if _is_tag(name) and local.get(name) == target]
-    newest = max(common, default=("", 0))
     others = {
         name: target
         for name, target in remote_refs.items()
-        if name not in local
-        and is_tag_of(name.removeprefix(TAGS), branch)
-        and not is_detached(name)
-        and name_order(name) > newest
+        if name not in local and is_tag_of(name.removeprefix(TAGS), branch) and not is_detached(name)
     }
+    if not others:  # the usual case, in which the names of all common tags need not be parsed
+        return
+    common = [name_order(name) for name, target in remote_refs.items() if _is_tag(name) and local.get(name) == target]
+    newest = max(common, default=("", 0))
+    others = {name: target for name, target in others.items() if name_order(name) > newest}
     known = known_tags(git_folder, others.values())
     unknown = sorted(name.removeprefix(TAGS) for name, target in others.items() if target not in known)
     if unknown:
