@@ -84,7 +84,10 @@ def _states(draw: st.DrawFn) -> list[JsonObject]:
 class _OwnDeployments(ProfileDeployments):
     """Evaluates the deployment to each cluster alone, and shares nothing."""
 
-    def __init__(self, profile: JsonObject, objects: Objects, views: Any) -> None:
+    depend_on_clusters = True
+
+    def __init__(self, profile: JsonObject, objects: Objects, views: Any, shared: Any) -> None:
+        del shared
         self._parts = profile, objects, views
 
     def to(self, cluster: ClusterRef) -> Deployment:

@@ -14,13 +14,14 @@ from typing import Any
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.rollback.plan.resolved_references import ResolvedReferences
 from gitsnap.rollback.plan.steps import Action, Step
 from gitsnap.rollback.plan.transitions import content_steps
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import ClusterObjects
 from gitsnap.sveltos.documents import is_rendered, split
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, WrittenReferences, render
+from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, render
 from gitsnap.sveltos.source_documents import SourceDocument, read_documents, texts_of
 from gitsnap.sveltos.written_references import TEMPLATE
 
@@ -129,13 +130,15 @@ class Objects:
 class ProfileDeployments:
     """The deployments of one profile before or after a plan. Clusters that get the same share one Deployment."""
 
-    def __init__(self, profile: JsonObject, objects: Objects, views: ClusterObjects) -> None:
+    def __init__(
+        self, profile: JsonObject, objects: Objects, views: ClusterObjects, references: ResolvedReferences
+    ) -> None:
         self._profile = profile
         self._objects = objects
         self._views = views
-        self._references = WrittenReferences(profile)
+        self._references = references
         self._release_names = tuple(_release_names(profile))
-        self._depend_on_clusters = self._references.depend_on_clusters or any(
+        self.depend_on_clusters = references.written(profile).depend_on_clusters or any(
             TEMPLATE in text for name in self._release_names for text in name
         )
         self._shared: dict[tuple[Any, ...], Deployment] = {}
@@ -146,12 +149,12 @@ class ProfileDeployments:
         """The deployment to a cluster."""
         if self._common is not None:
             return self._common
-        references, releases = tuple(self._references.resolve((cluster,), self._views)), self._releases(cluster)
+        references, releases = self._references.on(self._profile, cluster, self._views), self._releases(cluster)
         key = (releases, *map(_reference_key, references))
         deployment = self._shared.get(key)
         if deployment is None:
             deployment = self._shared[key] = Deployment(self._profile, references, releases, self._objects)
-        if not self._depend_on_clusters:
+        if not self.depend_on_clusters:
             self._common = deployment
         return deployment
 

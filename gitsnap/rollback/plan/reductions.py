@@ -6,14 +6,15 @@ cannot evaluate becomes an uncertainty.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.rollback.plan.cluster_effects import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects, ProfileDeployments
-from gitsnap.rollback.plan.match_states import Matches, State, StepChange, mode_of
+from gitsnap.rollback.plan.match_states import Matches, State, mode_of
 from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
+from gitsnap.rollback.plan.resolved_references import ResolvedReferences
 from gitsnap.rollback.plan.steps import Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps
 from gitsnap.rollback.plan.unfinished_deployments import unfinished_deployment, unfinished_features
@@ -21,7 +22,6 @@ from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, sets_of
 from gitsnap.sveltos.pausing import is_paused
-from gitsnap.sveltos.references import references
 
 Inventories = Mapping[ClusterRef, Mapping[ObjectKey, list[Deployed]]]
 """What the ClusterConfiguration of each cluster lists: by cluster and by profile."""
@@ -78,9 +78,13 @@ class Reductions:
         self._written = content_steps(plan.steps)
         self._start = State.of(plan.matching_objects, summary_clusters=plan.summary_clusters)
         self._end = State.of(plan.matching_objects, self._changes, summary_clusters=plan.summary_clusters)
-        self._views = tuple(_template_views(plan.matching_objects, changes) for changes in ((), self._changes))
+        self._references = ResolvedReferences()
+        live_views = _template_views(plan.matching_objects)
+        changed = (change.after for change in self._changes if change.after is not None)
+        self._views = live_views, live_views | _template_views(changed)
         self._failing: list[tuple[Redeployment, Deployment, ClusterRef]] = []
-        self._compared: list[tuple[Difference, ClusterRef]] = []
+        self._compared: list[tuple[Difference, Sequence[ClusterRef]]] = []
+        """Differences with successive clusters, in the order of the profiles and their clusters."""
         self._causes: dict[Difference, Collection[ObjectKey]] = {}
         """The result of ``_causing_steps`` for each difference."""
         self.redeployments = (*self._redeployments(), *self._early_redeployments())
@@ -134,9 +138,8 @@ class Reductions:
 
     def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
         return bool(self._written) and any(
-            reference.target in self._written
+            self._references.refer_to(profile, self._written, clusters, view.get)
             for profile, view in zip((before, after), self._views, strict=True)
-            for reference in references(profile, clusters, view.get)
         )
 
     @property
@@ -146,7 +149,7 @@ class Reductions:
             reference.target
             for redeployment in self.redeployments
             for profile, view in zip((redeployment.before, redeployment.after), self._views, strict=True)
-            for reference in references(profile, (*redeployment.clusters, *redeployment.joining), view.get)
+            for reference in self._references.on_any(profile, (*redeployment.clusters, *redeployment.joining), view.get)
             if reference.unresolved is None and reference.target.kind in kinds.REFERENCED_KINDS
         }
         return frozenset(sources) - self._written.keys()
@@ -163,25 +166,29 @@ class Reductions:
         old_view, new_view = (view.get for view in self._views)
         for redeployment in self.redeployments:
             objects, view = (early, old_view) if redeployment.early else (after, new_view)
-            old_deployments = ProfileDeployments(redeployment.before, before, old_view)
-            new_deployments = ProfileDeployments(redeployment.after, objects, view)
-            passing_deployments = ProfileDeployments(redeployment.after, early, new_view)
+            old_deployments = ProfileDeployments(redeployment.before, before, old_view, self._references)
+            new_deployments = ProfileDeployments(redeployment.after, objects, view, self._references)
+            passing_deployments = ProfileDeployments(redeployment.after, early, new_view, self._references)
             before_deletions = replace(redeployment, before_deletions=True)
             differences: dict[tuple[Deployment, Deployment, bool], Difference] = {}
-            for cluster in redeployment.clusters:
-                old, new = old_deployments.to(cluster), new_deployments.to(cluster)
+            for old, new, clusters in _by_deployments(redeployment.clusters, old_deployments, new_deployments):
                 difference = differences.setdefault((old, new, False), Difference(redeployment, old, new))
-                self._compared.append((difference, cluster))
-                if new.failing and not redeployment.early:
+                if not new.failing or redeployment.early:
+                    self._compared.append((difference, clusters))
+                    continue
+                for cluster in clusters:
+                    self._compared.append((difference, (cluster,)))
                     passing = passing_deployments.to(cluster)
                     if new.failing - passing.failing:
                         earlier = Difference(before_deletions, old, passing)
-                        self._compared.append((differences.setdefault((old, passing, True), earlier), cluster))
+                        self._compared.append((differences.setdefault((old, passing, True), earlier), (cluster,)))
             for cluster in redeployment.joining:
                 new = new_deployments.to(cluster)
                 if new.failing:
                     self._failing.append((redeployment, new, cluster))
-        return frozenset(cluster for difference, cluster in self._compared if difference.may_withdraw)
+        return frozenset(
+            cluster for difference, clusters in self._compared if difference.may_withdraw for cluster in clusters
+        )
 
     @property
     def needs_summaries(self) -> bool:
@@ -201,8 +208,8 @@ class Reductions:
             written = self._written.keys() & {reference.target for reference in new.references}
             steps = self._joining_steps(redeployment, cluster) | written
             findings.add_effect(EffectType.FAILS, steps, redeployment.key, cluster)
-        for difference, cluster in self._compared:
-            self._evaluate(findings, difference, cluster, inventories)
+        for difference, clusters in self._compared:
+            self._evaluate(findings, difference, clusters, inventories)
         self._add_unfinished(findings, unfinished_features(summaries))
         return _with_findings(self._plan, findings)
 
@@ -211,26 +218,32 @@ class Reductions:
     ) -> None:
         """Add an uncertainty for each profile that deploys to clusters where its last deployment is unfinished."""
         clusters_of: dict[ObjectKey, set[ClusterRef]] = {}
-        for difference, cluster in self._compared:
+        for difference, clusters in self._compared if unfinished else ():
             key = difference.redeployment.key
-            if unfinished.get((key, cluster), frozenset()) - difference.new.failing:
-                clusters_of.setdefault(key, set()).add(cluster)
+            for cluster in clusters:
+                if unfinished.get((key, cluster), frozenset()) - difference.new.failing:
+                    clusters_of.setdefault(key, set()).add(cluster)
         for key, deployed_on in self._one_time.items():
-            if clusters := {cluster for cluster in deployed_on if (key, cluster) in unfinished}:
-                clusters_of.setdefault(key, set()).update(clusters)
-        for key, clusters in clusters_of.items():
-            findings.uncertainties.setdefault(key, unfinished_deployment(key, clusters))
+            if on := {cluster for cluster in deployed_on if (key, cluster) in unfinished}:
+                clusters_of.setdefault(key, set()).update(on)
+        for key, deploying in clusters_of.items():
+            findings.uncertainties.setdefault(key, unfinished_deployment(key, deploying))
 
     def _evaluate(
+        self, findings: Findings, difference: Difference, clusters: Iterable[ClusterRef], inventories: Inventories
+    ) -> None:
+        steps = self._causing_steps(difference)
+        if not difference.redeployment.early and not difference.redeployment.before_deletions:
+            _add_failures(findings, difference, clusters, steps)
+        if difference.may_withdraw:
+            for cluster in clusters:
+                self._evaluate_withdrawals(findings, difference, cluster, inventories)
+
+    def _evaluate_withdrawals(
         self, findings: Findings, difference: Difference, cluster: ClusterRef, inventories: Inventories
     ) -> None:
-        redeployment, new = difference.redeployment, difference.new
+        redeployment, new, steps = difference.redeployment, difference.new, self._causing_steps(difference)
         profile = redeployment.key
-        steps = self._causing_steps(difference)
-        if not redeployment.early and not redeployment.before_deletions:
-            _add_failures(findings, difference, cluster, steps)
-        if not difference.may_withdraw:
-            return
         listed = inventories.get(cluster, {}).get(profile, [])
         withdrawn = [entry for entry in listed if difference.withdraws(entry)]
         if redeployment.before_deletions:
@@ -271,25 +284,37 @@ def _by_profile(entries: Iterable[Deployed]) -> dict[ObjectKey, list[Deployed]]:
     return by_profile
 
 
-def _add_failures(findings: Findings, difference: Difference, cluster: ClusterRef, steps: Iterable[ObjectKey]) -> None:
+def _by_deployments(
+    clusters: Sequence[ClusterRef], old: ProfileDeployments, new: ProfileDeployments
+) -> Iterator[tuple[Deployment, Deployment, Sequence[ClusterRef]]]:
+    """The deployments before and after a plan, with the successive clusters that get both."""
+    if not clusters:
+        return
+    if not (old.depend_on_clusters or new.depend_on_clusters):
+        yield old.to(clusters[0]), new.to(clusters[0]), clusters
+        return
+    for cluster in clusters:
+        yield old.to(cluster), new.to(cluster), (cluster,)
+
+
+def _add_failures(
+    findings: Findings, difference: Difference, clusters: Iterable[ClusterRef], steps: Collection[ObjectKey]
+) -> None:
     profile = difference.redeployment.key
-    if difference.new.failing:
+    if not difference.new.failing and not difference.conflicts:
+        return
+    for cluster in clusters:
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
-    for document, former in difference.conflicts:
-        findings.conflicts.append(Conflict(profile, cluster, document.identity.key(), document.source, former))
-        findings.add_effect(EffectType.FAILS, steps, profile, cluster)
+        for document, former in difference.conflicts:
+            findings.conflicts.append(Conflict(profile, cluster, document.identity.key(), document.source, former))
 
 
-def _template_views(
-    matching_objects: Iterable[JsonObject], changes: Iterable[StepChange]
-) -> dict[ClusterRef, JsonObject]:
-    """What templates see of each cluster after some changes are written."""
-    objects = {ObjectKey.of(document): document for document in matching_objects}
-    objects |= {change.key: change.after for change in changes if change.after is not None}
+def _template_views(documents: Iterable[JsonObject]) -> dict[ClusterRef, JsonObject]:
+    """What templates see of each cluster among some objects."""
     return {
         ClusterRef.of(document): template_view(document)
-        for key, document in objects.items()
-        if key.kind in kinds.CLUSTER_KINDS
+        for document in documents
+        if Kind.of(document) in kinds.CLUSTER_KINDS
     }
 
 
