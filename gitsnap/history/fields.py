@@ -32,6 +32,8 @@ _QUOTED = re.compile(r'\["([^"]*)"\]')
 _NOT_SHOWN = "(not shown)"
 _AMBIGUOUS_JSON = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 """Halves of surrogate pairs, and the character that begins the name of a document here."""
+_DEEPEST = 500
+"""The nesting from which a text is not read as JSON. Without a limit, the version of Python decides."""
 _MAX_DEPTH = 60
 """Levels below which a value is one field, such as in a hostile document."""
 
@@ -345,7 +347,23 @@ def _split_json(text: str) -> Any:
         )
     except (ValueError, RecursionError):
         return text
+    if text.count("[") + text.count("{") > _DEEPEST and _is_deeper(value, _DEEPEST):
+        return text
     return _without_values(value) or text
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether mappings and lists are nested more than ``depth`` times."""
+    level = [value]
+    for _ in range(depth):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return any(isinstance(child, dict | list) for child in level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _unique_members(members: list[tuple[str, Any]]) -> dict[str, Any]:

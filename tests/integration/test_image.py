@@ -49,14 +49,14 @@ class _Image:
         read_only: Sequence[Path] = (),
         writable: Sequence[Path] = (),
         first_process: bool = False,
-        **variables: str,
+        variables: Mapping[str, str] | None = None,
     ) -> list[str]:
         """The command that runs a program of the image."""
         return container_command(
             self.root,
             words,
             seccomp_filter=self.seccomp_filter,
-            variables={**ENVIRONMENT, **variables},
+            variables={**ENVIRONMENT, **(variables or {})},
             read_only=read_only,
             writable=writable,
             first_process=first_process,
@@ -64,7 +64,7 @@ class _Image:
 
     def run(self, *words: str, writable: Sequence[Path] = (), **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the image and wait for its end."""
-        command = self.command(*words, writable=writable, **variables)
+        command = self.command(*words, writable=writable, variables=variables)
         return subprocess.run(
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120
         )
@@ -251,7 +251,7 @@ def test_the_controller_captures_and_pushes_in_its_container(
             read_only=[kubeconfig.parent],  # with the certificate of the server
             writable=[storage],
             first_process=True,
-            **variables,
+            variables=variables,
         )
 
     with ssh_server(tmp_path / "sshd") as server:

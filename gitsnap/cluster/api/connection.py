@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
 
 from gitsnap import __version__
 from gitsnap.cluster.api.credentials import check_headers
@@ -95,6 +96,7 @@ def _pool(settings: ConnectionSettings) -> urllib3.PoolManager:
         "cert_file": settings.certificate_file or None,
         "key_file": settings.key_file or None,
         "maxsize": _IDLE_CONNECTIONS,
+        "ssl_context": _tls_context(settings),
     }
     if settings.tls_server_name:
         options["server_hostname"] = settings.tls_server_name
@@ -105,3 +107,17 @@ def _pool(settings: ConnectionSettings) -> urllib3.PoolManager:
 
         return SOCKSProxyManager(settings.proxy, **options)
     return urllib3.ProxyManager(settings.proxy, **options)
+
+
+def _tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
+    """Return the rules for the certificates of a server, which are those of kubectl.
+
+    From Python 3.13 on, urllib3 also refuses certificates without extensions that RFC 5280 requires. The authorities of
+    many clusters lack these extensions, and Go does not look for them.
+    """
+    required = ssl.CERT_REQUIRED if settings.verifies_server else ssl.CERT_NONE
+    context = create_urllib3_context(cert_reqs=required)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not settings.authority_file:
+        context.load_default_certs()
+    return context
