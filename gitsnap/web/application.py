@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import html
+import traceback
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from gitsnap.render.web import USER_MARK, render_page, static_files
 from gitsnap.web import archive_pages, cluster_pages, object_pages, search_pages, state_pages
 from gitsnap.web.answers import Asked, Page, Redirect
 from gitsnap.web.documents import Documents
+from gitsnap.web.guard import Log
 from gitsnap.web.site import OpenArchives, Site, SiteArchive
 from gitsnap.web.work import Clocked, Content, ContentCache, Lane, OverloadedError
 
@@ -76,8 +78,9 @@ class _Target(NamedTuple):
 class Application:
     """The pages as an ASGI application (``asgi``)."""
 
-    def __init__(self, open_archives: OpenArchives, documents: Documents) -> None:
+    def __init__(self, open_archives: OpenArchives, documents: Documents, log: Log) -> None:
         self._documents = documents
+        self._log = log
         make_site = partial(Site, open_archives)
         self._quick, self._slow = Lane("web", make_site), Lane("web-slow", make_site)
         self._cache = ContentCache(_CACHE_BYTES)
@@ -129,7 +132,7 @@ class Application:
     async def _make(self, target: _Target) -> Content:
         route = _VIEWS.get(target.page)
         lane = self._slow if route is not None and route.is_slow else self._quick
-        return await lane.run(partial(_make_content, target=target, documents=self._documents))
+        return await lane.run(partial(_make_content, target=target, documents=self._documents, log=self._log))
 
     def _keep(self, version: Hashable, target: _Target, task: asyncio.Task[Content]) -> None:
         self._pending.pop((version, target), None)
@@ -163,8 +166,8 @@ def _prefers_json(request: Request) -> bool:
     return "application/json" in accept and "text/html" not in accept
 
 
-def _make_content(site: Site, *, target: _Target, documents: Documents) -> Content:
-    """Return the answer of a view, or its error, as a page or as JSON."""
+def _make_content(site: Site, *, target: _Target, documents: Documents, log: Log) -> Content:
+    """Return the answer of a view, or its error, as a page or as JSON. A defect is logged with its lines of code."""
     archive: SiteArchive | None = None
     try:
         if target.archive:
@@ -189,7 +192,13 @@ def _make_content(site: Site, *, target: _Target, documents: Documents) -> Conte
     except GitsnapError as error:
         return _error_content(error, wants_json=target.wants_json, archive=archive)
     except Exception as error:  # noqa: BLE001 - a defect of one page must not end the server
-        defect = GitsnapError(f"a defect of gitsnap: {type(error).__name__}", hint="Please report it with the address.")
+        defect = GitsnapError(
+            f"a defect of gitsnap: {type(error).__name__}",
+            hint="Please report it with the address, and with the lines that the server logged.",
+        )
+        log(defect.message)
+        for frame in traceback.extract_tb(error.__traceback__):  # without the exception's text, which may have a value
+            log(f"  {frame.filename}:{frame.lineno} in {frame.name}")
         return _error_content(defect, wants_json=target.wants_json, archive=archive)
 
 

@@ -53,7 +53,7 @@ class WebServer:
         """Bind to the address. Raises InputError if the address cannot be bound."""
         inherited = settings.inherited
         self._socket = settings.address.bind() if inherited < 0 else socket(fileno=inherited)
-        self._application = Application(open_archives, documents)
+        self._application = Application(open_archives, documents, log)
         guard = Guard(self._application.asgi, hosts=settings.hosts, user_header=settings.user_header, log=log)
         self._server = _Server(
             uvicorn.Config(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +16,8 @@ from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.render.report.environment import asset
 from gitsnap.render.web import static_files
 from gitsnap.render.web.addresses import object_address
+from gitsnap.web import archive_pages
+from gitsnap.web.application import Application
 from gitsnap.web.listening import Address, check_hosts, host_of, parse_address
 from gitsnap.web.site import Site
 from gitsnap.web.work import MOST_WAITING, Content, ContentCache, Lane, OverloadedError
@@ -164,3 +167,47 @@ def test_archives_of_one_policy_have_different_names() -> None:
         "hourly@c": "/c/hourly",
         "hourly@team": "/c/team/hourly",
     }
+
+
+def test_a_defect_of_a_page_is_logged_with_its_lines_but_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of an exception may hold a value of an object. The page and the log name only the type."""
+
+    def fail(*_arguments: object) -> None:
+        raise ValueError("a value of an object")
+
+    monkeypatch.setattr(archive_pages, "overview", fail)
+    log: list[str] = []
+    no_documents: Any = None
+    application = Application(lambda: ([], []), no_documents, log.append)
+
+    status, body = asyncio.run(_get(application, "/"))
+    application.close()
+
+    assert status == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert "efect of gitsnap: ValueError" in body
+    assert log[0] == "a defect of gitsnap: ValueError"
+    assert any(__file__ in line and " in fail" in line for line in log[1:])
+    assert "a value of an object" not in body + "\n".join(log)
+
+
+async def _get(application: Application, path: str) -> tuple[int, str]:
+    """Send a request through ASGI; return the status and the body."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+        "state": {"user": ""},
+    }
+    await application.asgi(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
