@@ -1,4 +1,4 @@
-"""Measures the commands on the small cluster of `gitsnap demo`; prints seconds until each ends, the best of five.
+"""Measures the commands on the small cluster of `gitsnap demo`; prints the CPU seconds of each, the best of five.
 
     python benchmarks/startup.py                                 gitsnap of this Python
     python benchmarks/startup.py /opt/gitsnap/gitsnap            the folder with its own Python
@@ -12,7 +12,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +43,14 @@ _COMMANDS: dict[str, list[str]] = {
     "rollback --dry-run": ["rollback", "latest~1", "--dry-run", *_LIVE],
     "capture": ["capture", "--snapshot", "hourly", "--storage", "archive", "--from-dir", "cluster"],
 }
+_MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime)
+sys.exit(code)
+"""
+"""Runs a command and prints its CPU seconds. In a container, because bubblewrap does not wait for its processes."""
 _MEANINGFUL = (0, 1, 3)
 """Exit codes of a command that did its work: drift and status also answer with their exit code."""
 
@@ -62,27 +69,25 @@ def main(arguments: list[str]) -> None:
 
 def _program(argument: str, folder: Path) -> Program:
     if not argument.endswith(".tar"):
-        return lambda words: [*([argument] if argument else [sys.executable, "-m", "gitsnap"]), *words]
+        gitsnap = [argument] if argument else [sys.executable, "-m", "gitsnap"]
+        return lambda words: [sys.executable, "-c", _MEASURE, *gitsnap, *words]
     root = unpack_image(Build(source_version(), 0, folder, folder), Path(argument), folder)
     seccomp_filter = write_seccomp_filter(folder / "seccomp")
 
     def program(words: list[str]) -> list[str]:
-        command = container_command(
-            root, [ENTRYPOINT, *words], seccomp_filter=seccomp_filter, variables=ENVIRONMENT, writable=[folder / "demo"]
+        measured = ["env", f"--chdir={folder / 'demo'}", "python3", "-c", _MEASURE, ENTRYPOINT, *words]
+        return container_command(
+            root, measured, seccomp_filter=seccomp_filter, variables=ENVIRONMENT, writable=[folder / "demo"]
         )
-        position = command.index("--chdir") + 1
-        return [*command[:position], str(folder / "demo"), *command[position + 1 :]]
 
     return program
 
 
 def _seconds(command: list[str], folder: Path) -> float:
-    before = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    seconds = time.perf_counter() - before
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode not in _MEANINGFUL:
-        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.decode()}")
-    return seconds
+        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr}")
+    return float(done.stdout)
 
 
 if __name__ == "__main__":

@@ -146,6 +146,8 @@ def _on_calendar(match: re.Match[str], now: datetime | None, text: str) -> Momen
     parts = match.groupdict()
     try:
         zone = _zone(parts.get("zone") or "Z")
+        if parts.get("hour") == "24":  # Python 3.14 reads 24:00 as the begin of the next day
+            raise ValueError("there is no hour 24")
         time = ":".join(f"{int(parts.get(unit) or 0):02}" for unit in ("hour", "minute", "second"))
         day = _date(parts.get("day"), time, now.astimezone(zone) if now is not None else None)
         start = datetime.fromisoformat(f"{day}T{time}.{parts.get('fraction') or 0}").replace(tzinfo=zone)
