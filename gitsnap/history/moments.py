@@ -144,10 +144,10 @@ def _is_absolute(match: re.Match[str]) -> bool:
 def _on_calendar(match: re.Match[str], now: datetime | None, text: str) -> Moment:
     """Return the moment of a day, of a time, or of both. Raises UsageError if it does not exist."""
     parts = match.groupdict()
+    if parts.get("hour") == "24":  # Python 3.14 reads 24:00 as the begin of the next day
+        raise _error(text, "is not a valid date or time")
     try:
         zone = _zone(parts.get("zone") or "Z")
-        if parts.get("hour") == "24":  # Python 3.14 reads 24:00 as the begin of the next day
-            raise ValueError("there is no hour 24")
         time = ":".join(f"{int(parts.get(unit) or 0):02}" for unit in ("hour", "minute", "second"))
         day = _date(parts.get("day"), time, now.astimezone(zone) if now is not None else None)
         start = datetime.fromisoformat(f"{day}T{time}.{parts.get('fraction') or 0}").replace(tzinfo=zone)
