@@ -49,7 +49,7 @@ import sys
 import gitsnap.cli.app
 from gitsnap.cluster.api.kubeconfig import connect
 from gitsnap.sveltos.kinds import BY_KIND
-print(connect(known_kinds=BY_KIND, kubeconfig=sys.argv[1]).info().version)
+print(connect(known_kinds=BY_KIND, kubeconfig=sys.argv[1], context="").info().version)
 """
 """Does what every command that reads a cluster does first."""
 _CONTINUE = re.compile(rb'"continue":"([^"]+)"')
