@@ -156,10 +156,10 @@ EXIT_CODES: dict[int, str] = {
     EXIT_INCOMPLETE: (
         "a sample was taken, but a kind or an object in it was carried forward or is missing, a kind of `--resources` "
         "is not served, or the cluster has no object any more; `import` left a folder out; `attribute` could not read "
-        "a line of the log, or the log contradicts a recorded name; `diff` or `drift` could not compare a kind or an "
-        "object (`notComparable`); `verify`, or a `log` or `search` that found nothing, read a copy of the archive "
-        "that lacks a part; `list --changes`, `log` or `report` could not read a change, which a warning names; "
-        "`bisect` skipped changes, so that several remain"
+        "a line of the log or a change, or the log contradicts a recorded name; `diff` or `drift` could not compare a "
+        "kind or an object (`notComparable`); `verify`, or a `log` or `search` that found nothing, read a copy of the "
+        "archive that lacks a part; `list --changes`, `log` or `report` could not read a change, which a warning "
+        "names; `bisect` skipped changes, so that several remain"
     ),
     14: "the plan of a rollback, a prune or a forget was refused; nothing was written",
     15: "a rollback stopped half-way; with `--atomic`: and could not be reverted",
