@@ -18,7 +18,7 @@ from gitsnap.diff.shown_objects import shown_versions, without_sensitive_values
 from gitsnap.format import masking, path_of
 from gitsnap.history.blame import blame as find_origins
 from gitsnap.history.blame import read_versions
-from gitsnap.history.changelog import CommitOrigin, LogEntry, ObjectPattern, read_entries
+from gitsnap.history.changelog import CommitOrigin, LogEntry, ObjectPattern, newest_kinds, read_entries
 from gitsnap.history.fields import is_hidden
 from gitsnap.render.web.addresses import object_address, state_name
 from gitsnap.sveltos.tree_view import TreeView
@@ -40,6 +40,18 @@ def _key(asked: Asked) -> ObjectKey:
         raise NotFoundError("the address of an object ends with KIND/NAMESPACE/NAME or KIND/NAME")
     kind, *namespace, name = asked.names
     return ObjectKey(Kind.parse(kind), namespace[0] if namespace else "", name)
+
+
+def _with_full_kind(archive: SiteArchive, asked: Asked, key: ObjectKey, page: str) -> Redirect | None:
+    """Return the address with the full kind, if the address has a short one: ``deploy`` is ``Deployment.apps``.
+
+    None if the kind is full, or unknown in the newest sample. Raises UsageError if several kinds have the name.
+    """
+    kind = newest_kinds(archive).kind_named(asked.names[0])  # type: ignore[arg-type]
+    if kind is None or kind == key.kind:
+        return None
+    full = ObjectKey(kind, key.namespace, key.name)
+    return Redirect(object_address(archive.name, full, page, at=asked.query.get("at", "")))
 
 
 def _at(archive: SiteArchive, asked: Asked) -> State:
@@ -75,7 +87,7 @@ def content(archive: SiteArchive, asked: Asked) -> Page | Redirect:
         return Redirect(object_address(archive.name, key, at=state_name(state)))
     document = _shown(archive, state, key)
     if document is None:
-        return _absent(archive, state, key, at, "object")
+        return _with_full_kind(archive, asked, key, "object") or _absent(archive, state, key, at, "object")
     values = {
         "key": key,
         "state": state,
@@ -150,10 +162,12 @@ def _list_of(document: JsonObject) -> Document:
     return {"apiVersion": "v1", "kind": "List", "items": [item]}
 
 
-def log(archive: SiteArchive, asked: Asked) -> Page:
+def log(archive: SiteArchive, asked: Asked) -> Page | Redirect:
     """Return the history of an object, newest first. Raises NotFoundError if the archive never had it."""
     key = _key(asked)
     entries = _entries(archive, key)
+    if not entries and (redirect := _with_full_kind(archive, asked, key, "log")):
+        return redirect
     if not entries:
         raise NotFoundError(f"the archive {archive.name} never had {describe(key)}", hint="The search finds names.")
     shown = entries[:_MOST_ENTRIES]
@@ -179,12 +193,13 @@ def _find_actions(before: Tree, after: Tree, changes: Sequence[ObjectChange]) ->
     return object_actions_between(before, after, changes)
 
 
-def blame(archive: SiteArchive, asked: Asked) -> Page:
+def blame(archive: SiteArchive, asked: Asked) -> Page | Redirect:
     """Return the page that shows since when an object has each of its fields."""
     key, state = _key(asked), _at(archive, asked)
     tree = archive.tree(state)
     if TreeView(tree).get(key) is None:
-        return _absent(archive, state, key, asked.query.get("at", ""), "blame")
+        redirect = _with_full_kind(archive, asked, key, "blame")
+        return redirect or _absent(archive, state, key, asked.query.get("at", ""), "blame")
     sensitive = {*archive.listed.hidden, *tree.info.secrets.sensitive_fields}
     origins = find_origins(read_versions(archive, path_of(key), state, sensitive)).present
     present = [origins[path] for path in sorted(origins)]

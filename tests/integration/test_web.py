@@ -357,6 +357,19 @@ def test_a_damaged_archive_is_named(place: Path, tmp_path: Path) -> None:
         assert running.get("/hourly").status == 200
 
 
+@pytest.mark.parametrize("page", ["object", "log", "blame"])
+def test_a_short_kind_leads_to_the_full_kind(server: RunningServer, page: str) -> None:
+    """The address of an object may have any name of the kind that the command line accepts."""
+    full = f"/hourly/{page}/ClusterProfile.config.projectsveltos.io/guestbook"
+    for kind in ("ClusterProfile", "clusterprofiles"):
+        answer = server.get(f"/hourly/{page}/{kind}/guestbook?format=json")
+        assert (answer.status, answer.headers.get("location")) == (302, f"{full}?format=json")
+    assert server.get(full).status == 200
+    assert server.get(f"/hourly/{page}/cm/default/database").headers["location"] == f"/hourly/{page}/{_KEY}"
+    for kind in ("ConfigMap", "Unknown"):
+        assert server.get(f"/hourly/{page}/{kind}/default/nothing").status == 404
+
+
 def test_a_deleted_secret_shows_no_value(tmp_path: Path) -> None:
     """The page of a deleted object masks its last content, even if the archive has the value in plain text."""
     (tmp_path / "s").mkdir()
