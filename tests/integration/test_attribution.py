@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -412,6 +413,16 @@ def stamped(audited: Audited) -> Iterator[Audited]:
     wait_for(
         lambda: AUTHOR_ANNOTATION in audited.api.ask("POST", CONFIG_MAPS, probe)["metadata"].get("annotations", {}),
         "the admission policy to be in force",
+    )
+    profile = {
+        "apiVersion": "config.projectsveltos.io/v1beta1",
+        "kind": "ClusterProfile",
+        "metadata": {"name": "probe"},
+    }
+    # The API server answers 503 until its mutating policies have learned the schemas of custom resources.
+    wait_for(
+        lambda: audited.api.request("POST", f"{PROFILES}?dryRun=All", profile)[0] == HTTPStatus.CREATED,
+        "the admission policy to know custom resources",
     )
     yield audited
     kubectl("delete", "-k", str(MANIFESTS / "overlays" / "stamp"), kubeconfig=kubeconfig)
