@@ -54,6 +54,8 @@ class _FolderLines:
     """All lines, in the byte order of their paths. Successive files of one folder are one block."""
     files: int
     """Number of files in this folder and the folders below."""
+    entries: int
+    """Number of files, submodules and folders in this folder and the folders below, against hostile trees."""
     irregular: tuple[str, ...]
     """Paths of the symbolic links, submodules and executable files in this folder and the folders below."""
 
@@ -69,8 +71,8 @@ class ContentDigests:
         """The lines of the previous tree."""
         self._root_content = "", b""
         """The root tree that ``read_root`` read last: id and bytes."""
-        self._files = 0
-        """Number of files found so far in the current tree."""
+        self._entries = 0
+        """Number of entries found so far in the folders of the current tree."""
         self._states: list[tuple[bytes, _Hash]] = []
         """The blocks of the previous tree, each with the state of the hash after the block."""
 
@@ -90,11 +92,11 @@ class ContentDigests:
 
         Raises ArchiveError where a tree or blob is missing or damaged, or the tree is too large for a sample's.
         """
-        self._files = 0
+        self._entries = 0
         if len(self._contents) > _MOST_CONTENTS:
             self._contents.clear()
         root = self._read(tree, b"", self._root)
-        require_sample_size("", root.files)
+        require_sample_size("", root.entries)
         self._root = root
         folders = zip(root.keys, root.parts, strict=True)
         files = {os.fsdecode(key[:-1]): part.files for key, part in folders if isinstance(part, _FolderLines)}
@@ -103,10 +105,10 @@ class ContentDigests:
     def _read(self, tree: str, path: bytes, former: _FolderLines | None) -> _FolderLines:
         """The lines of a folder. ``former``: its lines in the previous tree."""
         if former is not None and former.tree == tree:
-            self._files += former.files
+            self._entries += former.entries
             return former
         prefix = os.fsdecode(path)
-        require_sample_size(prefix, self._files)
+        require_sample_size(prefix, self._entries)
         known, content = self._root_content
         if tree != known:
             content = read_tree_content(self._repository, tree, prefix)
@@ -119,7 +121,7 @@ class ContentDigests:
         if former.version is None or edits is None:
             return None
         replaced = [former.parts[edit.start] if edit.start < edit.end else None for edit in edits]
-        self._files += former.files - sum(map(_file_count, replaced))
+        self._entries += former.entries - sum(map(_entry_count, replaced)) + sum(bool(edit.key) for edit in edits)
         new = [
             self._part(path, edit.key, edit.child, before) if edit.key else b""
             for edit, before in zip(edits, replaced, strict=True)
@@ -133,7 +135,7 @@ class ContentDigests:
         irregular = [os.fsdecode(path + name) for mode, name, _ in entries if mode not in REGULAR_MODES]
         known = dict(zip(former.keys, former.parts, strict=True)) if former is not None else {}
         children = sorted((entry_key(entry), entry[2]) for entry in entries if entry[0] != LINK_MODE)
-        self._files += sum(not key.endswith(b"/") for key, _ in children)
+        self._entries += len(entries)
         parts = [self._part(path, key, child, known.get(key)) for key, child in children]
         return _joined(tree, tree_version(content, entries), [key for key, _ in children], parts, irregular)
 
@@ -164,9 +166,9 @@ class ContentDigests:
         return state.hexdigest()
 
 
-def _file_count(part: bytes | _FolderLines | None) -> int:
+def _entry_count(part: bytes | _FolderLines | None) -> int:
     if isinstance(part, _FolderLines):
-        return part.files
+        return part.entries + 1
     return 0 if part is None else 1
 
 
@@ -174,9 +176,10 @@ def _joined(
     tree: str, version: TreeVersion | None, keys: list[bytes], parts: list[bytes | _FolderLines], irregular: list[str]
 ) -> _FolderLines:
     """The lines of a folder. ``keys``: the key of each part. ``irregular``: paths of entries of the folder itself."""
+    entries = len(parts) + len(irregular)
     if _FolderLines not in set(map(type, parts)):
         block = _block(cast("list[bytes]", parts))
-        return _FolderLines(tree, version, keys, parts, block, len(parts), tuple(irregular))
+        return _FolderLines(tree, version, keys, parts, block, len(parts), entries, tuple(irregular))
     blocks: list[bytes] = []
     files = 0
     own: list[bytes] = []
@@ -187,10 +190,11 @@ def _joined(
         blocks += _block(own)
         blocks += part.blocks
         files += len(own) + part.files
+        entries += part.entries
         irregular += part.irregular
         own = []
     blocks += _block(own)
-    return _FolderLines(tree, version, keys, parts, tuple(blocks), files + len(own), tuple(irregular))
+    return _FolderLines(tree, version, keys, parts, tuple(blocks), files + len(own), entries, tuple(irregular))
 
 
 def _block(lines: Sequence[bytes]) -> tuple[bytes, ...]:

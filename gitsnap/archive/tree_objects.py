@@ -40,13 +40,15 @@ def parse_tree(repository: pygit2.Repository, content: bytes, tree: str, prefix:
     """The entries of a tree object, in their order. Arguments as for ``read_tree_content``.
 
     Raises ArchiveError for a tree that git would not write. Everybody who may push can plant a tree with the names
-    ``..`` or ``.git``, or with two entries of one name. Such a tree could lead out of the archive, or two readers could
-    see different files.
+    ``..`` or ``.git``, with two entries of one name, or in another order. Such a tree could lead out of the archive, or
+    two readers could see different files: git does not find a file that is not in its place.
     """
     entries: list[RawEntry] = ENTRY.findall(content) if _TREE.fullmatch(content) else []
-    names = {name for _, name, _ in entries}
-    is_damaged = bool(content) and not entries
-    if is_damaged or len(names) < len(entries) or has_forbidden_name(b"\0".join(names)):
+    names = keys = [name for _, name, _ in entries]
+    if b"40000 " in content:  # git sorts folders as if their names ended with a slash
+        keys = [name + b"/" if mode in FOLDER_MODES else name for mode, name, _ in entries]
+    is_damaged = (bool(content) and not entries) or keys != sorted(keys)
+    if is_damaged or len(set(names)) < len(names) or has_forbidden_name(b"\0".join(names)):
         raise unreadable_object(repository, _subject(tree, prefix))
     return entries
 

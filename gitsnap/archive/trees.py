@@ -18,8 +18,9 @@ _DEEPEST = 100
 """The largest number of nested folders. A sample has four. A hostile tree could exceed Python's recursion limit."""
 _LEVELS = 2
 """Nested folders in an area of a sample: namespace and kind."""
-_MOST_FILES = 1_000_000
-"""The largest number of files in a tree. A hostile tree, which holds itself many times over, could fill the memory."""
+_MOST_ENTRIES = 1_000_000
+"""The largest number of files and folders in a tree. A hostile tree holds itself many times over: its files could fill
+the memory, and a walk through its folders would never end."""
 
 MOST_FOLDERS = 5000
 """The largest number of cached folders: those of a few samples."""
@@ -140,16 +141,21 @@ class Folders:
         Raises ArchiveError where a tree object is missing or damaged, or the tree is too large for a sample's.
         """
         files: dict[str, BlobId] = {}
-        self._collect(tree, prefix, files)
+        self._collect(tree, prefix, files, 0)
         return files
 
-    def _collect(self, tree: str, prefix: str, files: dict[str, BlobId]) -> None:
-        require_sample_size(prefix, len(files))
+    def _collect(self, tree: str, prefix: str, files: dict[str, BlobId], folders: int) -> int:
+        """Add the files of a folder to ``files``, and return the new number of folders.
+
+        ``folders``: the number of folders that were read before.
+        """
+        require_sample_size(prefix, len(files) + folders)
         for name, (child, is_folder) in self.entries(tree, prefix).items():
             if is_folder:
-                self._collect(child, f"{prefix}{name}/", files)
+                folders = self._collect(child, f"{prefix}{name}/", files, folders + 1)
             else:
                 files[prefix + name] = BlobId(child)
+        return folders
 
     def entries(self, tree: str, prefix: str) -> Mapping[str, Entry]:
         """The entries of the folder with the tree ``tree``: name -> entry. Submodules are left out.
@@ -173,9 +179,9 @@ class Folders:
         }
 
 
-def require_sample_size(folder: str, files: int) -> None:
-    """Raise ArchiveError if a folder is too deep for a sample, or if ``files`` are too many for a sample."""
-    if folder.count("/") > _DEEPEST or files > _MOST_FILES:
+def require_sample_size(folder: str, entries: int) -> None:
+    """Raise ArchiveError if a folder is too deep for a sample, or if its files and folders are too many for one."""
+    if folder.count("/") > _DEEPEST or entries > _MOST_ENTRIES:
         raise _too_large(folder)
 
 
@@ -199,7 +205,7 @@ class TreeFiles(Mapping[str, BlobId]):
         if known is not None:
             return known
         tree, prefix = self._tree, ""
-        if path.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
+        if path.count("/") > _LEVELS or self._entries_read > _MOST_ENTRIES * 10:
             raise _too_large(path)
         for name in path.split("/")[:-1]:
             child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))

@@ -133,7 +133,7 @@ def timeline(archive: SiteArchive, asked: Asked) -> Page:
     next_page = _next_page(shown, before, skip) if following else {}
     older = address(archive.name, **next_page) if following else ""
     entries = [
-        _entry(archive, state, older_state) for state, older_state in zip(shown, [*shown[1:], None], strict=True)
+        _entry(archive, state, older_state) for state, older_state in zip(shown, [*shown, None][1:], strict=True)
     ]
 
     listed = shown[:PAGE_SIZE]

@@ -304,6 +304,16 @@ def test_an_address_without_an_answer_says_so(server: RunningServer, path: str, 
             assert json.loads(document.body)["kind"] == "Error"
 
 
+@pytest.mark.parametrize("query", ["until=2001-01-01", "skip=400", "before={first}"])
+def test_a_timeline_without_a_state_says_so(server: RunningServer, stamps: list[str], query: str) -> None:
+    """No state is that old. This is an answer, as an empty list is in the JSON form."""
+    path = f"/hourly?{query.format(first=stamps[0])}"
+    page = server.get(path)
+    assert (page.status, b"No sample is that old." in page.body) == (200, True)
+    document = json.loads(server.get(path, Accept="application/json").body)
+    assert (document["samples"], document["changes"], document["older"]) == ([], [], None)
+
+
 def test_relative_names_lead_to_stable_addresses(server: RunningServer, stamps: list[str]) -> None:
     """An address with `latest` would change its meaning, so it redirects."""
     latest = server.get("/hourly/sample/latest")
