@@ -45,7 +45,7 @@ class _FolderLines:
 
     tree: str
     version: TreeVersion | None
-    """With this version the next one is compared; None if the next version is parsed as a whole."""
+    """The version that the next version is compared with; None if the next version is parsed as a whole."""
     keys: list[bytes]
     """The key of each file and folder directly in this folder (``entry_key``), sorted."""
     parts: list[bytes | _FolderLines]
@@ -130,7 +130,7 @@ class ContentDigests:
         return _joined(tree, version, version.keys, edited(former.parts, edits, new), [])
 
     def _parsed(self, tree: str, content: bytes, path: bytes, former: _FolderLines | None) -> _FolderLines:
-        """The lines of a folder, of which all entries are parsed."""
+        """The lines of a folder. All its entries are parsed."""
         entries = parse_tree(self._repository, content, tree, os.fsdecode(path))
         irregular = [os.fsdecode(path + name) for mode, name, _ in entries if mode not in REGULAR_MODES]
         known = dict(zip(former.keys, former.parts, strict=True)) if former is not None else {}

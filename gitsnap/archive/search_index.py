@@ -42,7 +42,7 @@ class _File:
     """What the index has about a file below ``configuration/``."""
 
     versions: bytes | memoryview
-    """``COMMIT ACTION BEFORE AFTER`` of each change, oldest first; one a line."""
+    """``COMMIT ACTION BEFORE AFTER`` of each change, oldest first; one per line."""
     lines: bytes | memoryview | None
     """The lines of all versions, each once; None for a file whose lines are not kept."""
 

@@ -18,14 +18,14 @@ _FIRST_STEP = 256
 
 
 class Edit(NamedTuple):
-    """A difference between two versions: one entry changed, came or went."""
+    """A difference between two versions: one entry was changed, added or removed."""
 
     start: int
     """Position in the former version, from 0."""
     end: int
     """The former entries from ``start`` to ``end`` are replaced: one entry, or none for a new entry."""
     key: bytes
-    """Of the new entry (``entry_key``); ``b""`` for an entry that went."""
+    """Of the new entry (``entry_key``); ``b""`` for a removed entry."""
     child: bytes = b""
     """The 20 bytes of the object id."""
     length: int = 0
@@ -127,7 +127,7 @@ def entry_key(entry: Iterable[bytes]) -> bytes:
 def edited(values: Sequence[_Value], edits: Sequence[Edit], new: Sequence[_Value]) -> list[_Value]:
     """The values of the entries of the next version.
 
-    ``values``: those of the former version. ``new``: a value for each edit, unused for an entry that went.
+    ``values``: those of the former version. ``new``: a value for each edit, unused for a removed entry.
     """
     result: list[_Value] = []
     position = 0

@@ -350,7 +350,8 @@ class Verifier:
         lost = plural(gone, "sample", "is")
         if gone > recorded and followed:
             names = join_names(sorted(self._removed), most=MOST_NAMED)
-            yield Finding(True, self._branch, f"{lost} gone, and retention took {recorded}: {names}")
+            removed = f"only {recorded}" if recorded else "none"
+            yield Finding(True, self._branch, f"{lost} missing, and retention removed {removed}: {names}")
         elif gone > recorded:
             message = f"{lost} not here; the samples that are here record {recorded} as removed by retention"
             yield Finding(False, self._branch, message)

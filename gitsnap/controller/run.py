@@ -214,7 +214,7 @@ def reading_seconds(policy: Policy, now: datetime) -> float:
 def _recorder(
     archive: GitArchive, policy: Policy, writer: ArchiveWriter, info: TreeInfo, follow: Runner | None
 ) -> capture.ChangeRecorder | None:
-    """What records the changes up to a sample. None: follow mode recorded no change on which the sample builds.
+    """The recorder of the changes up to a sample. None if the sample builds on no change that follow mode recorded.
 
     ``info``: the settings of the sample. ``follow``: the follow mode of the policy, if it runs.
     """

@@ -43,6 +43,10 @@ def play(folder: Path) -> None:
     stage.roll_back()
     stage.report()
     stage.tell(f"Everything is in {folder.resolve()}: cluster/ is the cluster, archive/hourly is the git repository.")
+    stage.tell(
+        "In this folder, `gitsnap log --storage archive` and other commands read the archive, and "
+        "`gitsnap web --storage archive` shows it in a browser."
+    )
 
 
 class _Stage:

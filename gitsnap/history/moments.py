@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from gitsnap.core.errors import UsageError
 
 FORMS = (
-    "an age (2h, 3d, 1d12h), a day (today, yesterday, monday, 2023-08-26), a time (14:30), both (yesterday 14:30, "
+    "an age (2h, 3d, 1w, 1d12h), a day (today, yesterday, monday, 2023-08-26), a time (14:30), both (yesterday 14:30, "
     "2023-08-26T05:10Z, 2023-08-26 05:10+02:00) or now"
 )
 """Examples of every form, for messages."""

@@ -129,7 +129,7 @@ class SampleObjects:
         return [reference for reference in collected if reference.target.kind in _NEEDED_KINDS]
 
     def _deployed_clusters(self, key: ObjectKey) -> Iterator[ClusterRef]:
-        """Yield the clusters on which an object was deployed. Fixed references ask for none, so no cluster is read."""
+        """Yield the clusters on which an object was deployed. Fixed references need no cluster, so none is read."""
         yield from self.view.dependents.deployed_on(key, self.matched_clusters)
 
     def matched_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:

@@ -21,7 +21,7 @@ _SINCE = {"stamp": (1, 36)}
 
 
 def check_chart(build: Build, archive: Path) -> list[str]:
-    """Run `helm lint` and the chart's tests, and check what each example of values renders."""
+    """Run `helm lint` and the chart's tests, and check the objects of each example of values."""
     helm = _program(binaries.obtain_helm)
     build.run(helm, "lint", "--strict", archive)
     tests = run_chart_tests()
@@ -40,7 +40,7 @@ def check_chart(build: Build, archive: Path) -> list[str]:
 
 
 def check_manifests(build: Build, archive: Path) -> list[str]:
-    """Check what kustomize makes of the base and of each overlay in the archive."""
+    """Check the objects that kustomize writes for the base and for each overlay in the archive."""
     build.run("tar", "--extract", "--gzip", "--file", archive, "--directory", build.work)
     folders = sorted(path.parent for path in build.work.glob("manifests/**/kustomization.yaml"))
     texts = {folder.name: build.run(find_kubectl(), "kustomize", folder) for folder in folders}

@@ -1,7 +1,7 @@
 """Runs a program of the image as its manifests do, with bubblewrap in place of a container runtime.
 
 The user is any uid, the root file system is read-only, the process has no capability and gains no privileges, and it
-has the seccomp filter of containerd. Other than a kubelet, bubblewrap sets no limits of memory and CPU, and the program
+has the seccomp filter of containerd. Unlike a kubelet, bubblewrap sets no limits of memory and CPU, and the program
 shares the network of this machine.
 """
 

@@ -13,7 +13,7 @@ from scripts.packaging.build import ROOT, Build, BuildError, source_date, source
 from scripts.packaging.python_packages import build_python_packages
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-"""The versions of Python that gitsnap is for."""
+"""The versions of Python that gitsnap supports."""
 _FOLDERS = (
     ".pyenv/versions/{version}.*/bin/python{version}",
     ".local/share/uv/python/cpython-{version}*/bin/python{version}",

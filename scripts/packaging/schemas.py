@@ -49,7 +49,7 @@ _KEYWORDS = (
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _SCALAR = {"type": ["string", "number"]}
 _FILE = "{{.Group}}_{{.ResourceAPIVersion}}_{{.ResourceKind}}.json"
-"""The name of a schema's file, as kubeconform builds it. Its group of the core group is the version."""
+"""The name of a schema's file, as kubeconform builds it. In the core group, the version takes its place."""
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def schemas_of_definition(definition: Mapping[str, Any]) -> dict[str, dict[str, 
 
 
 def _references(name: str, definitions: Mapping[str, Any]) -> set[str]:
-    """Return the definitions that a definition needs, with itself."""
+    """Return the definitions that a definition needs, including the definition itself."""
     needed: set[str] = set()
     waiting = [name]
     while waiting:

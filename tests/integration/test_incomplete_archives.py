@@ -378,7 +378,7 @@ def test_sequences_continue_after_tags_were_removed(place: Path) -> None:
     newest = json.loads(gitsnap(place, "list", "--archive", str(archive), "-o", "json", code=0).stdout)["samples"][-1]
     assert newest["sequence"] == _SAMPLES + 1
     report = gitsnap(place, "verify", "--archive", str(archive), code=5).stdout
-    assert f"2 samples are gone, and retention took 0: {', '.join(gone)}" in report
+    assert f"2 samples are missing, and retention removed none: {', '.join(gone)}" in report
 
 
 def test_a_refused_capture_names_the_command_that_restores_a_tag(place: Path) -> None:

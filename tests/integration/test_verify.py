@@ -177,7 +177,7 @@ def test_a_deleted_tag(archive: Path) -> None:
 
     assert code == 5
     wrong = [finding["message"] for finding in findings if finding["wrong"]]
-    assert wrong == [f"1 sample is gone, and retention took 0: {second}"]
+    assert wrong == [f"1 sample is missing, and retention removed none: {second}"]
 
 
 def test_samples_removed_by_retention_are_accounted_for(archive: Path) -> None:

@@ -95,7 +95,7 @@ class AuditOptions:
         typer.Option(
             "--audit-token-file",
             metavar="FILE",
-            help="Bearer tokens, one a line. A client needs one of them to send audit events.",
+            help="Bearer tokens, one per line. A client needs one of them to send audit events.",
         ),
     ] = None
     audit_client_ca: Annotated[
@@ -246,7 +246,7 @@ def controller(
     The files of the --audit- options are read again when they change.
 
     With --web-listen, the controller shows the archives of the storage in a browser, read-only and without a login
-    (gitsnap web). A process of its own with a low priority serves the pages.
+    (gitsnap web). A separate process with a low priority serves the pages.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """

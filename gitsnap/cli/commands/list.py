@@ -194,7 +194,8 @@ def _warn_of_unreadable_changes(archive: GitArchive, changes: Changes, period: P
 
 
 def _say_empty(folder: Path) -> None:
-    terminal.say(f"there is no archive in {folder.resolve()} yet: `gitsnap capture` creates one")
+    terminal.say(f"there is no archive in {folder.resolve()}")
+    terminal.say("Name the folder with --storage or GITSNAP_STORAGE. `gitsnap capture` creates an archive.")
     if (folder / "snapshot").is_dir():
         terminal.say(f"`gitsnap import --from {folder}` imports the samples of the old Sveltos Snapshot feature")
 

@@ -95,7 +95,7 @@ def web(
 
     open_archives = _opener(archive, recursive=recursive)
     is_child = inherited >= 0
-    archives, problems = ([], []) if is_child else open_archives()  # the child of a controller may be there first
+    archives, problems = ([], []) if is_child else open_archives()  # the child may start before the storage exists
     for problem in problems:
         terminal.say(f"error: {problem}")
     gc.enable()  # main() disables it for processes that run for seconds

@@ -38,7 +38,7 @@ class AuditSettings:
     client_ca: Path | None = None
     """PEM certificates of the authorities that sign client certificates. None: client certificates are not required."""
     token_file: Path | None = None
-    """Bearer tokens, one a line. None: tokens are not required."""
+    """Bearer tokens, one per line. None: tokens are not required."""
 
     @property
     def is_loopback(self) -> bool:
@@ -148,7 +148,7 @@ def _read_tokens(path: Path | None) -> tuple[bytes, ...]:
     tokens = tuple(line.strip() for line in lines if line.strip())
     if not tokens or min(map(len, tokens)) < _SHORTEST_TOKEN:
         raise InputError(
-            f"--audit-token-file {path}: it must have tokens of at least {_SHORTEST_TOKEN} characters, one a line",
+            f"--audit-token-file {path}: it must have tokens of at least {_SHORTEST_TOKEN} characters, one per line",
             hint=f"Make one: `openssl rand -hex 32 > {path}`.",
         )
     return tokens

@@ -1,4 +1,4 @@
-"""The references of profiles, resolved once for each cluster: several comparisons of a plan ask for the same."""
+"""The references of profiles, resolved once for each cluster. Several comparisons of a plan need the same ones."""
 
 from __future__ import annotations
 

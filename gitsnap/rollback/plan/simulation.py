@@ -194,7 +194,7 @@ class Simulation:
     # Writing a step -------------------------------------------------------------------------------------------------
 
     def _relabel(self, change: StepChange) -> Touched:
-        """StepChange the labels of a cluster. Returns the matches to evaluate."""
+        """Change the labels of a cluster. Returns the matches to evaluate."""
         cluster, former = change.cluster, self._labels.get(change.cluster)
         labels = ((change.after or {}).get("metadata") or {}).get("labels") or {}
         self._labels.add(cluster, labels)
