@@ -62,7 +62,8 @@ def _check_krew(build: Build, manifest: Path) -> list[str]:
     build.run(*install)
     run_demo(build, [*kubectl, "gitsnap"])
     build.run(*kubectl, "gitsnap", "list", "--archive", ARCHIVE, cwd=build.work / "demo")
-    build.run("git", "init", "--quiet", home / "index/default")  # krew uninstalls only if it has an index, of any content
+    # krew refuses to uninstall without an index. Its own index is on the internet; an empty one suffices.
+    build.run("git", "init", "--quiet", home / "index/default")
     build.run(*kubectl, "krew", "uninstall", "gitsnap")
     if (home / "bin/kubectl-gitsnap").exists():
         raise BuildError("krew leaves kubectl-gitsnap after `kubectl krew uninstall gitsnap`")
