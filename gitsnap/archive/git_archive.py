@@ -82,6 +82,11 @@ class GitArchive:
         refs = read_refs(self.git_folder, "refs/")
         return f"{refs.packed_digest} {sorted(refs.loose.items())}"
 
+    def is_unused(self) -> bool:
+        """Whether nothing was ever recorded: there is no ref. Raises StorageError if the refs cannot be read."""
+        refs = read_refs(self.git_folder, "refs/")
+        return not refs.loose and not refs.packed
+
     def limit_cache(self, entries: int) -> None:
         """Limit the number of entries of folders in memory. A command that reads few samples needs no limit."""
         self._folders.most_entries = entries

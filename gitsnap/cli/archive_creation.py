@@ -107,13 +107,15 @@ def _obstacle(new: ArchiveFolder, inputs: Sequence[Path]) -> GitsnapError | None
     if not storage.exists():
         return StorageError(f"the storage folder {storage.absolute()} does not exist", hint="Is its volume mounted?")
     damaged: list[ArchiveError] = []
-    names = [archive.policy for archive in list_archives(storage, problems=damaged)]
+    archives = list_archives(storage, problems=damaged)
+    unused = [archive for archive in archives if archive.is_unused()]  # a first capture that failed leaves its archive
+    names = [archive.policy for archive in archives if archive not in unused]
     if not is_free(new.folder):  # another process has created the archive meanwhile
         return None
     if names or damaged:
         hint = nearest(new.policy, names, none="")
         return NotFoundError(f"there is no archive {new.policy} in {storage.resolve()}", hint=hint)
-    if holds_other_files(storage, besides=inputs):
+    if holds_other_files(storage, besides=[*inputs, *(Path(archive.location) for archive in unused)]):
         return NotFoundError(f"there is no archive in {storage.resolve()}, and that folder holds other files")
     return None
 

@@ -182,6 +182,20 @@ def test_the_input_of_a_capture_may_be_in_the_storage(tmp_path: Path) -> None:
     assert (tmp_path / "manual" / ".git").is_dir()
 
 
+def test_an_archive_without_a_sample_is_no_obstacle(tmp_path: Path) -> None:
+    """A first capture that found nothing to record leaves an archive. The next capture may use another policy."""
+    place = _Place(tmp_path)
+    place.storage.rmdir()
+    gitsnap(tmp_path, "capture", "--from-dir", "cluster", code=22)
+    assert (tmp_path / "manual" / ".git").is_dir()
+
+    gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "ops", "--resources", "ConfigMap", code=0)
+    refused = gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "opps", code=4)
+
+    assert "there is no archive opps" in refused.stderr
+    assert "ops" in refused.stderr
+
+
 def test_an_import_creates_no_second_archive(place: _Place) -> None:
     """The rule is the same as for a capture."""
     place.capture("--snapshot", "hourly")
