@@ -11,13 +11,16 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import worktree
+from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.trees import Folders
+from gitsnap.core.errors import ArchiveError
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import Sample
 from gitsnap.core.text import join_names, verb_form
 from gitsnap.git.process import common_folder, git_settings, run_git
 
 _SECONDS = 300.0
-"""Time limit for the comparison. A hostile tree, which holds itself many times over, would take git years."""
+"""Time limit for the comparison, which may read all files of the working tree."""
 
 MOST_NAMED = 5
 """The largest number of names that a message lists."""
@@ -70,6 +73,11 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
         return  # a copy for reading, or one whose working tree the next capture fills
     if not worktree.is_index_intact(repository) and worktree.was_checked_out(repository):
         yield Finding(False, "working tree", "git's index is missing or damaged; the next capture recreates it")
+        return
+    try:
+        Folders(repository).files(read_commit(repository, str(repository.head.target)).tree)
+    except ArchiveError as error:  # a tree of too many folders: git has no limit
+        yield Finding(False, "working tree", f"cannot be compared: {error.message}")
         return
     try:
         git_folder = Path(repository.path)

@@ -210,7 +210,7 @@ def _entry(archive: SiteArchive, state: State, before: State | None) -> Entry:
         entry.is_same = True
         return entry
     try:
-        entry.objects = archive.changed_objects(state)
+        entry.objects = archive.changed_objects(state, before)
         if isinstance(state, Sample):
             entry.people = entry.objects.people
         elif state.author.source is not AuthorSource.UNKNOWN:

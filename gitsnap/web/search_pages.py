@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitsnap.core.errors import UsageError
-from gitsnap.history.changelog import ObjectPattern, newest_kinds
+from gitsnap.history.changelog import ObjectPattern, check_existed, newest_kinds
 from gitsnap.history.search import search as find_matches
 from gitsnap.web.answers import Asked, Page
 from gitsnap.web.documents import Document
@@ -14,7 +14,7 @@ _LONGEST = 200
 
 
 def search(archive: SiteArchive, asked: Asked) -> Page:
-    """Return when a value appeared and disappeared. Raises UsageError."""
+    """Return when a value appeared and disappeared. Raises UsageError, NotFoundError."""
     text, kind, field = (asked.query.get(name, "").strip() for name in ("q", "kind", "field"))
     if len(text) > _LONGEST:
         raise UsageError(f"a search has at most {_LONGEST} characters")
@@ -23,6 +23,8 @@ def search(archive: SiteArchive, asked: Asked) -> Page:
     if text and samples:
         pattern = ObjectPattern.parse(kind, newest_kinds(archive)) if kind else ObjectPattern()  # type: ignore[arg-type]
         matches = find_matches(archive, text, pattern, field=field, sensitive=archive.listed.hidden)
+        if not matches:
+            check_existed(archive, pattern, archive.tree(samples[-1]))
     newest_first = matches[::-1]
     values = {
         "q": text,

@@ -135,12 +135,16 @@ class SiteArchive:
             raise NotFoundError(f"the archive {self.name} has no sample yet")
         return samples[-1]
 
-    def changed_objects(self, state: State) -> ChangedObjects:
-        """Return the objects that the commit of a state changed. Raises ArchiveError."""
+    def changed_objects(self, state: State, before: State | None) -> ChangedObjects:
+        """Return the objects that the commit of a state changed. ``before``: the state before it.
+
+        Raises ArchiveError.
+        """
+        states = (state, before) if before is not None else (state,)
         root = f"{Area.CONFIGURATION}/"
         recorded = self._archive.recorded_files(state.commit)
         files = [file for file in recorded if file.path.startswith(root)]
-        keyed = ((file.action, self.key_at(state, file.path.removeprefix(root))) for file in files[:MOST_NAMED])
+        keyed = ((file.action, self.key_at(file.path.removeprefix(root), *states)) for file in files[:MOST_NAMED])
         named = [(action, key) for action, key in keyed if key is not None]
         total = len(files)
         if isinstance(state, Sample):
@@ -149,15 +153,17 @@ class SiteArchive:
         people = list(dict.fromkeys(file.manager for file in files if file.manager))
         return ChangedObjects(named, total, people, bool(recorded))
 
-    def key_at(self, state: State, path: str) -> ObjectKey | None:
+    def key_at(self, path: str, *states: State) -> ObjectKey | None:
         """Return the key of the object at a path below ``configuration/``, None for the path of another file.
 
-        If the name of an object is long, the path has only a part of the name. In this case the object is read.
+        If the name of an object is long, the path has only a part of the name. In this case the object is read, from
+        the first of the states that has it.
         """
         key = shown_key(path)
         if key is None or _SHORTENED not in path:
             return key
-        return TreeView(self.tree(state)).key_at(path) or key
+        found = (TreeView(self.tree(state)).key_at(path) for state in states)
+        return next(filter(None, found), key)
 
     def count_changed(self, before: State, after: State) -> int:
         """Return the number of objects that differ between two states, from the ids of their files."""

@@ -47,7 +47,7 @@ def sample(archive: SiteArchive, asked: Asked) -> Page | Redirect:
     files = tree.files(Area.CONFIGURATION)
     wanted = asked.query.get("q", "").casefold()
     paths = [path for path in files if not wanted or wanted in _readable(path)]
-    keys = [key for path in paths[:_MOST_OBJECTS] if (key := archive.key_at(state, path)) is not None]
+    keys = [key for path in paths[:_MOST_OBJECTS] if (key := archive.key_at(path, state)) is not None]
 
     def document() -> Document:
         exact = (
@@ -155,7 +155,7 @@ def _difference(archive: SiteArchive, before: State, after: State) -> dict[str, 
     trees = archive.tree(before), archive.tree(after)
     if has_too_many_differences(*trees):
         paths = differing_paths(*(tree.files(Area.CONFIGURATION) for tree in trees))
-        keys = [key for path in islice(paths, _MOST_LISTED) if (key := archive.key_at(after, path)) is not None]
+        keys = [key for path in islice(paths, _MOST_LISTED) if (key := archive.key_at(path, after, before)) is not None]
         return {"comparison": None, "change": None, "differing": len(paths), "keys": keys, "command": command}
     hidden = archive.listed.hidden
     comparison = compare(*trees, left_out=fields_to_leave_out(hidden, trees))

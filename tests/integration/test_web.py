@@ -403,3 +403,38 @@ def test_a_deleted_secret_shows_no_value(tmp_path: Path) -> None:
             document = running.get(f"/hourly/{view}/Secret/default/db?format=json")
             assert document.status == 404
             assert not [form for form in forms_of(canary) if form in document.body]
+
+
+def test_a_deleted_object_with_a_long_name_is_linked_by_its_name(tmp_path: Path) -> None:
+    """A path has only a part of a long name. The deleted object is read from the sample before, and its link works."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / "cluster").mkdir()
+    name = "x" * 253
+    for stem, file in ((name, "long"), ("b", "other")):
+        content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": stem, "namespace": "default"}}
+        (tmp_path / f"cluster/{file}.json").write_text(json.dumps(content))
+    words = ("--snapshot", "hourly", "--storage", "s", "--from-dir", "cluster", "--resources", "ConfigMap")
+    for _ in range(2):
+        gitsnap(tmp_path, "capture", *words, code=0)
+        (tmp_path / "cluster/long.json").unlink(missing_ok=True)
+
+    with running_server(tmp_path, "--storage", "s", "--quiet") as running:
+        timeline = running.get("/hourly").body.decode()
+        links = re.findall(r'href="(/hourly/object/ConfigMap/default/x[^"]*)"', timeline)
+        assert len(links) == 2  # added, and deleted
+        assert {link.partition("?")[0].rpartition("/")[2] for link in links} == {name}
+        assert [running.get(link).status for link in links] == [200, 200]
+
+
+@pytest.mark.parametrize(("query", "named"), [("kind=Foo", b"a kind Foo"), ("kind=cm/nothing", b"cm/nothing")])
+def test_a_search_of_a_kind_that_never_was_is_an_error(server: RunningServer, query: str, named: bytes) -> None:
+    """As on the command line: nothing is found only among objects that existed."""
+    page = server.get(f"/hourly/search?q=no-such-value&{query}")
+    assert (page.status, named in page.body, b"Nothing found" in page.body) == (404, True, False)
+
+
+def test_a_search_says_what_it_searched(server: RunningServer) -> None:
+    """Nothing was found in these fields of these objects."""
+    page = server.get("/hourly/search?q=no-such-value&kind=ConfigMap&field=spec.a")
+    text = " ".join(re.sub("<[^>]+>", "", page.body.decode()).split())
+    assert "Searched ConfigMap, fields that begin with spec.a, in 5 samples and all changes since" in text

@@ -11,6 +11,7 @@ from pygit2.enums import ObjectType
 
 from gitsnap.archive import trees
 from gitsnap.archive.content_digest import ContentDigests
+from gitsnap.archive.findings import changed_files
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
 
@@ -80,3 +81,16 @@ def test_a_tree_in_another_order_than_that_of_git_is_damaged(repository: pygit2.
     assert _READERS[reader](repository, _tree(repository, file, folder).hex())
     with pytest.raises(ArchiveError, match="damaged"):
         _READERS[reader](repository, _tree(repository, folder, file).hex())
+
+
+def test_the_working_tree_is_not_compared_with_such_a_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git would walk through all folders, and has no limit."""
+    repository = pygit2.init_repository(tmp_path)
+    (tmp_path / "a").touch()
+    author = pygit2.Signature("a", "a@example.com", 0, 0)
+    tree = pygit2.Oid(hex=_nested(repository, _tree(repository)))
+    repository.create_commit("HEAD", author, author, "bomb", tree, [])
+    monkeypatch.setattr(trees, "_MOST_ENTRIES", 900)
+    (finding,) = changed_files(repository)
+    assert (finding.wrong, finding.subject) == (False, "working tree")
+    assert "too many files or folders" in finding.message
