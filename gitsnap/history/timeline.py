@@ -5,7 +5,9 @@ A timeline is bounded by ``Limits``. It counts everything that a limit leaves ou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from gitsnap.core.changes import Author, UnreadableChange
 from gitsnap.core.model import ChangeCounts, IncompleteKind, ObjectKey, Sample, SensitiveField
@@ -224,3 +226,17 @@ class Timeline:
     """Oldest first; days without samples are included."""
     hidden: tuple[SensitiveField, ...] = ()
     """Fields that the policy hides now, and whose values are left out of older samples that hold them in plain text."""
+
+    @property
+    def start(self) -> datetime | None:
+        """The time of the first sample or change of the timeline. None for a period without samples and changes."""
+        return min(self._times(), default=None)
+
+    @property
+    def end(self) -> datetime | None:
+        """The time of the last sample or change of the timeline. Follow mode records changes after the last sample."""
+        return max(self._times(), default=None)
+
+    def _times(self) -> Iterator[datetime]:
+        yield from (sample.time for sample in (self.first, self.last) if sample)
+        yield from (change.sample.time for change in self.changes)

@@ -50,6 +50,21 @@ def test_a_single_sample_has_a_mark_in_the_middle() -> None:
     assert Axis(replace(timeline, first=None, last=None)).incomplete() == []
 
 
+def test_changes_after_the_last_sample_belong_to_the_time_of_the_page() -> None:
+    """Follow mode records changes after the last sample."""
+    timeline = _timeline(changes=(_change(2 * _MINUTES),))
+
+    assert (timeline.start, timeline.end) == (sample_of(1, minutes=0).time, sample_of(2, minutes=2 * _MINUTES).time)
+    assert Axis(timeline).lane([_change(_MINUTES)], 1).changes == "M500 2v12"
+    end = f"{timeline.end:%Y-%m-%dT%H:%M:%SZ}"
+    report = replace(report_of("text", errors=False), timeline=timeline)
+    assert f'datetime="{end}"' in _masthead(render_report(report))
+
+
+def _masthead(page: str) -> str:
+    return page[page.index('class="period"') : page.index('class="figures"')]
+
+
 def _run(first: int, last: int) -> IncompleteRun:
     incomplete = IncompleteKind(Kind("", "ConfigMap"), Substitute.CARRIED, IncompleteReason.FORBIDDEN)
     return IncompleteRun(incomplete, sample_of(1, minutes=first), sample_of(2, minutes=last), 2)

@@ -41,11 +41,9 @@ class Axis:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        samples = [sample.time for sample in (timeline.first, timeline.last) if sample]
-        times = [*samples, *(change.sample.time for change in timeline.changes)]
-        self.first = min(times, default=None)
+        self.first = timeline.start
         """The moment at position 0. None for a period without samples and changes."""
-        self.last = max(times, default=None)
+        self.last = timeline.end
         """The moment at position WIDTH."""
         self._seconds = (self.last - self.first).total_seconds() if self.last and self.first else 0.0
 
