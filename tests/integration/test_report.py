@@ -191,7 +191,7 @@ def _damage(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words", "text"),
     [
-        (_cut_chain, (), "1 sample is gone"),
+        (_cut_chain, (), "1 sample is missing"),
         (_damage, (), "was not compared"),
         (_damage, ("--verify",), "error"),
     ],
