@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -84,7 +85,14 @@ def place(tmp_path: Path, silent_port: int) -> Path:
 
 def _keys_left(place: Path) -> list[Path]:
     files = [file for file in (place / "tmp").rglob("*") if file.is_file()]
-    return [file for file in files if b"PRIVATE KEY" in file.read_bytes()]
+    return [file for file in files if b"PRIVATE KEY" in _content(file)]
+
+
+def _content(file: Path) -> bytes:
+    """Return the content of a file; nothing if the running command has removed the file meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_bytes()
+    return b""
 
 
 def _push(place: Path, port: int) -> subprocess.Popen[bytes]:
