@@ -17,6 +17,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class ApiServer:
         self._port = port
         self._etcd_port = etcd_port
         self._connection: http.client.HTTPSConnection | None = None
+        self._lock = threading.Lock()
+        """Some tests send requests from several threads."""
 
     # Requests ---------------------------------------------------------------------------------------------------------
 
@@ -78,6 +81,15 @@ class ApiServer:
         if impersonate:
             headers["Impersonate-User"] = impersonate
         content = None if body is None else json.dumps(body)
+        with self._lock:
+            status, text = self._exchange(method, path, content, headers)
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text.decode(errors="replace")
+
+    def _exchange(self, method: str, path: str, content: str | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Send a request over the open connection, or over a new one if the server has closed the open connection."""
         for attempt in (1, 2):
             if self._connection is None:
                 context = ssl.create_default_context(cafile=str(self.ca))
@@ -85,16 +97,12 @@ class ApiServer:
             try:
                 self._connection.request(method, path, content, headers)
                 answer = self._connection.getresponse()
-                text = answer.read()
-                break
+                return answer.status, answer.read()
             except (http.client.HTTPException, OSError):
-                self.disconnect()  # the server may have closed an idle connection
+                self.disconnect()
                 if attempt == 2:
                     raise
-        try:
-            return answer.status, json.loads(text)
-        except ValueError:
-            return answer.status, text.decode(errors="replace")
+        raise AssertionError("the loop returns or raises")
 
     def ask(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Any:
         """Send a request that must succeed, as the administrator. Retries while the server is not ready."""
