@@ -56,6 +56,17 @@ def removals_by_users(branch: str, samples: Iterable[ForgottenSample]) -> Iterat
         yield Finding(False, branch, f"{names} {verb} removed with `gitsnap forget` {removal}")
 
 
+def _head_problem(repository: pygit2.Repository) -> str:
+    """Return why the tree of HEAD cannot be read, or is too large; ``""`` if git may read it. git has no limit."""
+    try:
+        Folders(repository).files(read_commit(repository, str(repository.head.target)).tree)
+    except ArchiveError as error:
+        return error.message
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        return str(error)
+    return ""
+
+
 def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
     """Report files of the working tree that were changed by hand, as notes.
 
@@ -74,10 +85,8 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
     if not worktree.is_index_intact(repository) and worktree.was_checked_out(repository):
         yield Finding(False, "working tree", "git's index is missing or damaged; the next capture recreates it")
         return
-    try:
-        Folders(repository).files(read_commit(repository, str(repository.head.target)).tree)
-    except ArchiveError as error:  # a tree of too many folders: git has no limit
-        yield Finding(False, "working tree", f"cannot be compared: {error.message}")
+    if problem := _head_problem(repository):
+        yield Finding(False, "working tree", f"cannot be compared: {problem}")
         return
     try:
         git_folder = Path(repository.path)
