@@ -84,14 +84,15 @@ def place(tmp_path: Path, silent_port: int) -> Path:
 
 
 def _keys_left(place: Path) -> list[Path]:
-    files = [file for file in (place / "tmp").rglob("*") if file.is_file()]
+    """The private keys in temporary folders. The running command may remove files and folders meanwhile."""
+    files = (Path(folder, name) for folder, _, names in os.walk(place / "tmp") for name in names)
     return [file for file in files if b"PRIVATE KEY" in _content(file)]
 
 
 def _content(file: Path) -> bytes:
-    """Return the content of a file; nothing if the running command has removed the file meanwhile."""
+    """Return the content of a file; nothing if the file was removed meanwhile, or is no regular file."""
     with contextlib.suppress(FileNotFoundError):
-        return file.read_bytes()
+        return file.read_bytes() if file.is_file() else b""
     return b""
 
 
