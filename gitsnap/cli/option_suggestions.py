@@ -57,8 +57,8 @@ for _option, _words in _OTHER_NAMES:
 _MISSING = {
     "--all-namespaces": "All namespaces are the default.",
     "-A": "All namespaces are the default.",
-    "--watch": "A command reads the samples once; `gitsnap controller` takes them on schedule.",
-    "--follow": "A command reads the samples once; `gitsnap controller` takes them on schedule.",
+    "--watch": "A command ends after one answer; `gitsnap follow` records each change until Ctrl-C.",
+    "--follow": "A command ends after one answer; `gitsnap follow` records each change until Ctrl-C.",
     "--color": "Colour is used on a terminal only; NO_COLOR=1 turns it off.",
     "--no-color": "Colour is used on a terminal only; NO_COLOR=1 turns it off.",
     "--no-pager": "gitsnap uses no pager.",
