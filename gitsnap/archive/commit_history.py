@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
+from gitsnap.archive.changed_folders import ChangedFolders
 from gitsnap.archive.commit_objects import RecordedCommit, read_commit
 from gitsnap.archive.completeness import hint_for_missing_objects, shallow_commits
 from gitsnap.archive.refs import branch_heads
@@ -61,7 +62,7 @@ def read_log(
         their files as added.
 
     Raises:
-        ArchiveError: The history cannot be read.
+        ArchiveError: The history cannot be read, or a folder with an added or removed file is damaged.
     """
     heads: list[str] = [until] if until else []
     if not heads:
@@ -89,11 +90,15 @@ def read_range(repository: pygit2.Repository, branch: str, older: CommitId, newe
 def _read_commits(
     repository: pygit2.Repository, branch: str, heads: Sequence[str], patterns: Sequence[str], containing: str
 ) -> Iterator[LoggedCommit]:
-    cut_off = shallow_commits(repository)
+    cut_off, folders = shallow_commits(repository), ChangedFolders(repository)
     for name, files in _commits(_run_log(repository, branch, heads, patterns, containing)):
+        commit = read_commit(repository, name)
+        try:
+            folders.check(commit.tree, (path for action, _, _, path in files if action != "M"))
+        except ArchiveError as error:
+            raise ArchiveError(f"the commit {name[:12]}: {error.message}", hint=error.hint) from None
         if name in cut_off:
             continue
-        commit = read_commit(repository, name)
         managers = _managers(commit.message)
         yield LoggedCommit(
             CommitId(name),

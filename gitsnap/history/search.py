@@ -21,7 +21,7 @@ from gitsnap.core.text import join_names
 from gitsnap.format import decode_object, key_of, kind_folder
 from gitsnap.history.authors import Authors
 from gitsnap.history.blame import Version, literal_pattern, version_of
-from gitsnap.history.changelog import AuthoredHistory, CommitHistory, ObjectPattern, origin_of
+from gitsnap.history.changelog import AuthoredHistory, CommitHistory, ObjectPattern, check_existed, origin_of
 from gitsnap.history.field_names import begins_with, propose_fields
 from gitsnap.history.fields import Fields, is_hidden, split_fields, text_of_value
 
@@ -62,6 +62,9 @@ class SearchedArchive(AuthoredHistory, Protocol):
         ``hidden_folders``: the folders of kinds with sensitive fields. None if there is no index.
         """
 
+    def missing_parts(self) -> Collection[object]:
+        """Return the parts that this copy of the archive lacks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -98,18 +101,28 @@ def search(
     return sorted(matches, key=lambda match: (_order(match.since), str(match.key), match.field))
 
 
-def check_field(
+def check_searched(
     archive: SearchedArchive,
     newest: Tree,
     pattern: ObjectPattern,
-    field: str,
     *,
+    field: str = "",
     sensitive: Collection[SensitiveField] = (),
 ) -> None:
-    """Raise NotFoundError if no version of an object had a field whose path begins with ``field``.
+    """Raise NotFoundError if a search found nothing because the archive never had the kind, the object or the field.
 
-    ``newest``: the tree of the newest sample, which is read first. The other arguments are those of ``search``.
+    A copy that lacks a part of the history does not tell which fields existed. ``newest``: the tree of the newest
+    sample, which is read first. The other arguments are those of ``search``.
     """
+    check_existed(archive, pattern, newest)
+    if field and not archive.missing_parts():
+        _check_field(archive, newest, pattern, field, sensitive)
+
+
+def _check_field(
+    archive: SearchedArchive, newest: Tree, pattern: ObjectPattern, field: str, sensitive: Collection[SensitiveField]
+) -> None:
+    """Raise NotFoundError if no version of an object had a field whose path begins with ``field``."""
     names, searched = set[str](), set[Kind]()
     for path, blob in newest.files(Area.CONFIGURATION).items():
         full_path = f"{Area.CONFIGURATION}/{path}"
@@ -146,8 +159,12 @@ def _order(version: Version) -> tuple[float, int]:
 
 
 def _paths(archive: CommitHistory, text: str, pattern: ObjectPattern) -> set[str]:
-    """The files that may ever have had the text."""
-    commits = archive.log(pattern.pathspecs(), containing=_expression(text))
+    """The files that may ever have had the text. Raises ArchiveError where one of their folders is damaged."""
+    commits = archive.log(pattern.pathspecs())
+    if expression := _expression(text):
+        for _ in commits:  # all commits: the log with an expression only has those with the text
+            pass
+        commits = archive.log(pattern.pathspecs(), containing=expression)
     return {file.path for commit in commits for file in commit.files if not _SECRETS.search(file.path)}
 
 

@@ -156,7 +156,7 @@ class FollowCheck:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The samples of one day, or of one month of a long period."""
+    """The samples and changes of one day, or of one month of a long period."""
 
     label: str
     """``2023-08-26`` or ``2023-08``."""
@@ -165,6 +165,13 @@ class Activity:
     """Samples whose commit is another one than that of the sample before."""
     incomplete: int = 0
     rollbacks: int = 0
+    made: int = 0
+    """Changes between samples that follow mode recorded."""
+
+    @property
+    def changes(self) -> int:
+        """The number of samples with changes, and of changes between samples."""
+        return self.changed + self.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +231,8 @@ class Timeline:
     quiet_left_out: int = 0
     activity: tuple[Activity, ...] = ()
     """Oldest first; days without samples are included."""
+    clusters: tuple[str, ...] = ()
+    """The managed clusters of the scope that the last sample or change of the period knows, sorted."""
     hidden: tuple[SensitiveField, ...] = ()
     """Fields that the policy hides now, and whose values are left out of older samples that hold them in plain text."""
 

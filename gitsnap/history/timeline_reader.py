@@ -18,6 +18,7 @@ from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
 from gitsnap.format import path_of
 from gitsnap.history.change_finder import ChangeArchive, Changes
+from gitsnap.history.managed_clusters import managed_clusters
 from gitsnap.history.moments import Period
 from gitsnap.history.timeline import (
     Activity,
@@ -86,6 +87,7 @@ def read_timeline(
     inside = [sample for _, sample in pairs]
     commits = {sample.tag for before, sample in pairs if before and before.commit != sample.commit}
     shown = {state.tag for _, state in changed}
+    made = [state for _, state in states if isinstance(state, ChangeState)]
     runs = incomplete_runs(inside)
     gaps, interval = find_gaps(pairs, history)
     checks = follow_checks(inside)
@@ -99,7 +101,7 @@ def read_timeline(
         before=pairs[0][0] if pairs else None,
         samples=len(inside),
         commits=len(commits),
-        made=sum(isinstance(state, ChangeState) for _, state in states),
+        made=len(made),
         unreadable=tuple(
             change for change in changes_of_archive.unreadable if change.time is None or change.time in period
         ),
@@ -118,7 +120,8 @@ def read_timeline(
         removed=sum(_removed(before, sample) for before, sample in pairs if before),
         quiet=tuple(quiet[: limits.entries]),
         quiet_left_out=max(len(quiet) - limits.entries, 0),
-        activity=tuple(_activity(inside, commits)),
+        activity=tuple(_activity(inside, commits, made)),
+        clusters=tuple(_clusters(archive, [state for _, state in states][-1:], Filters(clusters=scope.clusters))),
         hidden=tuple(hidden),
     )
 
@@ -319,20 +322,34 @@ def _sequence(state: State) -> int:
     return sample.sequence if sample else 0
 
 
-def _activity(samples: Sequence[Sample], changed: set[str]) -> list[Activity]:
-    """Return the activity by day, or by month for a long period; oldest first."""
-    if not samples:
+def _clusters(archive: RecordedPeriod, last: Sequence[State], filters: Filters) -> list[str]:
+    """Return the managed clusters of a state that pass the filters, sorted. None for a damaged tree.
+
+    ``last``: at most one state.
+    """
+    try:
+        known = [cluster for state in last for cluster in managed_clusters(archive.tree(state))]
+    except ArchiveError:  # the comparison reports the damage
         return []
-    days = [sample.time.date() for sample in samples]
-    by_day = (max(days) - min(days)).days < _MOST_DAYS
-    labels = _days(min(days), max(days)) if by_day else _months(min(days), max(days))
-    counts = {label: [0, 0, 0, 0] for label in labels}
-    for sample, day in zip(samples, days, strict=True):
-        count = counts[day.isoformat() if by_day else day.isoformat()[:7]]
+    return sorted(str(cluster) for cluster in known if filters.wants_cluster(cluster))
+
+
+def _activity(samples: Sequence[Sample], changed: set[str], made: Sequence[ChangeState]) -> list[Activity]:
+    """Return the activity by day, or by month for a long period; oldest first."""
+    days = sorted([*(sample.time.date() for sample in samples), *(change.time.date() for change in made)])
+    if not days:
+        return []
+    by_day = (days[-1] - days[0]).days < _MOST_DAYS
+    counts = {label: [0, 0, 0, 0, 0] for label in (_days if by_day else _months)(days[0], days[-1])}
+    length = len("2026-01-01" if by_day else "2026-01")
+    for sample in samples:
+        count = counts[sample.time.date().isoformat()[:length]]
         count[0] += 1
         count[1] += sample.tag in changed
         count[2] += bool(sample.metadata.incomplete)
         count[3] += sample.metadata.trigger is Trigger.BEFORE_ROLLBACK
+    for change in made:
+        counts[change.time.date().isoformat()[:length]][4] += 1
     return [Activity(label, *count) for label, count in counts.items()]
 
 

@@ -13,14 +13,14 @@ from gitsnap.core.states import State
 from gitsnap.core.suggestions import nearest
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.rows import DiffRow
-from gitsnap.format import decode_object, shown_key
+from gitsnap.format import decode_object
 from gitsnap.format.tree_files import PathsByKind
 from gitsnap.history.change_finder import Changes
 from gitsnap.history.deployed_addons import failed_deployments, list_addons
+from gitsnap.history.managed_clusters import managed_clusters
 from gitsnap.render.web.addresses import address, state_name
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.filters import Filters
-from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.web.answers import Asked, Page
 from gitsnap.web.documents import Document
 from gitsnap.web.site import SiteArchive
@@ -37,7 +37,7 @@ def clusters(archive: SiteArchive, asked: Asked) -> Page:
     """Return the managed clusters that the newest sample knows."""
     newest = archive.newest()
     wanted = asked.query.get("q", "").casefold()
-    names = sorted(set(_names(archive.tree(newest))))
+    names = sorted(_names(archive.tree(newest)))
     shown = [name for name in names if wanted in name.casefold()]
 
     def document() -> Document:
@@ -53,21 +53,15 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _names(tree: Tree) -> Iterator[str]:
-    """Yield the registered clusters, and the clusters for which Sveltos reports a deployment."""
-    registered = PathsByKind(tree.files(Area.CONFIGURATION))
-    for kind in sorted(kinds.CLUSTER_KINDS):
-        keys = map(shown_key, registered.paths(kind))
-        yield from (str(ClusterRef.of_key(key)) for key in keys if key is not None)
-    reported = PathsByKind(tree.files(Area.INVENTORY)).paths(kinds.CLUSTER_CONFIGURATION)
-    yield from (f"{key.namespace}/{key.name}" for key in map(shown_key, reported) if key is not None)
+def _names(tree: Tree) -> set[str]:
+    return set(map(str, managed_clusters(tree)))
 
 
 def _cluster(archive: SiteArchive, asked: Asked, tree: Tree) -> str:
     """Return the cluster that an address names. Raises NotFoundError if the newest sample does not know it."""
     if len(asked.names) != 2:
         raise NotFoundError("the address of a managed cluster ends with NAMESPACE/TYPE--NAME")
-    name, known = "/".join(asked.names), set(_names(tree))
+    name, known = "/".join(asked.names), _names(tree)
     if name not in known:
         hint = nearest(name, known, none="It has no managed clusters.")
         raise NotFoundError(f"the newest sample of {archive.name} has no managed cluster {name}", hint=hint)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gitsnap.core.errors import UsageError
-from gitsnap.history.changelog import ObjectPattern, check_existed, newest_kinds
+from gitsnap.history.changelog import ObjectPattern, newest_kinds
+from gitsnap.history.search import check_searched
 from gitsnap.history.search import search as find_matches
 from gitsnap.web.answers import Asked, Page
 from gitsnap.web.documents import Document
@@ -24,7 +25,8 @@ def search(archive: SiteArchive, asked: Asked) -> Page:
         pattern = ObjectPattern.parse(kind, newest_kinds(archive)) if kind else ObjectPattern()  # type: ignore[arg-type]
         matches = find_matches(archive, text, pattern, field=field, sensitive=archive.listed.hidden)
         if not matches:
-            check_existed(archive, pattern, archive.tree(samples[-1]))
+            newest = archive.tree(samples[-1])
+            check_searched(archive, newest, pattern, field=field, sensitive=archive.listed.hidden)
     newest_first = matches[::-1]
     values = {
         "q": text,

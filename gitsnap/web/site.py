@@ -220,6 +220,10 @@ class SiteArchive:
         """Return the histories of the files that may ever have matched a regular expression."""
         return self._archive.find_histories(pattern, hidden_folders)
 
+    def missing_parts(self) -> Collection[object]:
+        """Return the parts that this copy of the archive lacks."""
+        return self._archive.missing_parts()
+
     def read(self, blob: BlobId) -> bytes:
         """Return the content of a blob."""
         return self._archive.read(blob)

@@ -72,6 +72,7 @@ _GONE = "the tags of the samples are missing"
 _NEITHER = "`git fetch --tags origin '+refs/heads/p:refs/remotes/origin/p'` fetches them"
 _NOT_SEEN = "packed-refs is damaged at line"
 _DAMAGED = "points at an object that is missing or damaged"
+_FOLDER = "the folder configuration/default/ConfigMap/ ("
 _HOSTILE_FILE = b"just text\n"
 
 _Expected = tuple[str, int, str]
@@ -247,15 +248,22 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "two entries of one name": (
         hostile(b"100644", b"shop.yaml", b"x: 1\n", below=_MAPS),
-        [("list", 0, ""), ("show", 5, "damaged"), ("verify", 5, "duplicate")],
+        [("list", 0, ""), ("show", 5, "damaged"), ("log", 5, _FOLDER), ("search", 5, _FOLDER), ("blame", 5, "damaged"),
+         ("verify", 5, "duplicate")],
+    ),
+    "a folder and a file of one name": (
+        hostile(b"40000", b"shop.yaml", b"x: 1\n", below=_MAPS),
+        [("list", 0, ""), ("show", 5, "damaged"), ("log", 5, _FOLDER), ("search", 5, _FOLDER), ("diff", 5, "damaged"),
+         ("verify", 5, "duplicate")],
     ),
     "a folder ..": (
         hostile(b"40000", b"..", b"x", below=()),
-        [("list", 0, ""), ("show", 5, "damaged"), ("verify", 5, "'..'")],
+        [("list", 0, ""), ("show", 5, "damaged"), ("log", 0, ""), ("verify", 5, "'..'")],
     ),
     "a folder .git": (
         hostile(b"40000", b".GIT", b"x"),
-        [("list", 0, ""), ("show", 5, "damaged"), ("verify", 5, "'.git'")],
+        [("list", 0, ""), ("show", 5, "damaged"), ("log", 5, "damaged"), ("search", 5, "damaged"),
+         ("verify", 5, "'.git'")],
     ),
 }  # fmt: skip
 
@@ -265,7 +273,8 @@ def _words(command: str, looked_at: Path) -> list[str]:
     if name == "capture":
         where = ["--storage", str(looked_at.parent), "--snapshot", looked_at.name]
         return ["capture", "--from-dir", "cluster", *where]
-    options = {"diff": ["--exit-code"], "prune": ["--keep-last", "1", "--yes"], "show": rest or [_OBJECT]}
+    options = {"diff": ["--exit-code"], "prune": ["--keep-last", "1", "--yes"], "show": rest or [_OBJECT],
+               "search": ["web:9"], "blame": [_OBJECT]}  # fmt: skip
     return [name, *options.get(name, []), "--archive", str(looked_at)]
 
 

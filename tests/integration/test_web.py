@@ -433,8 +433,26 @@ def test_a_search_of_a_kind_that_never_was_is_an_error(server: RunningServer, qu
     assert (page.status, named in page.body, b"Nothing found" in page.body) == (404, True, False)
 
 
+@pytest.mark.parametrize("query", ["field=spec.helmChart[", "field=data.databse.yaml&kind=ConfigMap"])
+def test_a_search_of_a_field_that_never_was_is_the_error_of_the_command(
+    place: Path, server: RunningServer, query: str
+) -> None:
+    """The page and the command have one rule: both name the field and propose fields."""
+    words = [word for part in query.split("&") for word in ("--" + part).split("=")]
+    done = gitsnap(place, "search", "no-such-value", *words, "--storage", "demo/archive", code=4)
+    answer = server.get(f"/hourly/search?q=no-such-value&{query}&format=json")
+    error = json.loads(answer.body)
+    assert answer.status == 404
+    assert f"no object ever had a field that begins with {words[1]}; searched: " in error["message"]
+    assert done.stderr == f"error: {error['message']}\n{error['hint']}\n"
+    page = server.get(f"/hourly/search?q=no-such-value&{query}").body.decode()
+    assert f"No object ever had a field that begins with {words[1]}" in page
+    assert "Nothing found" not in page
+
+
 def test_a_search_says_what_it_searched(server: RunningServer) -> None:
     """Nothing was found in these fields of these objects."""
-    page = server.get("/hourly/search?q=no-such-value&kind=ConfigMap&field=spec.a")
+    page = server.get("/hourly/search?q=no-such-value&kind=ConfigMap&field=data")
     text = " ".join(re.sub("<[^>]+>", "", page.body.decode()).split())
-    assert "Searched ConfigMap, fields that begin with spec.a, in 5 samples and all changes since" in text
+    assert "Searched ConfigMap, fields that begin with data, in 5 samples and all changes since" in text
+    assert "Nothing found." in text

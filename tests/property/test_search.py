@@ -54,6 +54,9 @@ class _History:
     def find_histories(self, pattern: str, hidden_folders: Collection[str]) -> None:
         """No index: the log is read."""
 
+    def missing_parts(self) -> Collection[object]:
+        return ()
+
     def read(self, blob: BlobId) -> bytes:
         return self.blobs[blob]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from gitsnap.format import decode, encode
-from gitsnap.format.yaml import canonical
+from gitsnap.format.yaml import canonical, emitter
 
 _NASTY = [
     "yes", "NO", "on", "y", "0o7", "012", "12:30:45", "1e3", "1_000", "0x1f", "~", "null", "NaN", ".inf", "=", "<<",
@@ -54,3 +54,30 @@ def test_a_key_of_more_than_a_thousand_characters() -> None:
 
     assert yaml.safe_load(encode(value)) == value
     assert decode(encode(value)) == value
+
+
+def _plain_lines(value: Any, indent: str) -> list[str]:
+    """The lines of a collection by the rules of docs/FORMAT.md, without a cache or a fast way."""
+    lines = []
+    for item in sorted(value) if isinstance(value, dict) else range(len(value)):
+        head = f"{indent}-"
+        if isinstance(value, dict):
+            key = emitter._scalar_text(item)
+            head = f"{indent}{key}:" if len(key) <= 1000 else f"{indent}? {key}\n{indent}:"
+        inner = value[item]
+        if isinstance(inner, dict | list) and inner:
+            is_below_key = isinstance(value, dict) and isinstance(inner, list)
+            nested = _plain_lines(inner, indent if is_below_key else f"{indent}  ")
+            lines += [head, *nested] if isinstance(value, dict) else [f"{head} {nested[0].lstrip(' ')}", *nested[1:]]
+        else:
+            lines.append(f"{head} {emitter._inline(inner, indent, 1)}")
+    return lines
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(_TEXT, _VALUES, min_size=1, max_size=40).filter(lambda value: "metadata" not in value))
+def test_bytes_do_not_depend_on_caches(value: dict[str, Any]) -> None:
+    """The same keys and texts at other depths, and in mappings of other sizes, are written as without a cache."""
+    document = {"spec": [value, {"a": value, "b": [value]}], **{f"x{number:02}": value for number in range(40)}}
+
+    assert encode(document).decode() == "\n".join([*_plain_lines(document, ""), ""])

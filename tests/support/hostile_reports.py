@@ -127,6 +127,7 @@ def report_of(text: str, *, errors: bool = True) -> Report:
         quiet=(first,),
         quiet_left_out=1,
         activity=(Activity("2026-01-01", 2, 1, 1, 1), Activity("2026-01-02", 2, 1, 1, 1)),
+        clusters=(f"{text}-quiet",),
         hidden=(SensitiveField(kind, text),),
     )
     record = RollbackRecord(

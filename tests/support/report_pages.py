@@ -82,8 +82,8 @@ class MemoryPeriod:
         return {}
 
     def tree(self, state: State) -> Tree:
-        """Return the tree of a sample."""
-        return next(tree for entry, tree in self.entries if entry == state)
+        """Return the tree of a sample. A change has the tree of the newest sample."""
+        return next((tree for entry, tree in self.entries if entry == state), self.entries[-1][1])
 
     def managers(self, commit: CommitId) -> Mapping[str, str]:
         """Return the same manager for each path of a commit."""

@@ -11,17 +11,9 @@ from dataclasses import replace
 import pytest
 
 from gitsnap.core.escapes import unsafe_character
-from gitsnap.core.model import (
-    ChangeCounts,
-)
+from gitsnap.core.model import ChangeCounts, Kind, ObjectKey
 from gitsnap.history.moments import Period
-from gitsnap.history.timeline import (
-    FollowCheck,
-    Gap,
-    OlderChanges,
-    Scope,
-    Timeline,
-)
+from gitsnap.history.timeline import Activity, FollowCheck, Gap, OlderChanges, Scope, Timeline
 from gitsnap.render.report import ArchiveProof, Report, render_report
 from gitsnap.render.report.environment import MOST_CHARACTERS
 from gitsnap.render.report.page import ALL_LINKS, MOST_ENTRIES, MOST_LINES
@@ -164,6 +156,31 @@ def test_a_period_without_changes_says_what_was_compared() -> None:
     assert "as far as it could be read" in _sections(_empty(partly))["changes"]
     scoped = replace(timeline, scope=Scope(clusters=("a",)))
     assert "Nothing changed in this scope" in _sections(_empty(scoped))["changes"]
+
+
+def test_the_activity_says_both_counts() -> None:
+    """Samples with changes, and changes that follow mode recorded; without such changes, only the samples."""
+    first, last = sample_of(1), sample_of(5)
+    days = (Activity("2026-01-01", 1, 1), Activity("2026-01-02", 0, 0, made=4), Activity("2026-01-03", 1, 1, made=1))
+    timeline = Timeline(Period(), Scope(), first=first, last=last, samples=2, made=5, activity=days)
+
+    section = _sections(_empty(timeline))["activity"]
+    assert "samples with changes, and changes between samples" in section
+    assert "2026-01-02: 4 changes between samples" in section
+    assert "2026-01-03: 1 sample with changes, 1 change between samples" in section
+    assert "between samples" not in _sections(_empty(replace(timeline, made=0, activity=days[:1])))["activity"]
+
+
+def test_clusters_without_a_change_are_listed() -> None:
+    """A reader can tell a cluster without a change from a cluster that was not looked at."""
+    sample = sample_of(1)
+    timeline = Timeline(Period(), Scope(), first=sample, last=sample, samples=2, clusters=("ns/capi--a", "ns/capi--b"))
+
+    assert "2 managed clusters without a change: ns/capi--a, ns/capi--b" in _sections(_empty(timeline))["clusters"]
+    limited = replace(timeline, older=OlderChanges(sample, sample, 2, ChangeCounts()))
+    assert "without a change in the changes above: ns/" in _sections(_empty(limited))["clusters"]
+    of_object = replace(timeline, scope=Scope(objects=(ObjectKey(Kind("", "ConfigMap"), "a", "b"),)))
+    assert "without a change" not in _sections(_empty(of_object))["clusters"]
 
 
 def test_gaps_say_what_follow_mode_recorded_and_missed() -> None:

@@ -283,6 +283,40 @@ def test_the_activity_counts_each_sample_once() -> None:
     assert counts == [(4, 2, 1, 1), (0, 0, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0)]
 
 
+def _changes_at(*minutes: int) -> list[Change]:
+    """Changes of follow mode, some minutes after noon."""
+    return [
+        Change(CommitId(f"{9000 + number:040x}"), None, UNKNOWN_AUTHOR, time, (Revision("1"),), False, (), "m")
+        for number, time in enumerate(NOON + timedelta(minutes=minute) for minute in minutes)
+    ]
+
+
+def test_the_activity_counts_the_changes_of_follow_mode() -> None:
+    """Also on a day without a sample, and after the last sample. A sample counts changes of its own only."""
+    period = MemoryPeriod()
+    period.add(build([]), commit=1, minutes=0)
+    period.between[period.add(build([]), commit=1, minutes=30).tag] = _changes_at(31, 32, 2 * 1440)
+
+    timeline = read_timeline(period, _ALL, Scope(), limits=Limits(changes=0))
+
+    assert [(day.samples, day.changed, day.made, day.changes) for day in timeline.activity] == [
+        (2, 0, 2, 2),
+        (0, 0, 0, 0),
+        (0, 0, 1, 1),
+    ]
+
+
+def test_managed_clusters_of_the_scope_are_known() -> None:
+    """Those of the last sample: registered ones, and those for which Sveltos reports a deployment."""
+    period = MemoryPeriod()
+    gone, registered, reported = (replace(W, name=name) for name in ("gone", "registered", "reported"))
+    period.add(build([cluster(gone)]))
+    period.add(build([cluster(registered), inventory_of(reported, deployed_by("p", "/Service web/a"))]))
+
+    assert _read(period).clusters == tuple(map(str, (registered, reported)))
+    assert _read(period, scope=Scope(clusters=("reported",))).clusters == (str(reported),)
+
+
 def test_a_profile_has_the_changes_of_what_it_refers_to() -> None:
     """``--profile``: the ConfigMap and the clusters of the profile, and no other profile."""
     other = ObjectKey(kinds.CLUSTER_PROFILE, "", "other")

@@ -61,7 +61,7 @@ def search(
 
     Example: gitsnap search 1.2.3 --kind ClusterProfile --field spec.helmCharts --first
     """
-    from gitsnap.history.search import check_field
+    from gitsnap.history.search import check_searched
     from gitsnap.history.search import search as find_matches
 
     if not text:
@@ -77,10 +77,7 @@ def search(
     with terminal.ProgressLine("searching the history"):
         matches = find_matches(opened, text, pattern, field=field, sensitive=sensitive)
     if not matches and recorded:
-        newest = opened.tree(recorded[-1])
-        changelog.check_existed(opened, pattern, newest)
-        if field and not opened.missing_parts():
-            check_field(opened, newest, pattern, field, sensitive=sensitive)
+        check_searched(opened, opened.tree(recorded[-1]), pattern, field=field, sensitive=sensitive)
     matches = matches[:1] if first else matches[-1:] if last else matches
     if form is terminal.Output.TABLE:
         since = f" since {recorded[0].time:%Y-%m-%d}" if recorded else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +38,10 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _LONGEST_SIMPLE_KEY = 1000
 """YAML requires the form ``? `` for a key of more than 1,024 characters, quotes and escapes included."""
 
+_MOST_CACHED_KEYS = 32
+_LONGEST_SHORT = 64
+"""Limits on what the caches keep, so that large objects do not fill the memory."""
+
 DEEPEST = 200
 """Levels of nesting in an object. Go's YAML library reads ten thousand, an API server fewer in a custom resource."""
 
@@ -50,13 +54,13 @@ def encode(document: Any) -> bytes:
     """
     lines: list[str] = []
     if isinstance(document, dict) and document:
-        for key in sorted(document, key=_top_rank):
+        for key, head in _heads_of(document, "", _top_rank):
             value = document[key]
             if key == "metadata" and isinstance(value, dict) and value:
-                lines.append("metadata:")
-                _mapping(value, sorted(value, key=_metadata_rank), "  ", lines, 1)
+                lines.append(head)
+                _mapping(value, _heads_of(value, "  ", _metadata_rank), "  ", lines, 1)
             else:
-                _entry(key, value, "", lines, 0)
+                _mapping(document, ((key, head),), "", lines, 0)
     elif isinstance(document, list) and document:
         _sequence(document, "", lines, 0)
     else:
@@ -82,52 +86,63 @@ def _checked_key(key: Any) -> str:
     return key
 
 
-def _sorted(value: dict[str, Any]) -> list[str]:
-    try:
-        return sorted(value)
-    except TypeError:  # keys of several types
-        return sorted(value, key=_checked_key)
+_Heads = tuple[tuple[str, str], ...]
+"""The keys of a mapping in their order, each with the beginning of its entry: indentation, key and colon."""
 
 
-def _mapping(value: dict[str, Any], keys: Iterable[str], indent: str, lines: list[str], depth: int) -> None:
-    for key in keys:
-        _entry(key, value[key], indent, lines, depth)
+def _heads_of(value: dict[str, Any], indent: str, rank: Callable[[Any], Any] = _checked_key) -> _Heads:
+    """The heads of a mapping at an indentation, ordered by ``rank``."""
+    if len(value) <= _MOST_CACHED_KEYS:
+        return _cached_heads(tuple(value), indent, rank)
+    return _heads(tuple(value), indent, rank)
 
 
-def _entry(key: str, value: Any, indent: str, lines: list[str], depth: int) -> None:
-    """``key: value`` at an indentation. A list below a key is not indented further, as in the output of kubectl."""
+def _heads(keys: tuple[str, ...], indent: str, rank: Callable[[Any], Any]) -> _Heads:
+    return tuple((key, _head(key, indent)) for key in sorted(keys, key=rank))
+
+
+_cached_heads = lru_cache(maxsize=4096)(_heads)
+"""Most mappings have the same keys as another mapping: to find the heads takes a third as long as to sort the keys."""
+
+
+def _head(key: str, indent: str) -> str:
     written = _key_text(key)
     if len(written) > _LONGEST_SIMPLE_KEY:
-        lines.append(f"{indent}? {written}")
-        head = f"{indent}:"
-    else:
-        head = f"{indent}{written}:"
-    if isinstance(value, dict) and value:
-        _check_depth(depth)
-        lines.append(head)
-        _mapping(value, _sorted(value), indent + "  ", lines, depth + 1)
-    elif isinstance(value, list) and value:
-        _check_depth(depth)
-        lines.append(head)
-        _sequence(value, indent, lines, depth + 1)
-    else:
-        lines.append(f"{head} {_inline(value, indent, depth)}")
+        return f"{indent}? {written}\n{indent}:"
+    return f"{indent}{written}:"
+
+
+def _mapping(value: dict[str, Any], heads: _Heads, indent: str, lines: list[str], depth: int) -> None:
+    """The entries of a mapping. A list below a key is not indented further, as in the output of kubectl."""
+    for key, head in heads:
+        item = value[key]
+        if type(item) is str and "\n" not in item:  # most values are short texts
+            lines.append(f"{head} {_short_text(item) if len(item) <= _LONGEST_SHORT else _scalar_text(item)}")
+        elif isinstance(item, dict) and item:
+            _check_depth(depth)
+            lines.append(head)
+            _mapping(item, _heads_of(item, indent + "  "), indent + "  ", lines, depth + 1)
+        elif isinstance(item, list) and item:
+            _check_depth(depth)
+            lines.append(head)
+            _sequence(item, indent, lines, depth + 1)
+        else:
+            lines.append(f"{head} {_inline(item, indent, depth)}")
 
 
 def _sequence(values: list[Any], indent: str, lines: list[str], depth: int) -> None:
     for value in values:
+        first = len(lines)
         if isinstance(value, dict) and value:
             _check_depth(depth)
-            first = len(lines)
-            _mapping(value, _sorted(value), indent + "  ", lines, depth + 1)
-            lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
+            _mapping(value, _heads_of(value, indent + "  "), indent + "  ", lines, depth + 1)
         elif isinstance(value, list) and value:
             _check_depth(depth)
-            first = len(lines)
             _sequence(value, indent + "  ", lines, depth + 1)
-            lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
         else:
             lines.append(f"{indent}- {_inline(value, indent, depth)}")
+            continue
+        lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
 
 
 def _check_depth(depth: int) -> None:
@@ -176,6 +191,10 @@ def _scalar_text(text: str) -> str:
     if _PLAIN.match(text) and text.lower() not in _WORDS:
         return text
     return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+_short_text = lru_cache(maxsize=4096)(_scalar_text)
+"""Most short texts occur in many objects, such as the names of kinds and of versions."""
 
 
 @lru_cache(maxsize=4096)

@@ -60,6 +60,8 @@ def _environment() -> Environment:
         "profiles_of": texts.profiles,
         "object_count": texts.object_count,
         "counted": texts.counted,
+        "active": texts.active,
+        "without_change": texts.without_change,
         "day_links": texts.day_links,
         "scope_of": texts.scope,
         "left_out_of": texts.left_out,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
 from gitsnap.core.model import IncompleteKind, ObjectKey
 from gitsnap.core.states import ChangeState, State, author_text, incomplete_of
 from gitsnap.core.text import describe, plural, time_text
-from gitsnap.history.timeline import ObjectRow, OlderChanges, PeriodChange, Timeline
+from gitsnap.history.timeline import Activity, ObjectRow, OlderChanges, PeriodChange, Timeline
 from gitsnap.render.report.values import Report
 from gitsnap.rollback.records import PastRollback
 
@@ -136,6 +136,20 @@ def day_links(report: Report) -> dict[str, str]:
     days = [day(change.sample.time) for change in report.timeline.changes]
     length = len(report.timeline.activity[0].label) if report.timeline.activity else 0
     return {text[:length]: text for text in sorted(days)}
+
+
+def active(entry: Activity) -> str:
+    """Return how much changed: ``2 samples with changes``; with follow mode also ``5 changes between samples``."""
+    samples = f"{plural(entry.changed, 'sample')} with changes"
+    if not entry.made:
+        return samples
+    changes = f"{plural(entry.made, 'change')} between samples"
+    return f"{samples}, {changes}" if entry.changed else changes
+
+
+def without_change(report: Report, changed: Collection[str]) -> list[str]:
+    """Return the managed clusters without a change in the report."""
+    return [cluster for cluster in report.timeline.clusters if cluster not in changed]
 
 
 def scope(report: Report) -> list[str]:
