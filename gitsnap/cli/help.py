@@ -26,6 +26,8 @@ _EXAMPLE = "Example: "
 _PROGRAM = "gitsnap"
 _MENTION = re.compile(rf"(?<![\w/.-])(?<!-- ){_PROGRAM} (?=[A-Za-z-])")
 """The name of the program before a command or an option, except after `kubectl exec … --`."""
+_PATHS = frozenset({"path", "file", "directory"})
+"""The names of the types of paths."""
 _WORD = re.compile(r"(?:'[^']*'|\S)+")
 
 
@@ -33,7 +35,9 @@ class HelpfulCommand(TyperCommand):
     """A command whose help has its options in the sections of ``help_sections``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments and options. Raises UsageError for an argument too many."""
+        """Parse the arguments and options. Raises UsageError for an empty value, or for an argument too many."""
+        if not ctx.resilient_parsing:
+            self._refuse_empty_values(ctx, args)
         is_strict, ctx.allow_extra_args = not ctx.allow_extra_args, True
         rest: list[str] = super().parse_args(ctx, args)
         if is_strict and ctx.args and not ctx.resilient_parsing:
@@ -42,6 +46,22 @@ class HelpfulCommand(TyperCommand):
                 hint += " A policy is named with --snapshot."
             raise UsageError(f"{ctx.args[0]}: one argument too many", hint=hint)
         return rest
+
+    def _refuse_empty_values(self, ctx: Any, args: list[str]) -> None:
+        """Raise UsageError for an option or a path with an empty value, such as that of an unset variable of a script.
+
+        An empty value would select everything, or the current folder.
+        """
+        if not any(word == "" or word.endswith("=") for word in args):
+            return
+        values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in () if values.get("help") else self.params:
+            value = values.get(parameter.name or "")
+            written = value if isinstance(value, (list, tuple)) else [value]
+            is_option = parameter.param_type_name == "option"
+            if "" in written and (is_option or parameter.type.name in _PATHS):
+                name = max(parameter.opts, key=len) if is_option else parameter.make_metavar(ctx).strip("[]")
+                raise UsageError(f"{name}: the value is empty", hint=f"Give a value, or omit {name}.")
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line. A required argument has no braces."""

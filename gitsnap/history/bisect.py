@@ -171,7 +171,7 @@ def _split_assignment(text: str) -> tuple[str, str]:
     for position in _positions_outside_brackets(text):
         if text[position] == "=" and position:
             return text[:position], text[position + 1 :]
-    raise UsageError(f"{text!r} is not PATH=VALUE, such as spec.syncMode=OneTime")
+    raise UsageError(f"--field: {text!r} is not PATH=VALUE, such as spec.syncMode=OneTime")
 
 
 def _positions_outside_brackets(text: str) -> Iterator[int]:

@@ -67,13 +67,16 @@ def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where
 
 
 def _empty_namespaces(names: Collection[str], known: Iterable[str], *, where: str) -> list[str]:
-    """Return a warning for each namespace that is not known."""
-    namespaces = set(known) if names else set()
+    """Return a warning for each namespace that is not known. ``known`` is read until all names are found."""
+    missing, seen = list(names), set[str]()
+    remaining = iter(known)
+    while missing and (namespace := next(remaining, None)) is not None:
+        seen.add(namespace)
+        missing = [name for name in missing if name != namespace]
     return [
         f"there is nothing in the namespace {name} in {where}. "
-        + nearest(name, namespaces, none="There is nothing in any namespace.")
-        for name in names
-        if name not in namespaces
+        + nearest(name, seen - {""}, none="There is nothing in any namespace.")
+        for name in missing
     ]
 
 

@@ -362,9 +362,11 @@ def find_object(tree: Tree, reference: str, *, namespaces: Sequence[str] = ()) -
     if not of_kind:
         hint = _kinds_hint(tree, names, word, kinds)
         raise NotFoundError(f"the sample has no {reference}", hint=f"{hint} {earlier}" if kinds else hint)
-    similar = (key.namespaced_name if own_namespace else key.name for key in of_kind)
-    hint = nearest("/".join([*own_namespace, name]), similar, none="")
-    raise NotFoundError(f"the sample has no {reference}", hint=f"{hint} {earlier}".lstrip())
+    searched = own_namespace or namespaces
+    similar = (key.namespaced_name if searched else key.name for key in of_kind)
+    hint = nearest("/".join([*searched[:1], name]), similar, none="")
+    where = "" if own_namespace or not namespaces else f" in the namespace {' or '.join(namespaces)}"
+    raise NotFoundError(f"the sample has no {reference}{where}", hint=f"{hint} {earlier}".lstrip())
 
 
 def _kinds_hint(tree: Tree, names: KindNames, word: str, kinds: Collection[Kind]) -> str:

@@ -162,6 +162,7 @@ def test_show_resolves_kinds_and_namespaces(place: Path, words: tuple[str, ...],
         ("show cm/twice", 4, "cm/twice is ambiguous: ConfigMap/default/twice, ConfigMap/team/twice"),
         ("show services/web", 4, "Service/shop/web, Service.serving.knative.dev/shop/web"),
         ("show cm/team/twice -n default", 2, "outside --namespace default"),
+        ("show cm/twice -n taem", 4, "no cm/twice in the namespace taem\nThe nearest names: team/twice"),
         ("show deploy/web", 4, "It has no object of the kind Deployment.apps"),
         ("show confgmap/database", 4, "The nearest kinds: ConfigMap"),
         ("show latest --sample latest", 2, "argument latest and --sample latest"),
@@ -206,6 +207,23 @@ def _plan(place: Path, *words: str) -> list[tuple[str, str, str, str]]:
     return [
         (step["action"], *(step["object"][field] for field in ("kind", "namespace", "name"))) for step in plan["steps"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "heading"),
+    [
+        ("show -n taem", ": 0 objects in the namespace taem, Secrets"),
+        ("show --all -n taem", ""),
+        ("show -n taem -o name", ""),
+        ("addons latest -n taem", "add-ons in manual/"),
+    ],
+)
+def test_a_namespace_without_objects_is_a_warning(place: Path, words: str, heading: str) -> None:
+    """An empty list is not the only answer: the warning names the sample and proposes namespaces."""
+    shown = gitsnap(place, *words.split(), code=0)
+    assert shown.stderr.startswith("warning: there is nothing in the namespace taem in manual/20")
+    assert "The nearest names: team." in shown.stderr
+    assert heading in shown.stderr
 
 
 def test_rollback_takes_a_sample_and_objects(place: Path) -> None:

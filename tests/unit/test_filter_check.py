@@ -74,7 +74,7 @@ def test_a_known_name_reads_no_file() -> None:
     """The check of a known name reads no file."""
     tree = build([cluster(W), *_KNOWING.values()])
 
-    filter_check.check_filters(Filters(clusters=("west", "orders")), [tree], where="a")
+    filter_check.check_filters(Filters(("default",), ("west", "orders")), [tree], where="a")
 
     assert tree.reads == 0
 

@@ -15,6 +15,7 @@ from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.sample_choice import choose_state
 from gitsnap.cluster.lists import list_objects
 from gitsnap.core.errors import AccessDeniedError
+from gitsnap.core.states import name_state
 from gitsnap.history import deployed_addons, filter_check
 from gitsnap.render import render_table
 from gitsnap.sveltos import inventory, kinds
@@ -92,7 +93,7 @@ def _read_sample(archive: ArchiveOptions, name: str, filters: Filters) -> _Deplo
     opened = archive.open()
     state = choose_state(opened, name)
     tree = opened.tree(state)
-    terminal.warn(filter_check.check_filters(filters, [tree], where=state.tag))
+    terminal.warn(filter_check.check_filters(filters, [tree], where=name_state(state)))
     summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
     configurations = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION)
     failed = deployed_addons.failed_deployments(summaries, filters)

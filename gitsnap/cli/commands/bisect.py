@@ -101,13 +101,14 @@ def bisect(
     opened = archive.open()
     ends = _Ends(choose_state(opened, good), choose_state(opened, bad))
     older, newer = search.order_states(ends.good, ends.bad)
+    judge_field = _field_judge(opened, ends, field) if field else None
     changes = search.read_changes(opened, older, newer)
     if not changes:
         raise search.no_change(older, newer)
     counted = f"{plural(len(changes), 'change')} between {describe_sample(older)} and {describe_sample(newer)}"
     say_heading(f"searching {counted} of {opened.source}")
     with temporary_folder() as folder:
-        judge = _field_judge(opened, ends, field) if field else _CommandJudge(command or [], folder, opened).judge
+        judge = judge_field or _CommandJudge(command or [], folder, opened).judge
         _check_ends(opened, ends, judge)
         search_steps = _Steps(opened, changes, judge)
         suspects = search.find_turn(len(changes), search_steps.judge, ends.last)

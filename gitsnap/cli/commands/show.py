@@ -17,7 +17,7 @@ from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.cli.sample_choice import choose_state, say_newer_changes
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
-from gitsnap.core.states import State
+from gitsnap.core.states import State, name_state
 from gitsnap.core.text import plural
 from gitsnap.format import decode, masking
 from gitsnap.history import samples
@@ -64,6 +64,7 @@ def show(
     if not sample:
         say_newer_changes(opened, ["show"], [*([_REFERENCES] if references else []), *words])
     tree = opened.tree(chosen)
+    _warn_of_empty_namespaces(tree, chosen, namespace, objects)
     if references:
         if form is terminal.Output.NAME:
             raise UsageError("show references has no format 'name': --output table, json or yaml")
@@ -121,6 +122,18 @@ def _split_references(words: list[str]) -> tuple[list[str], bool]:
     return words, False
 
 
+def _warn_of_empty_namespaces(
+    tree: Tree, state: State, namespaces: Sequence[str] | None, objects: Sequence[str]
+) -> None:
+    """Print a warning for each namespace without an object, unless single objects are named: they must exist."""
+    if not namespaces or objects:
+        return
+    from gitsnap.history.filter_check import check_filters
+    from gitsnap.sveltos.filters import Filters
+
+    terminal.warn(check_filters(Filters(tuple(namespaces)), [tree], where=name_state(state)))
+
+
 def _show_overview(tree: Tree, state: State, location: str, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
     keys = [obj.key for obj in samples.list_objects(tree, namespaces=namespaces)]
@@ -131,7 +144,8 @@ def _show_overview(tree: Tree, state: State, location: str, namespaces: list[str
         terminal.print_document(objects_document(state, keys), form)
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
-    content = f"{plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}"
+    where = f" in the namespace {' or '.join(namespaces)}" if namespaces else ""
+    content = f"{plural(len(rows), 'object')}{where}, Secrets: {tree.info.secrets.mode}"
     say_heading(f"{describe_sample(state)} of {location}: {content}")
     terminal.print_result(render_table(["namespace", "kind", "name"], rows, columns=terminal.width()))
     if isinstance(state, Sample):
