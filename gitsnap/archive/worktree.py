@@ -102,7 +102,7 @@ def update(
             path for path in changed if not tree.change(path, {files.get(path) for files in ours}, after.get(path))
         ]
         tree.publish()
-    _update_index(repository, changed, after)
+    _update_index(repository, commit, changed, after)
     _replace(repository, Path(repository.path) / _CHECKED_OUT, f"{commit}\n".encode())
     return tuple(left_alone)
 
@@ -166,10 +166,17 @@ def _rebuild_index(repository: pygit2.Repository, commit: str) -> None:
     index.write()
 
 
-def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapping[str, BlobId]) -> None:
-    """Update the changed paths of the index, for ``git status``. Other paths that a user staged stay staged."""
+def _update_index(repository: pygit2.Repository, commit: str, changed: list[str], after: Mapping[str, BlobId]) -> None:
+    """Update the changed paths of the index, for ``git status``. Other paths that a user staged stay staged.
+
+    ``after``: all files of the commit.
+    """
     index = repository.index
     index.read()  # git may have changed the file
+    if not len(index) and after.keys() <= set(changed):  # the first sample: a fifth of the time of single entries
+        index.read_tree(repository[commit].peel(pygit2.Tree))
+        index.write()
+        return
     for path in changed:
         if path in after:
             index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=after[path]), pygit2.enums.FileMode.BLOB))

@@ -99,6 +99,27 @@ def test_the_working_tree_of_a_large_first_sample(
     assert written == {path: encode({"data": text}) for path, text in contents.items()}
 
 
+@pytest.mark.parametrize("staged", [[], ["notes.txt"]])
+def test_the_index_of_a_first_sample(hourly: GitArchive, staged: list[str]) -> None:
+    """The index has the files of the sample. A file that an operator staged before stays staged."""
+    for name in staged:
+        Path(hourly.location, name).write_text("notes")
+        _git(hourly, "add", name)
+
+    _take(hourly, {f"ns-{index}/ConfigMap/a.yaml": f"{index}" for index in range(3)})
+
+    files = _git(hourly, "ls-tree", "-r", "--format=%(objectmode) %(objectname) 0\t%(path)", "HEAD").splitlines()
+    assert len(files) == 6
+    entries = _git(hourly, "ls-files", "--stage").splitlines()
+    assert [entry for entry in entries if entry.rpartition("\t")[2] not in staged] == files
+    assert _git(hourly, "status", "--porcelain") == "".join(f"A  {name}\n" for name in staged)
+
+    _git(hourly, "read-tree", "--empty")  # stages the removal of all files
+    _take(hourly, {f"ns-{index}/ConfigMap/a.yaml": f"{index // 2}" for index in range(3)})
+
+    assert _git(hourly, "ls-files").splitlines() == [f"configuration/ns-{index}/ConfigMap/a.yaml" for index in (1, 2)]
+
+
 def test_a_working_tree_that_cannot_be_written(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of a worker thread is reported, no folder is incomplete, and the next capture repairs the tree."""
     contents = {f"default/ConfigMap/{index}.yaml": f"{index}" for index in range(400)}
