@@ -78,7 +78,7 @@ def main() -> None:
         for growth in options.growth if name == "fleet" else [1]:
             for count in options.objects:
                 title = title_of(name, count, growth)
-                tables[title] = run(title, MIXES[name](count, growth))
+                tables[title] = ratios(run(title, MIXES[name](count, growth)))
     if options.save:
         save_baseline(tables)
     problems = slower_rows(tables) if options.check else []
@@ -92,8 +92,8 @@ def title_of(mix: str, count: int, growth: int) -> str:
     return f"{mix}, {count} objects" + (f", profiles and clusters times {growth}" if growth > 1 else "")
 
 
-def run(title: str, mix: Mix) -> dict[str, dict[str, float]]:
-    """Measure one mix on a server of its own; prints the table and returns its ratios."""
+def run(title: str, mix: Mix) -> dict[str, Figures]:
+    """Measure one mix on a server of its own; prints the table and returns the figures of its rows."""
     folder = Path(tempfile.mkdtemp(prefix="gitsnap-benchmark-"))
     try:
         with apiserver.running(binaries.obtain(), folder / "server") as server:
@@ -104,7 +104,7 @@ def run(title: str, mix: Mix) -> dict[str, dict[str, float]]:
         shutil.rmtree(folder, ignore_errors=True)
     print_table(title, rows)
     print(f"repository: {size / 1e6:.1f} MB, +{grown / 1e3:.0f} kB after {_SAMPLES} samples of ten changes each")
-    return ratios(rows)
+    return rows
 
 
 def _measure(server: ApiServer, folder: Path, mix: Mix) -> tuple[dict[str, Figures], int, int]:

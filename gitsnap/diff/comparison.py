@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from gitsnap.core.model import JsonObject, ObjectKey, SensitiveField
+from gitsnap.core.model import ObjectKey, SensitiveField
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
+from gitsnap.diff.cluster_reports import either, read_reports, report_key
 from gitsnap.diff.comparability import Comparability, find_comparability
 from gitsnap.diff.deployment_rows import deployment_rows
 from gitsnap.diff.deployments import Deployments
@@ -20,10 +21,10 @@ from gitsnap.diff.resource_rows import compare_resources
 from gitsnap.diff.rows import ClusterChanges, Comparison
 from gitsnap.diff.shown_objects import without_embedded_values
 from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.content_cache import ContentCache
 from gitsnap.sveltos.filters import EVERYTHING, Filters
-from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.tree_view import ContentCache, TreeView
+from gitsnap.sveltos.tree_view import TreeView
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree
@@ -149,28 +150,10 @@ def _clusters_with_failures(sides: Iterable[TreeView], summary_paths: Collection
 
 def _compare_cluster(deployments: Deployments, cluster: ClusterRef, incomplete: frozenset[ObjectKey]) -> ClusterChanges:
     """Return the changes in one cluster. ``incomplete``: the objects that one side could not capture."""
-    before, after = deployments.sides
-    report = ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
-    documents = before.reported(report), after.reported(report)
-    old_resources, old_releases = _inventory_entries(documents[0])
-    # Both sides often have the same report, which is then decoded and read once.
-    is_same = documents[0] is documents[1]
-    new_resources, new_releases = (old_resources, old_releases) if is_same else _inventory_entries(documents[1])
-    if not deployments.changed.covers(report) or report in incomplete:
+    old, new = read_reports(*deployments.sides, cluster)
+    if not deployments.changed.covers(report_key(cluster)) or report_key(cluster) in incomplete:
         # Entries that one side could not read must not look deleted, so both sides get the entries of the other side.
-        old_resources = new_resources = old_resources or new_resources
-        old_releases = new_releases = old_releases or new_releases
-    changes = compare_resources(deployments, cluster, old_resources, new_resources)
-    changes.add(
-        compare_releases(deployments, cluster, old_releases, new_releases, resources=(*old_resources, *new_resources))
-    )
+        old = new = either(old, new)
+    changes = compare_resources(deployments, cluster, old, new)
+    changes.add(compare_releases(deployments, cluster, old, new))
     return changes
-
-
-def _inventory_entries(document: JsonObject | None) -> tuple[list[DeployedResource], list[DeployedRelease]]:
-    """Return the resources and releases that a ClusterConfiguration lists. ``document``: its inventory entry."""
-    entries = inventory.deployed(document) if document else []
-    return (
-        [entry for entry in entries if isinstance(entry, DeployedResource)],
-        [entry for entry in entries if isinstance(entry, DeployedRelease)],
-    )

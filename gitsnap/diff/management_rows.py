@@ -6,7 +6,7 @@ Values of Secrets are masked in every text. This module must not know what is de
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from gitsnap.core.model import JsonObject, ObjectKey
@@ -20,6 +20,7 @@ from gitsnap.diff.shown_documents import shows_change
 from gitsnap.diff.shown_objects import shown_versions
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, Selection
+from gitsnap.sveltos.name_matcher import NameMatcher
 from gitsnap.sveltos.tree_view import TreeView
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_!-]*")
@@ -65,7 +66,9 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[ObjectC
         return {}
     started: dict[ClusterRef, list[ObjectKey]] = {}
     stopped: dict[ClusterRef, list[ObjectKey]] = {}
-    for profile, document in sorted(_profiles_reading(_terms(before, after, clusters), after), key=itemgetter(0)):
+    for profile, document in sorted(
+        _profiles_reading(_changed_terms(before, after, clusters), after), key=itemgetter(0)
+    ):
         selection = after.select_among(document, clusters)
         by_old_labels = after.select_among(document, clusters, before)
         old = before.get(profile)
@@ -87,31 +90,64 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[ObjectC
     }
 
 
-def _terms(before: TreeView, after: TreeView, clusters: Iterable[ClusterRef]) -> frozenset[str]:
-    """Return words, one of which is in every profile that selects one of the clusters on one side only.
+class _Terms:
+    """Words, of which every profile that selects one of some clusters on one side only contains some."""
 
-    The words are the changed label keys, and the fields that name sets. For a cluster that one side lacks, the words
-    are all label keys, the name of the cluster, and the operators that match a missing label, which are ``!`` and
-    ``notin`` in the text form of selectors.
-    """
-    terms = {"setRefs", "clusterSetRefs"}
-    for cluster in clusters:
-        old, new = before.labels_of(cluster), after.labels_of(cluster)
+    def __init__(self) -> None:
+        self._alone = {"setRefs", "clusterSetRefs"}
+        """Words that a profile may contain for itself."""
+        self._values: dict[str, set[str]] = {}
+        """Words that a profile contains together with one of these values."""
+
+    def add(self, name: str, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> None:
+        """Add the words for a cluster with its labels on both sides, None for a side that lacks the cluster.
+
+        These are the label keys that differ. If both sides have a key, only a profile with one of the two values, or
+        with an operator that compares numbers, can select one side only. If one side lacks the cluster, the words are
+        all label keys, the name of the cluster, and the operators that match a missing label, which are ``!`` and
+        ``notin`` in the text form of selectors.
+        """
         if old is None or new is None:
-            terms |= {*(old or new or {}), cluster.name, "NotIn", "DoesNotExist", "notin", "!"}
-        else:
-            terms |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    return frozenset(terms)
+            self._alone |= {*(old or new or {}), name, "NotIn", "DoesNotExist", "notin", "!"}
+            return
+        for key in old.keys() | new.keys():
+            values = [side.get(key, "") for side in (old, new)]
+            if values[0] == values[1] and key in old and key in new:
+                continue
+            if all(values) and all(map(_PLAIN.fullmatch, values)):
+                self._values.setdefault(key, set()).update(values)
+            else:
+                self._alone.add(key)
+
+    def search(self) -> Callable[[bytes], bool] | None:
+        """Return a search for the words in the YAML of a profile, None if YAML may write a word with escapes."""
+        if not all(map(_PLAIN.fullmatch, self._alone | self._values.keys())):
+            return None
+        alone = [term.encode() for term in self._alone]
+        with_value = [(key.encode(), NameMatcher(values)) for key, values in self._values.items()]
+
+        def contains_words(content: bytes) -> bool:
+            return any(term in content for term in alone) or any(
+                key in content and (values.matches(content) or b"<" in content or b">" in content)
+                for key, values in with_value
+            )
+
+        return contains_words
 
 
-def _profiles_reading(terms: Collection[str], side: TreeView) -> Iterator[tuple[ObjectKey, JsonObject]]:
-    """Yield the profiles that contain one of the terms; all profiles if YAML may write a term with escapes."""
-    encoded = [term.encode() for term in terms]
-    is_plain = all(map(_PLAIN.fullmatch, terms))
+def _changed_terms(before: TreeView, after: TreeView, clusters: Iterable[ClusterRef]) -> _Terms:
+    terms = _Terms()
+    for cluster in clusters:
+        terms.add(cluster.name, before.labels_of(cluster), after.labels_of(cluster))
+    return terms
+
+
+def _profiles_reading(terms: _Terms, side: TreeView) -> Iterator[tuple[ObjectKey, JsonObject]]:
+    """Yield the profiles that contain the terms; all profiles if YAML may write a term with escapes."""
+    contains_terms = terms.search()
     for kind in kinds.PROFILE_KINDS:
         for path in side.paths(kind):
-            content = side.content_at(path) if is_plain else b""
-            if is_plain and not any(term in content for term in encoded):
+            if contains_terms is not None and not contains_terms(side.content_at(path)):
                 continue
             document = side.object_at(path)
             if document is not None:

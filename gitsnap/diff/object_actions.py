@@ -16,8 +16,9 @@ from gitsnap.diff.comparability import Scope, scope_of
 from gitsnap.diff.object_changes import ObjectChange
 from gitsnap.diff.rows import Action, ObjectActions
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.content_cache import ContentCache
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
-from gitsnap.sveltos.tree_view import ContentCache, TreeView
+from gitsnap.sveltos.tree_view import TreeView
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree

@@ -16,9 +16,8 @@ from gitsnap.diff.deployment_references import DeploymentReferences
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.name_matcher import NameMatcher, words_of
 from gitsnap.sveltos.normalize import RULES
-from gitsnap.sveltos.target_search import TargetSearch
+from gitsnap.sveltos.target_search import TargetSearch, WrittenNames
 from gitsnap.sveltos.tree_view import TreeView
 
 DEPLOYING_KINDS = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
@@ -116,27 +115,31 @@ class ReachedDeployments:
                 ):
                     continue
                 candidates.append((key, self._after.content_at(path)))
-        plain = [content for _, content in candidates if _ACTION not in content]
-        rendered = NameMatcher(self._rendered_sources(plain)) if plain else None
+        plain = [(key, content) for key, content in candidates if _ACTION not in content]
+        rendered = TargetSearch(self._rendered_sources(plain) if plain else ())
         # Reports of Sveltos are long, so they are decoded only for the profiles that are left.
         for key, content in candidates:
-            if _ACTION in content or (rendered is not None and rendered.matches(content)):
+            if _ACTION in content or rendered.may_refer(content, key.namespace):
                 clusters = changed.intersection(*(deployed_among(side, key, changed) for side in self._sides))
                 if clusters:
                     templated[key] = clusters
         return templated
 
-    def _rendered_sources(self, contents: Iterable[bytes]) -> Iterator[str]:
-        """Yield the names of the sources that are templates and that one of the contents may contain."""
-        words = frozenset[bytes]().union(*map(words_of, contents))
+    def _rendered_sources(self, profiles: Iterable[tuple[ObjectKey, bytes]]) -> Iterator[ObjectKey]:
+        """Yield the sources that are templates and that one of the profiles may name.
+
+        ``profiles``: keys and contents.
+        """
+        names = WrittenNames(self._changed.clusters)
+        for key, content in profiles:
+            names.add(content, key.namespace)
         for kind in kinds.REFERENCED_KINDS - self._changed.excluded_kinds:
-            for path in self._after.paths(kind):
-                file_name = path.rpartition("/")[2].encode().removesuffix(b".yaml")
-                if file_name not in words and b"%" not in file_name:  # a name with % is encoded
+            for path in self._after.paths_in(kind, names.namespaces):
+                if not names.may_name(path):
                     continue
                 content = self._after.content_at(path)
                 if any(mark in content for mark in _MARKS) and (key := self._after.key_at(path)) is not None:
-                    yield key.name
+                    yield key
 
 
 def clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:

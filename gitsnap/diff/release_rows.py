@@ -7,12 +7,13 @@ This module must not make rows for other resources.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
+from gitsnap.diff.cluster_reports import ClusterReport
 from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.entry_actions import EntryActions
 from gitsnap.diff.mode_changes import blocking_mode
@@ -26,7 +27,7 @@ from gitsnap.diff.rows import (
 )
 from gitsnap.diff.source_settings import same_values
 from gitsnap.sveltos.defaults import without_defaults
-from gitsnap.sveltos.inventory import HELM_RELEASE, DeployedRelease, DeployedResource, cluster_of
+from gitsnap.sveltos.inventory import HELM_RELEASE, DeployedRelease, cluster_of
 from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
@@ -49,17 +50,12 @@ _Chart = Mapping[str, Any]
 def compare_releases(
     deployments: Deployments,
     cluster: ClusterRef,
-    old: Iterable[DeployedRelease],
-    new: Iterable[DeployedRelease],
-    *,
-    resources: Collection[DeployedResource] = (),
+    old: ClusterReport,
+    new: ClusterReport,
 ) -> ClusterChanges:
-    """Return the changes of the releases of one cluster. ``old`` and ``new`` are the entries of the two inventories.
-
-    ``resources`` are the other resources of the cluster on either side: a changed patch may be meant for them.
-    """
+    """Return the changes of the releases of one cluster. ``old`` and ``new``: the reports of the two inventories."""
     changes = ClusterChanges()
-    old_entries, new_entries = {_name(entry): entry for entry in old}, {_name(entry): entry for entry in new}
+    old_entries, new_entries = ({_name(entry): entry for entry in report.releases} for report in (old, new))
     entries = {**new_entries, **old_entries}
     for side in deployments.sides:
         for entry in _failing_releases(side, cluster):
@@ -67,7 +63,7 @@ def compare_releases(
     for name, entry in sorted(entries.items()):
         listed = old_entries.get(name), new_entries.get(name)
         profiles = (listed[0] or entry).profile, (listed[1] or entry).profile
-        release = _Release(deployments, cluster, name, profiles, resources)
+        release = _Release(deployments, cluster, name, profiles, (old, new))
         row = release.row(*listed)
         if row is not None:
             changes.rows.append(DiffRow(str(cluster), HELM_RELEASE, *name, *row))
@@ -123,7 +119,7 @@ class _Release:
         cluster: ClusterRef,
         name: _Name,
         profiles: tuple[ObjectKey, ObjectKey],
-        resources: Collection[DeployedResource],
+        reports: tuple[ClusterReport, ClusterReport],
     ) -> None:
         """``profiles``: the profiles that deploy the release, on the older and on the newer side."""
         self._deployments = deployments
@@ -133,7 +129,7 @@ class _Release:
         self._sides = deployments.sides
         self._cluster = cluster
         self._name = name
-        self._resources = resources
+        self._reports = reports
         self._entry_actions = EntryActions(deployments, cluster)
         self._profiles = profiles
         self._configuring = (
@@ -315,7 +311,8 @@ class _Release:
     def _patches_message(self) -> str | None:
         """Return the message for changed patches that select no other resource, so that they may be for the chart."""
         patches = self._deployments.changed_patches(self._configuring[1], self._cluster)
-        others = [entry.key for entry in self._resources if entry.profile in self._profiles] if patches else []
+        resources = (entry for report in self._reports for entry in report.resources)
+        others = [entry.key for entry in resources if entry.profile in self._profiles] if patches else []
         sources = {
             patch.source for patch in patches if not patch.target or not any(patch.selects(key) for key in others)
         }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 from gitsnap.core.model import ObjectKey
+from gitsnap.diff.cluster_reports import ClusterReport
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
+from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.source_documents import SourceDocument
 
 
@@ -35,19 +37,53 @@ class Slot(NamedTuple):
 
 
 class ResourceEntries:
-    """The entries of both inventories by slot."""
+    """The entries of both inventories by slot. They are read when they are first used."""
 
-    def __init__(self, old: Iterable[DeployedResource], new: Iterable[DeployedResource]) -> None:
-        """The inventories are often one list: a report that did not change is decoded once."""
+    def __init__(self, old: ClusterReport, new: ClusterReport) -> None:
+        """The inventories are often one object: a report that did not change is decoded once, or not at all."""
         self.are_same = old is new
-        self.old = {Slot(entry.key, entry.deployment_type): entry for entry in old}
-        self.new = self.old if self.are_same else {Slot(entry.key, entry.deployment_type): entry for entry in new}
-        self.all = self.old if self.are_same else {**self.old, **self.new}
+        self._reports = old, new
+
+    def may_list(self, profile: ObjectKey) -> bool:
+        """Return whether an inventory may list entries of a profile. For a producer: of a generated profile."""
+        return profile.kind not in PROFILE_KINDS or any(report.may_list(profile) for report in self._reports)
+
+    @cached_property
+    def old(self) -> Mapping[Slot, DeployedResource]:
+        """The entries of the older inventory."""
+        return _by_slot(self._reports[0])
+
+    @cached_property
+    def new(self) -> Mapping[Slot, DeployedResource]:
+        """The entries of the newer inventory."""
+        return self.old if self.are_same else _by_slot(self._reports[1])
+
+    @cached_property
+    def all(self) -> Mapping[Slot, DeployedResource]:
+        """The entries of both inventories. A slot of both has its newer entry."""
+        return self.old if self.are_same else {**self.old, **self.new}
 
     @cached_property
     def in_both(self) -> list[Slot]:
         """The slots that both inventories list, sorted."""
         return sorted(self.old if self.are_same else self.old.keys() & self.new.keys())
+
+    @property
+    def only_old(self) -> list[Slot]:
+        """The slots that only the older inventory lists, sorted."""
+        return [] if self.are_same else sorted(self.old.keys() - self.new.keys())
+
+    @property
+    def only_new(self) -> list[Slot]:
+        """The slots that only the newer inventory lists, sorted."""
+        return [] if self.are_same else sorted(self.new.keys() - self.old.keys())
+
+    def other_profiles(self) -> Iterator[Slot]:
+        """Yield the slots that not both inventories list for the same profile."""
+        if not self.are_same:
+            for slot in self.all:
+                if slot not in self.old or slot not in self.new or self.old[slot].profile != self.new[slot].profile:
+                    yield slot
 
     @cached_property
     def by_name(self) -> Mapping[str, list[Slot]]:
@@ -60,6 +96,10 @@ class ResourceEntries:
     def of(self, slot: Slot) -> list[DeployedResource]:
         """Return the entries of a slot, the older one first."""
         return [entries[slot] for entries in (self.old, self.new) if slot in entries]
+
+
+def _by_slot(report: ClusterReport) -> Mapping[Slot, DeployedResource]:
+    return {Slot(entry.key, entry.deployment_type): entry for entry in report.resources}
 
 
 def deployment_type(*, local: bool) -> str:

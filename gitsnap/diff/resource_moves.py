@@ -37,12 +37,7 @@ class ResourceMoves:
         """Return the resources that another profile deploys now, or deployed until it failed."""
         moves: dict[tuple[ObjectKey, ObjectKey], list[Slot]] = {}
         entries = self._entries
-        unmoved = (
-            entries.all.keys()
-            if entries.are_same
-            else {slot for slot in entries.in_both if entries.new[slot].profile == entries.old[slot].profile}
-        )
-        for slot in sorted((entries.all.keys() - unmoved) | self._unlisted()):
+        for slot in sorted({*entries.other_profiles(), *self._unlisted()}):
             former = self._deployer(slot, entries.old, self._before)
             profile = self._deployer(slot, entries.new, self._after)
             if former is not None and profile is not None and former != profile:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.core.text import describe
+from gitsnap.diff.cluster_reports import ClusterReport
 from gitsnap.diff.deployments import Content, Deployments
 from gitsnap.diff.document_changes import DocumentChange
 from gitsnap.diff.entry_actions import RESOURCES, EntryActions
@@ -43,9 +44,9 @@ IN_MANAGEMENT_CLUSTER = "in the management cluster"
 
 
 def compare_resources(
-    deployments: Deployments, cluster: ClusterRef, old: Iterable[DeployedResource], new: Iterable[DeployedResource]
+    deployments: Deployments, cluster: ClusterRef, old: ClusterReport, new: ClusterReport
 ) -> ClusterChanges:
-    """Return the changes of the resources of one cluster. ``old`` and ``new``: the entries of the two inventories."""
+    """Return the changes of the resources of one cluster. ``old`` and ``new``: the reports of the two inventories."""
     comparison = _ResourceComparison(deployments, cluster, ResourceEntries(old, new))
     comparison.run()
     return comparison.changes
@@ -180,7 +181,7 @@ class _ResourceComparison:
     def _modify_by_opaque(self, profile: ObjectKey, feature: str, sources: Iterable[ObjectKey]) -> None:
         """Find the resources that no document explains, for sources with changes that cannot be identified."""
         changed = frozenset(sources)
-        if not changed:
+        if not changed or not self._entries.may_list(profile):
             return
         candidates = [
             slot
@@ -219,7 +220,7 @@ class _ResourceComparison:
         """Find the resources that a changed patch selects: they may change although their documents did not."""
         patches = self._deployments.changed_patches(profile, self._cluster)
         # Without patches the resources are not visited: the visit is most of the work for a large cluster.
-        for slot in self._entries.in_both if patches else ():
+        for slot in self._entries.in_both if patches and self._entries.may_list(profile) else ():
             sources = frozenset(patch.source for patch in patches if patch.selects(slot.key))
             entry = self._entries.new[slot]
             if sources and self._deployments.is_deployed_by(entry, profile) and slot not in self._modified:
@@ -236,7 +237,7 @@ class _ResourceComparison:
         if block == PAUSE and explained:
             return
         # Without a block the resources are not visited: the visit is most of the work for a large cluster.
-        for slot in self._entries.in_both if block else ():
+        for slot in self._entries.in_both if block and self._entries.may_list(profile) else ():
             entry = self._entries.new[slot]
             if slot in self._modified or not self._deployments.is_deployed_by(entry, profile):
                 continue
@@ -270,7 +271,7 @@ class _ResourceComparison:
 
     def _add_deleted(self) -> None:
         """Add rows for the entries that only the older inventory lists. A resource left in place has no raw diff."""
-        for slot in sorted(self._entries.old.keys() - self._entries.new.keys()):
+        for slot in self._entries.only_old:
             entry = self._entries.old[slot]
             if slot in self._modified or self._entry_actions.is_lost_by_failure(entry, self._after):
                 continue
@@ -281,7 +282,7 @@ class _ResourceComparison:
 
     def _add_added(self) -> None:
         """Add rows for the entries that only the newer inventory lists."""
-        for slot in sorted(self._entries.new.keys() - self._entries.old.keys()):
+        for slot in self._entries.only_new:
             entry = self._entries.new[slot]
             if slot in self._modified or self._entry_actions.is_lost_by_failure(entry, self._before):
                 continue

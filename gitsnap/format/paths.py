@@ -18,6 +18,8 @@ _LONGEST_COMPONENT = 255
 _HASH_DIGITS = 32
 _UNSAFE = re.compile(r"[^a-z0-9.-]")
 _UNSAFE_IN_KIND = re.compile(r"[^A-Za-z0-9.-]")
+_USUAL = re.compile(r"[a-z0-9-]{5,63}")
+"""Most names. No device has so long a name, and nothing in such a name is encoded."""
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)")
 
 
@@ -29,6 +31,8 @@ def path_of(key: ObjectKey) -> str:
 
 def file_of(name: str) -> str:
     """The file name of an object, which depends on the object's name alone."""
+    if _USUAL.fullmatch(name):
+        return name + EXTENSION
     return _component(name, EXTENSION)
 
 

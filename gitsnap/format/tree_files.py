@@ -7,11 +7,12 @@ cost grows with the change and not with the size of the tree. This module must n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 
 from gitsnap.core.model import BlobId, Kind
 from gitsnap.core.ports import FolderIndex
+from gitsnap.format.constants import CLUSTER_SCOPED
 from gitsnap.format.paths import kind_folder
 
 
@@ -48,21 +49,48 @@ class PathsByKind:
     def paths(self, kind: Kind) -> list[str]:
         """Return the paths of the objects of a kind, sorted."""
         if kind not in self._paths:
-            self._paths[kind] = self._find(kind_folder(kind))
+            self._paths[kind] = list(self.iterate(kind))
         return self._paths[kind]
 
-    def _find(self, folder: str) -> list[str]:
+    def iterate(self, kind: Kind, namespaces: Container[str] | None = None) -> Iterator[str]:
+        """Yield the paths of the objects of a kind, sorted. A folder is read when its first path is needed.
+
+        ``namespaces``: the namespaces to which the paths are limited, ``""`` for cluster-scoped objects. A namespace
+        whose path is encoded is never left out.
+        """
+        for folder in sorted(self._folders.get(kind_folder(kind), ())):
+            namespace = folder.partition("/")[0]
+            wanted = "" if namespace == CLUSTER_SCOPED else namespace
+            if namespaces is None or wanted in namespaces or "%" in namespace:
+                yield from sorted(self._names_in(folder))
+
+    @cached_property
+    def _folders(self) -> Mapping[str, list[str]]:
+        """The folders of each kind, one for each namespace that has objects of the kind."""
+        folders: dict[str, list[str]] = defaultdict(list)
         if isinstance(self._files, FolderIndex):
-            return sorted(_paths_below(self._files, folder))
-        return sorted(self._by_folder.get(folder, ()))
+            for namespace in _subfolders(self._files):
+                for kind, (_, is_folder) in self._files.folder(f"{namespace}/").items():
+                    if is_folder:
+                        folders[kind].append(f"{namespace}/{kind}/")
+        else:
+            for folder in self._by_folder:
+                folders[folder.split("/")[1]].append(folder)
+        return folders
+
+    def _names_in(self, folder: str) -> list[str]:
+        """Return the paths of the files in a folder of a kind."""
+        if isinstance(self._files, FolderIndex):
+            return [folder + name for name, (_, is_folder) in self._files.folder(folder).items() if not is_folder]
+        return self._by_folder[folder]
 
     @cached_property
     def _by_folder(self) -> Mapping[str, list[str]]:
         by_folder: dict[str, list[str]] = defaultdict(list)
         for path in self._files:
-            parts = path.split("/")
-            if len(parts) == 3:
-                by_folder[parts[1]].append(path)
+            folder, slash, _ = path.rpartition("/")
+            if folder.count("/") == 1:
+                by_folder[folder + slash].append(path)
         return by_folder
 
 
@@ -75,9 +103,3 @@ def top_folders(files: Mapping[str, BlobId]) -> set[str]:
 
 def _subfolders(files: FolderIndex) -> set[str]:
     return {name for name, (_, is_folder) in files.folder("").items() if is_folder}
-
-
-def _paths_below(files: FolderIndex, kind: str) -> Iterator[str]:
-    for namespace in _subfolders(files):
-        folder = f"{namespace}/{kind}/"
-        yield from (folder + name for name, (_, is_folder) in files.folder(folder).items() if not is_folder)

@@ -22,7 +22,8 @@ from gitsnap.history.audit_index import AuditIndex
 from gitsnap.history.author_join import SKEW, Coverage, Miss, RecordedVersion, Verdict, join_object
 from gitsnap.history.change_finder import ChangeArchive, Changes
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.tree_view import ContentCache, TreeView
+from gitsnap.sveltos.content_cache import ContentCache
+from gitsnap.sveltos.tree_view import TreeView
 
 _MOST_NAMED = 3
 

@@ -13,7 +13,8 @@ from gitsnap.diff.rows import Comparison, DiffRow, kind_of_type, object_title
 from gitsnap.diff.shown_objects import shown_versions
 from gitsnap.history.timeline import Scope
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.tree_view import ContentCache, TreeView
+from gitsnap.sveltos.content_cache import ContentCache
+from gitsnap.sveltos.tree_view import TreeView
 
 
 class ScopeFilter:

@@ -153,6 +153,8 @@ def identify_piece(piece: Piece) -> IdentifiedPiece | None:
     if piece.has_actions:
         identity = documents.identify_text(piece.content)
         return IdentifiedPiece(piece, identity, None) if identity else None
+    if "kind" not in piece.content and "\\" not in piece.content:  # neither written nor escaped
+        return None
     value = documents.load(piece.content)
     identity = documents.identify(value)
     if identity is None:  # the value is not an object, but may be a quoted text that contains an object

@@ -10,10 +10,16 @@ import re
 from collections.abc import Iterable
 
 from gitsnap.core.model import ObjectKey
+from gitsnap.format.constants import CLUSTER_SCOPED, EXTENSION
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.name_matcher import NameMatcher
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.name_matcher import NameMatcher, words_of
 
-_PAIR = re.compile(rb"^( *(?:- )*)name: ([a-z0-9.-]+)\n( *)namespace: ([a-z0-9.-]+)$", re.MULTILINE)
+_PAIR = re.compile(
+    rb"^(?P<before_name> *(?:- )*)name: (?P<name>[a-z0-9.-]+)\n"
+    rb"(?P<before_namespace> *)namespace: (?P<namespace>[a-z0-9.-]+)$",
+    re.MULTILINE,
+)
 """A name with a namespace. Both are fields of one mapping if they start in the same column."""
 _TEMPLATE_OR_MERGE_KEY = re.compile(rb"\{\{|<<")
 
@@ -38,12 +44,67 @@ class TargetSearch:
         """
         if _TEMPLATE_OR_MERGE_KEY.search(content):
             return True
-        # These namespaces can apply besides the written namespace: "" is that of a cluster-scoped target.
-        implied = {b"", namespace.encode(), kinds.SVELTOS_NAMESPACE.encode()}
+        implied = _implied_namespaces(namespace)
+        return any(self._may_be_target(content, start, name, implied) for start, name in self._names.find(content))
 
-        def without_other_targets(pair: re.Match[bytes]) -> bytes:
-            before_name, name, before_namespace, written = pair.groups()
-            is_other = self._namespaces.get(name, set()).isdisjoint({written, *implied})
-            return b"" if is_other and len(before_name) == len(before_namespace) else pair[0]
+    def _may_be_target(self, content: bytes, start: int, name: bytes, implied: frozenset[bytes]) -> bool:
+        """Return whether a name at a position may be that of a target: no other namespace is written beside it."""
+        pair = _PAIR.match(content, content.rfind(b"\n", 0, start) + 1)
+        if pair is None or pair.start("name") != start or not _is_one_mapping(pair):
+            return True
+        return not self._namespaces[name].isdisjoint({pair["namespace"], *implied})
 
-        return self._names.matches(_PAIR.sub(without_other_targets, content))
+
+class WrittenNames:
+    """The names in the YAML of some objects, for the question which objects they may refer to.
+
+    The answer may be too large. It has every object that ``references`` resolves by a name in the text for one of the
+    given clusters.
+    """
+
+    def __init__(self, clusters: Iterable[ClusterRef]) -> None:
+        self.namespaces = {cluster.namespace for cluster in clusters}
+        """The namespaces of all objects that may be named, and others. A name without a namespace may name an object in
+        the namespace of the cluster (rule R)."""
+        self._namespaces: dict[str, set[str]] = {}
+        """Name -> the namespaces that are written beside it, or that may replace them."""
+        self._anywhere: set[str] = set()
+        """The words without a namespace."""
+
+    def add(self, content: bytes, namespace: str) -> None:
+        """Add the names in the YAML of an object in a namespace."""
+        implied = {name.decode() for name in _implied_namespaces(namespace)}
+
+        def without_pair(pair: re.Match[bytes]) -> bytes:
+            if not _is_one_mapping(pair):
+                return pair[0]
+            written = pair["namespace"].decode()
+            self._namespaces.setdefault(pair["name"].decode(), set()).update(implied, (written,))
+            self.namespaces.add(written)
+            return b""
+
+        words = {word.decode() for word in words_of(_PAIR.sub(without_pair, content))}
+        self._anywhere |= words
+        self.namespaces |= words | implied  # a text such as ``namespace/name`` has both as words
+
+    def may_name(self, path: str) -> bool:
+        """Return whether the object at a path below ``configuration/`` may be named."""
+        if "%" in path:  # the path is encoded
+            return True
+        namespace, _, file_name = path.partition("/")
+        name = file_name.rpartition("/")[2].removesuffix(EXTENSION)
+        in_namespace = "" if namespace == CLUSTER_SCOPED else namespace
+        return name in self._anywhere or in_namespace in self._namespaces.get(name, ())
+
+
+def _implied_namespaces(namespace: str) -> frozenset[bytes]:
+    """Return the namespaces that can apply besides a written one, for an object in ``namespace``.
+
+    ``""`` is the namespace of a cluster-scoped target.
+    """
+    return frozenset((b"", namespace.encode(), kinds.SVELTOS_NAMESPACE.encode()))
+
+
+def _is_one_mapping(pair: re.Match[bytes]) -> bool:
+    """Return whether name and namespace are fields of one mapping."""
+    return len(pair["before_name"]) == len(pair["before_namespace"])

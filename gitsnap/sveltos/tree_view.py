@@ -1,24 +1,25 @@
 """A tree, read lazily: its objects, the references between them, and the reports of Sveltos at the time of the capture.
 
-Files are decoded on first use. Two views can share a cache: equal content ids mean equal bytes, so each content is
-decoded once. The bytes of a file are searched for names before the file is decoded.
+Files are decoded on first use. Two views can share a cache, which decodes each content once. The bytes of a file are
+searched for names before the file is decoded.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
-from gitsnap.format import decode, decode_object, key_of, kind_folder, path_of
+from gitsnap.format import UNRESOLVED_FILE, key_of, kind_folder, path_of
 from gitsnap.format.archived import with_report
 from gitsnap.format.masking import blanked
 from gitsnap.format.tree_files import PathsByKind
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
+from gitsnap.sveltos.content_cache import ContentCache
 from gitsnap.sveltos.matching import (
     ClusterIndex,
     ClusterRef,
@@ -35,26 +36,8 @@ from gitsnap.sveltos.references import UnresolvedReason, references
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree
 
-UNRESOLVED_FILE = "unresolved.yaml"
 _ACTION = b"{{"
 _CLUSTER_TYPE = re.compile("-(?=(?:capi|sveltos)-)")
-
-
-class ContentCache:
-    """Decoded contents by content id."""
-
-    def __init__(self) -> None:
-        self._decoded: dict[BlobId, Any] = {}
-
-    def decode(self, tree: Tree, blob: BlobId, path: str) -> Any:
-        """Return the decoded content of a blob of a tree. Raises ArchiveError if it is not an object.
-
-        ``path`` is the path of the blob in the tree, from its root.
-        """
-        if blob not in self._decoded:
-            read = decode if path.endswith(f"/{UNRESOLVED_FILE}") else decode_object
-            self._decoded[blob] = read(tree.read(blob), path)
-        return self._decoded[blob]
 
 
 class TreeView:
@@ -117,7 +100,7 @@ class TreeView:
     def content_at(self, path: str) -> bytes:
         """Return the bytes at a path below ``configuration/``, ``b""`` if absent."""
         blob = self.configuration.get(path)
-        return b"" if blob is None else self.tree.read(blob)
+        return b"" if blob is None else self._cache.read(self.tree, blob)
 
     def reported(self, key: ObjectKey) -> JsonObject | None:
         """Return the inventory entry of an object, None if absent."""
@@ -135,6 +118,11 @@ class TreeView:
         """Return the object at a path below ``configuration/``, with its status and the labels of controllers."""
         document, reported = self.object_at(path), self.reported_at(path)
         return document if document is None or reported is None else with_report(document, reported)
+
+    def report_content(self, key: ObjectKey) -> bytes:
+        """Return the bytes of the inventory entry of an object, ``b""`` if absent."""
+        blob = self.inventory.get(path_of(key))
+        return b"" if blob is None else self.tree.read(blob)
 
     def unresolved_reason(self, key: ObjectKey) -> UnresolvedReason | None:
         """Return why a reference to an object was not resolved by the capture, None if no such reference is known."""
@@ -155,6 +143,10 @@ class TreeView:
     def paths(self, kind: Kind) -> list[str]:
         """Return the paths below ``configuration/`` of the objects of a kind, sorted."""
         return self._configuration_by_kind.paths(kind)
+
+    def paths_in(self, kind: Kind, namespaces: Container[str]) -> Iterator[str]:
+        """Yield the paths of the objects of a kind in some namespaces, or in a namespace that the path encodes."""
+        return self._configuration_by_kind.iterate(kind, namespaces)
 
     def paths_naming(self, kind: Kind, names: Iterable[str]) -> Iterator[str]:
         """Return the paths of the objects of a kind that contain one of the names, or a template action."""
@@ -195,8 +187,7 @@ class TreeView:
             return not clusters.isdisjoint(self._reported_clusters[profile])
         if clusters not in self._name_matchers:
             self._name_matchers[clusters] = NameMatcher(cluster.name for cluster in clusters)
-        blob = self.inventory.get(path_of(profile))
-        if blob is not None and self._name_matchers[clusters].matches(self.tree.read(blob)):
+        if self._name_matchers[clusters].matches(self.report_content(profile)):
             return True
         paths = self._summary_paths.get(_summary_prefix(profile), ())
         return any("%" in path or any(cluster.name in path for cluster in clusters) for path in paths)
@@ -254,8 +245,10 @@ class TreeView:
         ``labels``: the tree with the labels of the clusters, this tree by default. The status of sets does not apply to
         labels of another tree. Only an object that names sets needs the labels of all clusters.
         """
-        side, outdated = (self, ()) if labels is None else (labels, self.sets.keys())
-        if any(key in self.sets for key in sets_of(document)):
+        side = self if labels is None else labels
+        named = sets_of(document)
+        if named and any(key in self.sets for key in named):
+            outdated = () if labels is None else self.sets.keys()
             selection = selects(document, side.cluster_labels, self.sets, outdated=outdated)
             return Selection(selection.clusters & clusters, selection.certain)
         return selects(document, side.labels_among(clusters))
@@ -329,8 +322,7 @@ class TreeView:
     @cached_property
     def splits_streams(self) -> bool:
         """Whether Sveltos was older than 1.0: it splits documents differently, and its inventory names owners."""
-        folder = f"/{kind_folder(kinds.CLUSTER_CONFIGURATION)}/"
-        paths = (path for path in self.inventory if folder in path)
+        paths = self._inventory_by_kind.iterate(kinds.CLUSTER_CONFIGURATION)
         documents = (document for path in paths if (document := self.reported_at(path)) is not None)
         entries = (entry for document in documents for entry in inventory.deployed(document))
         first = next((entry for entry in entries if isinstance(entry, inventory.DeployedResource)), None)

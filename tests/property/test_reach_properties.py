@@ -18,10 +18,11 @@ from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.management_rows import management_rows
 from gitsnap.diff.reached_deployments import DEPLOYING_KINDS, ReachedDeployments, clusters_of
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.content_cache import ContentCache
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS
 from gitsnap.sveltos.matching import ClusterRef, selects
 from gitsnap.sveltos.references import references
-from gitsnap.sveltos.tree_view import ContentCache, TreeView
+from gitsnap.sveltos.tree_view import TreeView
 from tests.support.plans import custom
 from tests.support.trees import build, cluster, config_map, policy_ref, profile
 
@@ -188,10 +189,12 @@ def test_the_deployments_that_a_change_reaches(seed: int) -> None:
         for ref in _CLUSTERS:
             targets = _changed_targets(changed, key, ref)
             is_deployed = ref in clusters_of(before, key) & clusters_of(after, key)
-            is_affected = key in changed.by_key or _may_be_rendered_anew(changed, key, ref)
+            is_changed = key in changed.by_key
+            is_affected = is_changed or _is_rendered_anew(changed, key, ref)
             if is_deployed and (is_affected or any(target.kind not in kinds.CLUSTER_KINDS for target in targets)):
                 assert key in reached[ref]
-            if not is_deployed or not (is_affected or targets):
+            may_be_affected = is_changed or _may_be_rendered_anew(changed, key, ref)
+            if not is_deployed or not (may_be_affected or targets):
                 assert key not in reached.get(ref, ())
     assert {key for profiles in reached.values() for key in profiles} <= _deploying(before) & _deploying(after)
     assert reached.keys() <= set(_CLUSTERS)
@@ -229,6 +232,14 @@ def test_a_setting_that_is_a_template_is_compared_for_each_cluster() -> None:
 
 def _deploying(side: TreeView) -> set[ObjectKey]:
     return {key for kind in DEPLOYING_KINDS for path in side.paths(kind) if (key := side.key_at(path)) is not None}
+
+
+def _is_rendered_anew(changed: ChangedObjects, key: ObjectKey, ref: ClusterRef) -> bool:
+    """Whether the cluster changed, and the profile is a template or refers to a source that is a template."""
+    after, document = changed.after, changed.after.get(key) or {}
+    targets = (reference.target for reference in references(document, (ref,), after.cluster_object))
+    marked = any(_is_marked(after.get(target)) for target in targets if target.kind == kinds.CONFIG_MAP)
+    return ref in changed.clusters and ("{{" in str(document) or marked)
 
 
 def _may_be_rendered_anew(changed: ChangedObjects, key: ObjectKey, ref: ClusterRef) -> bool:

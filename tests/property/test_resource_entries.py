@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.model import Kind, ObjectKey
+from gitsnap.diff.cluster_reports import ClusterReport
 from gitsnap.diff.resource_entries import ResourceEntries
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
@@ -30,12 +31,15 @@ _ENTRIES = st.lists(
 @given(_ENTRIES)
 def test_one_list_gives_the_same_as_two_equal_lists(entries: list[DeployedResource]) -> None:
     """Slots, entries and order are the same."""
-    shared, separate = ResourceEntries(entries, entries), ResourceEntries(entries, list(entries))
+    reports = [ClusterReport(lambda: entries) for _ in range(2)]
+    shared, separate = ResourceEntries(reports[0], reports[0]), ResourceEntries(*reports)
 
     assert shared.are_same
     assert not separate.are_same
     assert (shared.old, shared.new, shared.all) == (separate.old, separate.new, separate.all)
     assert shared.in_both == separate.in_both
+    for both in (shared, separate):
+        assert not [*both.only_old, *both.only_new, *both.other_profiles()]
     assert shared.by_name == separate.by_name
     assert [shared.of(slot) for slot in shared.all] == [separate.of(slot) for slot in separate.all]
 

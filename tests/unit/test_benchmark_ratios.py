@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import measurements
+from benchmarks import capture, measurements, table
 from benchmarks.measurements import Figures, ratios, read_baseline, slower_rows
 
 _TABLE = "plain, 10000 objects"
@@ -37,6 +37,17 @@ def test_a_table_without_a_baseline_is_named() -> None:
     """Otherwise a run with other numbers of objects would seem to be as fast as before."""
     (problem,) = slower_rows({"plain, 7 objects": ratios(_rows(2))})
     assert "has no such table" in problem
+
+
+def test_a_goal_in_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The diff of the fleet has a goal in seconds besides its ratios. The diff of the plain mix has none."""
+    figures = {"kubectl get -o yaml": Figures(10, 8, 800, 26, 1), "diff of ten changes": Figures(0.5, 0.4, 70, 0, 0)}
+    monkeypatch.setattr(capture, "run", lambda *_: figures)
+
+    table.print_rows(table._captures({}, growth=True, large=False))
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if "seconds" in line]
+    assert lines == ["diff of ten changes, CPU seconds 0.40 0.30 OVER 0.050"]
 
 
 def test_the_committed_ratios() -> None:

@@ -1,0 +1,76 @@
+"""What the inventories of two trees list for one managed cluster.
+
+A report of Sveltos is long and usually the same in both trees, so it is decoded only if a change needs its entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+from gitsnap.core.model import ObjectKey
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.tree_view import TreeView
+
+Entry = DeployedResource | DeployedRelease
+
+
+class ClusterReport:
+    """The entries of a ClusterConfiguration. They are read when they are first used."""
+
+    def __init__(self, read: Callable[[], Iterable[Entry]], content: bytes | None = None) -> None:
+        """``content``: the YAML of the report, None if it is not known. It is searched before the entries are read."""
+        self._read = read
+        self._content = content
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        return list(self._read())
+
+    @property
+    def resources(self) -> list[DeployedResource]:
+        """The resources, in the order of the report."""
+        return [entry for entry in self._entries if isinstance(entry, DeployedResource)]
+
+    @property
+    def releases(self) -> list[DeployedRelease]:
+        """The Helm releases, in the order of the report."""
+        # The field of the releases has this name.
+        entries = self._entries if self._may_contain("charts") else ()
+        return [entry for entry in entries if isinstance(entry, DeployedRelease)]
+
+    def may_list(self, profile: ObjectKey) -> bool:
+        """Return whether the report may list entries of a profile, as far as a search for its name can tell."""
+        return self._may_contain(profile.name)
+
+    def _may_contain(self, text: str) -> bool:
+        """Return whether the report may contain a text without special characters. An escape may stand for it."""
+        return self._content is None or text.encode() in self._content or b"\\" in self._content
+
+
+def report_key(cluster: ClusterRef) -> ObjectKey:
+    """Return the key of the ClusterConfiguration of a cluster."""
+    return ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
+
+
+def read_reports(before: TreeView, after: TreeView, cluster: ClusterRef) -> tuple[ClusterReport, ClusterReport]:
+    """Return the reports of two trees about a cluster: one object if both trees have the same report."""
+    key = report_key(cluster)
+    (_, old_id), (_, new_id) = before.content_ids(key), after.content_ids(key)
+    old = _report(before, key)
+    return old, old if old_id == new_id else _report(after, key)
+
+
+def either(old: ClusterReport, new: ClusterReport) -> ClusterReport:
+    """Return one report for both trees: the resources and the releases of the newer one if the older has none."""
+    return ClusterReport(lambda: [*(old.resources or new.resources), *(old.releases or new.releases)])
+
+
+def _report(side: TreeView, key: ObjectKey) -> ClusterReport:
+    def read() -> list[Entry]:
+        document = side.reported(key)
+        return inventory.deployed(document) if document else []
+
+    return ClusterReport(read, side.report_content(key))
