@@ -65,7 +65,7 @@ class Fleet:
     def __init__(self, count: int, growth: int = 1, *, templated: bool = False) -> None:
         """``templated``: whether a tenth of all profiles has a template, not only of the ClusterProfiles."""
         self._templated = templated
-        self._count = count
+        self.count = count
         self.namespaces = max(1, _NAMESPACES * count // _LARGEST_FLEET)
         self.clusters = max(1, count // 10) * growth
         slots = max(1, count // 10 // self.namespaces) * growth
@@ -211,7 +211,7 @@ class Fleet:
 
     def _others(self) -> Iterator[Entry]:
         selectors = [{"group": "apps", "version": "v1", "kind": "Deployment", "evaluate": _LUA}]
-        for number in range(self._count // 50):
+        for number in range(self.count // 50):
             source, by_labels = f"source-{number}", selector(number)
             yield entry("EventSource", "eventsources", {"name": source}, {"resourceSelectors": selectors})
             trigger = {"eventSourceName": source, "sourceClusterSelector": by_labels}
@@ -220,13 +220,13 @@ class Fleet:
             yield entry(
                 "RoleRequest", "rolerequests", {"name": f"role-{number}"}, {"clusterSelector": by_labels, **account}
             )
-        for number in range(self._count * 15 // 1000):
+        for number in range(self.count * 15 // 1000):
             spec = {"resourceSelectors": selectors, "evaluateHealth": _LUA}
             yield entry("HealthCheck", "healthchecks", {"name": f"health-{number}"}, spec)
-        for number in range(self._count // 100):
+        for number in range(self.count // 100):
             spec = {"classifierLabels": [{"key": f"found-{number}", "value": "yes"}]}
             yield entry("Classifier", "classifiers", {"name": f"classifier-{number}"}, spec)
-        for number in range(self._count // 200):
+        for number in range(self.count // 200):
             spec = {"clusterSelector": selector(number), "maxReplicas": 5}
             yield entry("ClusterSet", "clustersets", {"name": f"set-{number}"}, spec)
             namespace = self.namespace(number % self.namespaces)

@@ -41,10 +41,17 @@ class Figures:
     """Peak resident memory in MiB."""
     requests: int
     """Requests to the API server, without watches."""
-    server_cpu: float
-    """CPU seconds of kube-apiserver and etcd meanwhile."""
+    apiserver_cpu: float
+    """CPU seconds of kube-apiserver meanwhile."""
+    etcd_cpu: float
+    """CPU seconds of etcd meanwhile."""
     server_memory: Mapping[str, float] = field(default_factory=dict)
     """Program -> its peak resident memory meanwhile, in MiB."""
+
+    @property
+    def server_cpu(self) -> float:
+        """CPU seconds of kube-apiserver and etcd meanwhile."""
+        return self.apiserver_cpu + self.etcd_cpu
 
 
 class Meter:
@@ -62,7 +69,7 @@ class Meter:
 
     def run(self, folder: Path, command: Sequence[str]) -> Figures:
         """Run a command in a folder. Exits if the command fails."""
-        before, server_cpu = self._requests(), self._cpu()
+        before, cpu_before = self._requests(), self._cpu()
         for process in self._processes.values():
             (process / "clear_refs").write_text("5")  # resets VmHWM (proc_pid_clear_refs(5))
         started = time.perf_counter()
@@ -71,17 +78,19 @@ class Meter:
         wall = time.perf_counter() - started
         if status:
             raise SystemExit(f"{' '.join(command[:6])} … failed")
-        server_cpu = self._cpu() - server_cpu
+        cpu = {name: after - cpu_before[name] for name, after in self._cpu().items()}
         memory = {name: _peak_memory(process) for name, process in self._processes.items()}
         requests = self._requests() - before
-        return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, requests, server_cpu, memory)
+        own_cpu, own_memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+        return Figures(wall, own_cpu, own_memory, requests, cpu["kube-apiserver"], cpu["etcd"], memory)
 
-    def _cpu(self) -> float:
-        total = 0
-        for process in self._processes.values():
+    def _cpu(self) -> dict[str, float]:
+        """Program -> its CPU seconds since its start."""
+        seconds = {}
+        for name, process in self._processes.items():
             after_name = (process / "stat").read_text().rpartition(")")[2].split()
-            total += sum(map(int, after_name[_CPU_FIELDS]))
-        return total / _TICKS
+            seconds[name] = sum(map(int, after_name[_CPU_FIELDS])) / _TICKS
+        return seconds
 
     def _requests(self) -> int:
         """The number of requests that the server has answered since its start, without those of this method."""
@@ -121,19 +130,19 @@ def _peak_memory(process: Path) -> float:
 
 
 def print_table(title: str, rows: Mapping[str, Figures]) -> None:
-    """Print the figures of each row, and their ratios to the first row."""
+    """Print the figures of each row, and their ratios to the first row. The last ratio is that of both servers."""
     base = next(iter(rows.values()))
     print(f"\n{title}")
     print(
         f"{'':<24}{'wall s':>8}{'ratio':>7}{'CPU s':>8}{'ratio':>7}{'MiB':>7}{'requests':>10}"
-        f"{'server CPU s':>14}{'ratio':>7}  server MiB"
+        f"{'apiserver CPU s':>17}{'etcd CPU s':>12}{'ratio':>7}  server MiB"
     )
     for name, row in rows.items():
         memory = ", ".join(f"{program} {size:.0f}" for program, size in sorted(row.server_memory.items()))
         print(
             f"{name:<24}{row.wall:>8.2f}{row.wall / base.wall:>7.2f}{row.cpu:>8.2f}{row.cpu / base.cpu:>7.2f}"
-            f"{row.memory:>7.0f}{row.requests:>10}{row.server_cpu:>14.2f}{row.server_cpu / base.server_cpu:>7.2f}"
-            f"  {memory}"
+            f"{row.memory:>7.0f}{row.requests:>10}{row.apiserver_cpu:>17.2f}{row.etcd_cpu:>12.2f}"
+            f"{row.server_cpu / base.server_cpu:>7.2f}  {memory}"
         )
 
 

@@ -18,6 +18,7 @@ class PlainMix:
     """About ``count`` objects. ``growth`` multiplies all of them."""
 
     def __init__(self, count: int, growth: int = 1) -> None:
+        self.count = count
         self._tenth = count * growth // 10
         self.namespaces = _NAMESPACES
         self.kinds = ("clusterprofiles", "sveltosclusters", "clusterconfigurations", "clustersummaries", "configmaps")

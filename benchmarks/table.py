@@ -6,8 +6,8 @@ Sections, with their time on an idle machine of two cores: ``captures`` (both mi
 each), ``memory`` (matcher, plans and diffs of a fleet without a server, 1 minute), ``history`` (only with
 ``--history``, the storage of an archive as benchmarks/history.py makes it, 1 minute). The default is all. ``--growth``
 adds the fleet with twice as many profiles and clusters, ``--large`` captures of 50,000 and of 100,000 objects of the
-plain mix, which take an hour. ``--check`` exits with 1 if a row is larger than in baseline.json, ``--save`` writes the
-ratios of this run into that file.
+plain mix, which take about a quarter of an hour each. ``--check`` exits with 1 if a row is larger than in
+baseline.json, ``--save`` writes the ratios of this run into that file.
 
 A row of ``captures`` is a ratio to `kubectl get -o yaml` in the same run, and in CPU seconds as well if its goal is in
 seconds. The other rows are CPU seconds; their ratio is that to a yardstick, a fixed piece of work in Python, so that

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gitsnap.core.files import replace_file
@@ -17,17 +18,36 @@ from gitsnap.core.recording import CaptureCache
 
 _NAME = "gitsnap-seen.json"
 UNFINISHED_CACHE = f".{_NAME}"
-_LAYOUT = 1
+_LAYOUT = 2
+_BLOB_DIGITS, _SHA256_DIGITS = 40, 64
 
 
-@dataclass(slots=True)
+@dataclass
 class CachedCommit:
     """What the cache holds about the files of a commit."""
 
     commit: str = ""
     cache: CaptureCache | None = None
-    digests: dict[str, bytes] = field(default_factory=dict)
-    """Blob id -> SHA-256 of the content."""
+    content: str = ""
+    """The Content-SHA256 of the commit."""
+    joined_digests: str = ""
+    """For each file, the blob id and the SHA-256 of the content, in hexadecimal digits."""
+
+    @cached_property
+    def digests(self) -> dict[str, bytes]:
+        """Blob id -> SHA-256 of the content. Not parsed before it is used: an unchanged sample needs no digest."""
+        text, length = self.joined_digests, _BLOB_DIGITS + _SHA256_DIGITS
+        with contextlib.suppress(ValueError):
+            return {
+                text[start : start + _BLOB_DIGITS]: bytes.fromhex(text[start + _BLOB_DIGITS : start + length])
+                for start in range(0, len(text), length)
+            }
+        return {}
+
+
+def joined(digests: Iterable[tuple[str, bytes]]) -> str:
+    """The text of some digests (``CachedCommit.joined_digests``)."""
+    return "".join(f"{blob}{digest.hex()}" for blob, digest in digests)
 
 
 def load(git_folder: Path) -> CachedCommit:
@@ -43,8 +63,7 @@ def load(git_folder: Path) -> CachedCommit:
             versions=dict(document["versions"]),
             lists=dict(document.get("lists") or {}),
         )
-        digests = {blob: bytes.fromhex(digest) for blob, digest in document["digests"].items()}
-        return CachedCommit(str(document["commit"]), cache, digests)
+        return CachedCommit(str(document["commit"]), cache, str(document["content"]), str(document["digests"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return CachedCommit()
 
@@ -62,7 +81,8 @@ def save(git_folder: Path, cached: CachedCommit) -> None:
         "checkedAt": cache.checked_at,
         "versions": dict(cache.versions),
         "lists": dict(cache.lists),
-        "digests": {blob: digest.hex() for blob, digest in cached.digests.items()},
+        "content": cached.content,
+        "digests": cached.joined_digests,
     }
     with contextlib.suppress(OSError):
         content = json.dumps(document, separators=(",", ":")).encode()

@@ -319,6 +319,12 @@ class GitTree:
             self._files[area] = TreeFiles(self._folders, tree) if is_folder else {}
         return self._files[area]
 
+    @property
+    def root_files(self) -> Mapping[str, BlobId]:
+        """The files and folders at the root other than the folders of areas: name -> id."""
+        entries = self._folders.entries(self.tree_id, "").items()
+        return {name: BlobId(child) for name, (child, is_folder) in entries if not (is_folder and name in set(Area))}
+
     @cached_property
     def all_files(self) -> Mapping[str, BlobId]:
         """All files of the tree: path from the root -> blob id."""

@@ -50,7 +50,7 @@ def update(
     repository: pygit2.Repository,
     branch: str,
     commit: str,
-    after: Mapping[str, BlobId],
+    files: Callable[[], Mapping[str, BlobId]],
     contents: Mapping[str, bytes],
     *,
     base: str | None,
@@ -65,7 +65,7 @@ def update(
         repository: The repository of the archive.
         branch: The branch of the archive.
         commit: The new commit of the branch.
-        after: All files of this commit: path -> blob id.
+        files: Returns all files of this commit: path -> blob id.
         contents: Blob id -> content, for some blobs. The other blobs are read from the repository.
         base: The commit of the branch before; None for the first commit.
         folders: A cache of the folders of the repository.
@@ -85,11 +85,12 @@ def update(
         _rebuild_index(repository, base or commit)
     if checked_out == commit:
         return ()
+    after = files()
     ours = [_checked_out_files(repository, folders, checked_out)]
     if base is not None and base != checked_out and read_commit(repository, base).is_own:
         ours.append(_files(repository, folders, base))
-    paths = sorted(after.keys() | {path for files in ours for path in files})
-    changed = [path for path in paths if any(files.get(path) != after.get(path) for files in ours)]
+    paths = sorted(after.keys() | {path for before in ours for path in before})
+    changed = [path for path in paths if any(before.get(path) != after.get(path) for before in ours)]
     if not changed:
         return ()
 
@@ -99,7 +100,7 @@ def update(
 
     with contextlib.closing(_WorkingTree(repository, read)) as tree:
         left_alone = [
-            path for path in changed if not tree.change(path, {files.get(path) for files in ours}, after.get(path))
+            path for path in changed if not tree.change(path, {before.get(path) for before in ours}, after.get(path))
         ]
         tree.publish()
     _update_index(repository, commit, changed, after)

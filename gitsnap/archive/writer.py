@@ -41,7 +41,7 @@ from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.commits import ChangedFile
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.forgotten_sample import ForgottenSample
-from gitsnap.core.model import BlobId, CommitId, IncompleteKind, Sample, TagId
+from gitsnap.core.model import Area, BlobId, CommitId, IncompleteKind, Sample, TagId, TreeInfo
 from gitsnap.core.recording import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, tree_info_to_bytes
 
@@ -66,7 +66,10 @@ class GitWriter:
         known = partial(has_intact_object, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._cached = capture_cache.load(Path(repository.path))
-        self._digests = self._cached.digests
+        self._digests: dict[str, bytes] = {}
+        """Blob id -> SHA-256 of the content, for the contents that this process stored or read."""
+        self._new_files: Mapping[str, BlobId] | None = None
+        """The files of the commit that the last sample made: path -> blob id. None if it made no commit."""
         self._head = self._read_head()
 
     def _read_head(self) -> BranchHead:
@@ -117,15 +120,15 @@ class GitWriter:
     def record(self, draft: SampleDraft) -> RecordedSample:
         """Write a sample. Raises StorageError, ArchiveError, and ConflictError where the branch was moved meanwhile."""
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
-        head, files = self.head, self._whole_tree(draft)
+        head, root_files = self.head, self._store_root_files(draft.info)
         marks = marks_since(head, draft.info)
-        committed: Mapping[str, BlobId]
         changed: tuple[ChangedFile, ...] = ()
-        if head is not None and self._is_unchanged(head, files):
-            new_commit, commit, committed = False, head.commit, head.all_files
+        if head is not None and self._is_unchanged(head, draft, root_files):
+            new_commit, commit, self._new_files = False, head.commit, None
         else:
-            new_commit, committed = True, files
+            new_commit, self._new_files = True, (files := _whole_tree(draft, root_files))
             commit, changed = self._write_commit(draft, files, marks)
+        content = self._content_digest(commit)
         metadata = sample_metadata(
             draft,
             repository=self._repository,
@@ -135,7 +138,7 @@ class GitWriter:
             unreadable=self._unreadable,
             lost=self._lost,
             changes=count_changes(changed),
-            content=self._content_digest(committed),
+            content=content,
         )
         free_name = tag_names.detached_name if draft.detached else tag_names.next_name
         tag = tag_object(commit, name := free_name(self._repository, self._branch, draft.time), metadata)
@@ -147,8 +150,8 @@ class GitWriter:
             self._add_tag(sample)
             return recorded
         self._move_refs(commit, name, tag_id)
-        self._save_cache(commit, draft, files)
-        left_alone, problem = self._update_worktree(commit, committed)
+        self._save_cache(commit, draft, content)
+        left_alone, problem = self._update_worktree(commit, self._committed_files)
         if commands := maintenance.due_commands(git_folder := Path(self._repository.path), self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
         return replace(recorded, left_alone=left_alone, worktree_error=problem)
@@ -188,7 +191,7 @@ class GitWriter:
         if commits.changes:
             last = commits.changes[-1].commit
             self._move_refs(last)
-            self._update_worktree(last, self._folders.files(commits.tree))
+            self._update_worktree(last, partial(self._folders.files, commits.tree))
             self._base = last
             self._head = self._read_head()
         return commits.changes
@@ -231,23 +234,26 @@ class GitWriter:
 
     # The next commit and tag ------------------------------------------------------------------------------------------
 
-    def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
+    def _is_unchanged(self, head: GitTree, draft: SampleDraft, root_files: Mapping[str, BlobId]) -> bool:
         """Whether the sample needs no new commit. New ciphertexts of equal values are not a change."""
         if not read_commit(self._repository, head.commit).is_own:
             return False
-        before = head.all_files
-        if head.info.secrets.recipients != self._info.secrets.recipients:
+        if head.info.secrets.recipients != draft.info.secrets.recipients:
             return False
-        return differ_only_in_ciphertexts(before, files)
+        if _has_files(head, draft, root_files):
+            return True
+        return differ_only_in_ciphertexts(head.all_files, _whole_tree(draft, root_files))
 
-    def _whole_tree(self, draft: SampleDraft) -> dict[str, BlobId]:
-        """All files of the sample: path -> blob id."""
-        self._info = draft.info
-        files = {f"{area}/{path}": blob for area, entries in draft.files.items() for path, blob in entries.items()}
-        files["gitsnap.yaml"] = self.store(tree_info_to_bytes(draft.info))
-        files["README.md"] = self.store(README)
-        files[".gitattributes"] = self.store(ATTRIBUTES)
-        return files
+    def _store_root_files(self, info: TreeInfo) -> dict[str, BlobId]:
+        """Store the files that are not below an area's folder. Returns name -> blob id."""
+        contents = {"gitsnap.yaml": tree_info_to_bytes(info), "README.md": README, ".gitattributes": ATTRIBUTES}
+        return {name: self.store(content) for name, content in contents.items()}
+
+    def _committed_files(self) -> Mapping[str, BlobId]:
+        """The files of the commit of the sample that is being recorded: path -> blob id."""
+        if self._new_files is not None:
+            return self._new_files
+        return self.head.all_files if self.head is not None else {}
 
     def _write_commit(
         self, draft: SampleDraft, files: Mapping[str, BlobId], marks: Sequence[str]
@@ -257,26 +263,34 @@ class GitWriter:
         commit = self._sink.add(COMMIT, commit_object(tree, self._base, draft, changes, marks))
         return CommitId(commit), changed_objects(changes)
 
-    def _content_digest(self, files: Mapping[str, BlobId]) -> str:
+    def _content_digest(self, commit: str) -> str:
         """SHA-256 over the sorted paths and the SHA-256 of each content (docs/FORMAT.md). A signed tag covers it."""
+        if commit == self._cached.commit and self._cached.content:
+            return self._cached.content
         digest = hashlib.sha256()
-        for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
-            content = self._digests.get(blob)
-            if content is None:
-                content = hashlib.sha256(read_blob(self._repository, blob)).digest()
-                self._digests[blob] = content
-            digest.update(path + b"\0" + content.hex().encode() + b"\n")
+        for path, blob in sorted((os.fsencode(path), blob) for path, blob in self._committed_files().items()):
+            digest.update(path + b"\0" + self._sha256(blob).hex().encode() + b"\n")
         return digest.hexdigest()
 
-    def _save_cache(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
-        """Write the capture cache, if it has changed."""
+    def _sha256(self, blob: BlobId) -> bytes:
+        """The SHA-256 of the content of a file of the sample."""
+        known = self._digests.get(blob) or self._cached.digests.get(blob)
+        if known is None:
+            known = self._digests[blob] = hashlib.sha256(read_blob(self._repository, blob)).digest()
+        return known
+
+    def _save_cache(self, commit: str, draft: SampleDraft, content: str) -> None:
+        """Write the capture cache, if it has changed. ``content``: the Content-SHA256 of the commit."""
         if draft.cache is None:
             return
         before, cache = self._cached, draft.cache
         if before.cache and before.commit == commit and replace(before.cache, revision=cache.revision) == cache:
             return
-        digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
-        capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, cache, digests))
+        digests = before.joined_digests
+        if before.commit != commit:
+            digests = capture_cache.joined((blob, self._sha256(blob)) for blob in self._committed_files().values())
+        saved = capture_cache.CachedCommit(commit, cache, content, digests)
+        capture_cache.save(Path(self._repository.path), saved)
 
     # Refs and the working tree ----------------------------------------------------------------------------------------
 
@@ -345,8 +359,11 @@ class GitWriter:
             hint="Nothing is lost. Run the capture again: it builds on that commit.",
         )
 
-    def _update_worktree(self, commit: str, files: Mapping[str, BlobId]) -> tuple[tuple[str, ...], str]:
-        """Update the working tree. Returns the paths that were left alone, and a problem."""
+    def _update_worktree(self, commit: str, files: Callable[[], Mapping[str, BlobId]]) -> tuple[tuple[str, ...], str]:
+        """Update the working tree. Returns the paths that were left alone, and a problem.
+
+        ``files`` returns the files of the commit.
+        """
         contents, base, folders = self._sink.take_contents(), self._base, self._folders
         try:
             left_alone = worktree.update(
@@ -355,6 +372,19 @@ class GitWriter:
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
         return left_alone, ""
+
+
+def _whole_tree(draft: SampleDraft, root_files: Mapping[str, BlobId]) -> dict[str, BlobId]:
+    """All files of a sample: path -> blob id."""
+    files = {f"{area}/{path}": blob for area, entries in draft.files.items() for path, blob in entries.items()}
+    return {**files, **root_files}
+
+
+def _has_files(head: GitTree, draft: SampleDraft, root_files: Mapping[str, BlobId]) -> bool:
+    """Whether a tree has exactly the files of a sample. Compares area by area, which is faster than path by path."""
+    return head.root_files == root_files and all(
+        head.files(area).items() == draft.files.get(area, {}).items() for area in Area
+    )
 
 
 def _storage_error(repository: pygit2.Repository, error: Exception) -> StorageError:

@@ -7,10 +7,10 @@ from pathlib import PurePath
 
 from gitsnap.capture.batch import Archived, Batch, Failure
 from gitsnap.capture.context import CaptureContext, Facts
-from gitsnap.capture.unchanged import Unchanged, version_of
+from gitsnap.capture.unchanged import Unchanged, version_of, version_of_head
 from gitsnap.core.errors import InputError
-from gitsnap.core.model import Area, IncompleteReason
-from gitsnap.core.objects import KubeObject
+from gitsnap.core.model import Area, IncompleteReason, ResourceType
+from gitsnap.core.objects import KubeObject, ObjectHead
 from gitsnap.format import encode, path_of
 from gitsnap.secrets.sealing import Sealer, Store
 from gitsnap.sveltos import field_types, generated, inventory, kinds
@@ -59,6 +59,23 @@ class Archiver:
         if archived is not None:
             batch.add(archived)
         return archived is not None
+
+    def add_unchanged(self, batch: Batch, resource: ResourceType, head: ObjectHead) -> bool:
+        """Add the files of an object without facts, if it has not changed since the previous capture.
+
+        Returns False if the object must be archived with ``add``.
+        """
+        if head.is_terminating or self._context.needs(head.key.kind):
+            return False
+        try:
+            path = path_of(head.key)
+        except ValueError:  # no path can hold the name
+            return False
+        version = version_of_head(head, resource)
+        files = self._unchanged.files(path, version)
+        if files:
+            batch.add_files(path, files, version)
+        return bool(files)
 
     def facts_of(self, obj: KubeObject) -> Facts | None:
         """The facts about an object that is not archived now; None if the object is malformed."""

@@ -67,12 +67,16 @@ class Batch:
             self.facts.append(archived.facts)
         if archived.origin is not None:
             self.generated[archived.key] = archived.origin
-        for area, blob in archived.files.items():
-            self.files[area][archived.path] = blob
         if archived.manager:
             self.managers[archived.path] = archived.manager
         if archived.path:
-            self.versions[archived.path] = archived.version
+            self.add_files(archived.path, archived.files, archived.version)
+
+    def add_files(self, path: str, files: Mapping[Area, BlobId], version: str) -> None:
+        """Add the files of an object. ``version``: see ``unchanged.version_of``."""
+        for area, blob in files.items():
+            self.files[area][path] = blob
+        self.versions[path] = version
 
     def fail(self, key: ObjectKey, failure: Failure) -> None:
         """Record an object that cannot be archived, and drop the files of an earlier copy in the same list."""

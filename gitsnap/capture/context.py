@@ -38,6 +38,7 @@ ReferencedObjects = Mapping[ObjectKey, list[Reference]]
 class DeployedProfile:
     """A profile that depends on other profiles, or that other profiles may depend on."""
 
+    key: ObjectKey
     clusters: AbstractSet[ClusterRef]
     """The clusters that the profile itself matches."""
     document: JsonObject
@@ -100,7 +101,9 @@ class CaptureContext:
         resolved = tuple(written.resolve(matched, self._cluster_views.get))
         if kind in _SETS:
             return Facts(cluster_set=(obj.key, _set_fields(obj.raw)), references=resolved)
-        profile = DeployedProfile(matched, _profile_fields(obj, written)) if kind in kinds.PROFILE_KINDS else None
+        profile = None
+        if kind in kinds.PROFILE_KINDS:
+            profile = DeployedProfile(obj.key, matched, _profile_fields(obj, written))
         return Facts(profile=profile, references=resolved) if resolved or profile else None
 
     def add(self, facts: Facts) -> None:
@@ -114,7 +117,7 @@ class CaptureContext:
             key, fields = facts.cluster_set
             self._sets[key] = fields
         if facts.profile is not None:
-            self._profiles[ObjectKey.of(facts.profile.document)] = facts.profile
+            self._profiles[facts.profile.key] = facts.profile
         self._references += facts.references
 
     def forget_references(self) -> None:

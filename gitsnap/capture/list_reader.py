@@ -19,6 +19,7 @@ from gitsnap.capture.pinned_list import Lister, ObjectPage, VersionExpiredError,
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.errors import GoneError
 from gitsnap.core.model import Kind, ObjectKey, ResourceType
+from gitsnap.core.objects import ObjectHead
 from gitsnap.sveltos import kinds
 
 _ATTEMPTS = 3
@@ -99,6 +100,14 @@ class ListReader:
                 self._archiver.add(batch, obj)
         return batch
 
+    def _add_page(self, batch: Batch, resource: ResourceType, page: ObjectPage) -> Iterator[ObjectKey]:
+        """Add the objects of a page of metadata, and yield those of which more than the metadata is needed."""
+        for entry in page.entries:
+            if isinstance(entry, ObjectHead) and self._archiver.add_unchanged(batch, resource, entry):
+                continue
+            if not self._archiver.add(batch, page.decoded(entry), whole=page.whole):
+                yield entry.key
+
     def _read_changed(self, resource: ResourceType, pages: Pages) -> Batch | None:
         """Read metadata, and the few objects that have changed. None if reading the whole list is cheaper."""
         batch, cost = Batch(), 0.0
@@ -108,7 +117,7 @@ class ListReader:
             self._unchanged.start_at(page.resource_version)
             versions.add(page.resource_version)
             cost += 1 + page.listed / _OBJECTS_PER_REQUEST
-            changed += [obj.key for obj in page.objects if not self._archiver.add(batch, obj, whole=page.whole)]
+            changed += self._add_page(batch, resource, page)
         if len(changed) > cost or not all(map(can_be_selected, changed)):
             return None
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from gitsnap.core.errors import BehindError, GoneError
-from gitsnap.core.model import Consistency, ResourceType
-from gitsnap.core.objects import KubeObject
+from gitsnap.core.model import Consistency, JsonObject, ResourceType
+from gitsnap.core.objects import KubeObject, ObjectHead
 from gitsnap.core.ports import Cluster, Page
 
 RETRY_SECONDS = 5.0
@@ -30,11 +30,15 @@ class VersionExpiredError(GoneError):
     """The server no longer has the resource version of this capture. The capture must start again without one."""
 
 
+Entry = KubeObject | ObjectHead
+"""An object of a page, or its head if the object has not been decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
     """A page of a list with its objects."""
 
-    objects: Sequence[KubeObject]
+    entries: Sequence[Entry]
     """The selected objects of the page."""
     resource_version: str
     whole: bool
@@ -45,16 +49,32 @@ class ObjectPage:
     """Length of the answer in bytes."""
     remaining: int | None = 0
     """How many objects follow on further pages. None if the server does not say so."""
+    items: Sequence[JsonObject] = ()
+    """All objects that the server sent, decoded when they are used."""
+    heads: Sequence[ObjectHead] = ()
+    """The heads of ``items``."""
 
     @classmethod
     def of(cls, page: Page) -> ObjectPage:
         """A page with all objects that the server sent."""
-        objects = [KubeObject.of(item) for item in page.items]
-        return cls(objects, page.resource_version, page.whole, len(page.items), page.size, page.remaining)
+        version, listed = page.resource_version, len(page.items)
+        if page.heads is None:
+            objects = [KubeObject.of(item) for item in page.items]
+            return cls(objects, version, page.whole, listed, page.size, page.remaining)
+        return cls(page.heads, version, page.whole, listed, page.size, page.remaining, page.items, page.heads)
 
-    def select(self, objects: Sequence[KubeObject]) -> ObjectPage:
+    def select(self, entries: Sequence[Entry]) -> ObjectPage:
         """The same page with some of its objects."""
-        return replace(self, objects=objects)
+        return replace(self, entries=entries)
+
+    @property
+    def objects(self) -> Sequence[KubeObject]:
+        """The selected objects of the page."""
+        return [self.decoded(entry) for entry in self.entries]
+
+    def decoded(self, entry: Entry) -> KubeObject:
+        """The object of an entry. Raises ClusterError if it does not have the form of an object."""
+        return entry if isinstance(entry, KubeObject) else KubeObject.of(self.items[self.heads.index(entry)])
 
 
 AHEAD = 4

@@ -52,11 +52,11 @@ def selected_pages(
             for page in lister.pages(
                 resource, namespace=namespace, label_selector=selector.label_selector, metadata_only=metadata_only
             ):
-                matching = [obj for obj in page.objects if selector.covers(obj.key)]
+                matching = [entry for entry in page.entries if selector.covers(entry.key)]
                 if matching and matched is not None:
                     matched.add(selector)
-                yield page.select([obj for obj in matching if obj.key not in selected])
-                selected.update(obj.key for obj in matching)
+                yield page.select([entry for entry in matching if entry.key not in selected])
+                selected.update(entry.key for entry in matching)
 
 
 def _namespaces(cluster: Cluster, lister: Lister, resource: ResourceType, selector: ResourceSelector) -> Sequence[str]:
@@ -79,4 +79,4 @@ def _all_namespaces(cluster: Cluster, lister: Lister) -> Sequence[str]:
     resource = cluster.resource_type(NAMESPACE)
     if resource is None:
         raise ClusterError("the API server does not serve Namespaces", hint="Is this a Kubernetes API server?")
-    return sorted(obj.key.name for page in lister.pages(resource, metadata_only=True) for obj in page.objects)
+    return sorted(entry.key.name for page in lister.pages(resource, metadata_only=True) for entry in page.entries)

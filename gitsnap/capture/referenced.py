@@ -87,12 +87,12 @@ class _ReferencedList:
         ):
             objects, length = objects + page.listed, length + page.size
             self._check_cost(objects, length, page.remaining, whole=page.whole)
-            self.namespaces.update(obj.key.namespace for obj in page.objects)
-            by_key = {obj.key: obj for obj in page.objects if obj.key in self._wanted}
+            self.namespaces.update([entry.key.namespace for entry in page.entries])
+            by_key = {entry.key: entry for entry in page.entries if entry.key in self._wanted}
             self.listed.update(by_key)
-            for key, obj in by_key.items():
-                if not obj.is_terminating:
-                    self.types[key] = obj.raw.get("type") if page.whole else self._known_type
+            for key, entry in by_key.items():
+                if not entry.is_terminating:
+                    self.types[key] = page.decoded(entry).raw.get("type") if page.whole else self._known_type
             yield page.select(list(by_key.values()))
 
     @property

@@ -244,7 +244,7 @@ def capture(
     with archive.writer() if writer is None else nullcontext(writer) as locked:
         if not request.adopt:
             check_cluster(archive, cluster_info)
-        info, previous = request.info, _previous(archive)
+        info, previous = request.info, _previous(archive, locked)
         _check_key(previous, info)
         cache = locked.cache if cluster_info.keeps_versions and not request.full else None
         unchanged = Unchanged(info, cache=cache, previous=previous, now=int(request.time.timestamp()))
@@ -328,9 +328,14 @@ def _check_complete(collected: Collected, request: Request) -> None:
         )
 
 
-def _previous(archive: Archive) -> Tree | None:
+def _previous(archive: Archive, writer: ArchiveWriter) -> Tree | None:
+    """The tree of the newest sample: that of the writer if it is the head, so that its files are collected once."""
     samples = archive.samples()
-    return archive.tree(samples[-1]) if samples else None
+    if not samples:
+        return None
+    tree = archive.tree(samples[-1])
+    is_head = writer.head_commit == samples[-1].commit and not writer.ends_in_change
+    return writer.head if is_head else tree
 
 
 def _own_writes(request: Request) -> dict[str, str]:

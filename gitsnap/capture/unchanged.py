@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 
 from gitsnap import __version__
 from gitsnap.capture.list_sizes import HasCopy, ListSizes, has_no_copy
-from gitsnap.core.model import Area, BlobId, Kind, TreeInfo
-from gitsnap.core.objects import KubeObject
+from gitsnap.core.model import Area, BlobId, Kind, ResourceType, TreeInfo
+from gitsnap.core.objects import KubeObject, ObjectHead
 from gitsnap.core.ports import Tree
 from gitsnap.core.recording import CaptureCache
 from gitsnap.sveltos import kinds
@@ -43,7 +43,12 @@ class Unchanged:
         self._key = _key(info)
         fresh = cache is not None and cache.key == self._key and 0 <= now - cache.checked_at < LONGEST_SECONDS
         self._cache = cache if fresh and previous is not None else None
-        self._previous_files = tuple((area, previous.files(area)) for area in Area) if previous is not None else ()
+        # Plain dictionaries: each object is looked up in each area.
+        self._previous_files = (
+            tuple((area, dict(previous.files(area).items())) for area in Area)
+            if previous is not None and self._cache is not None
+            else ()
+        )
         self._now = now
         self._revision = 0
         self._versions: dict[str, str] = {}
@@ -115,3 +120,10 @@ def version_of(obj: KubeObject, controller_labels: Collection[str]) -> str:
     if obj.kind in kinds.CLUSTER_KINDS:
         parts += sorted(controller_labels)
     return " ".join(parts)
+
+
+def version_of_head(head: ObjectHead, resource: ResourceType) -> str:
+    """The version of an object that is not a cluster (``version_of``)."""
+    if not head.uid or not head.resource_version:
+        return ""
+    return f"{head.uid} {head.resource_version} {resource.version}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 JsonObject = dict[str, Any]
 """A JSON object as ``json.loads`` returns it."""
@@ -25,9 +25,11 @@ FIELD_MANAGER = "gitsnap"
 """The field manager that the API server records for the writes of gitsnap."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Kind:
-    """A kind of object without its API version: ``Kind("apps", "Deployment")``. The core group is ``""``."""
+class Kind(NamedTuple):
+    """A kind of object without its API version: ``Kind("apps", "Deployment")``. The core group is ``""``.
+
+    Kinds and keys are tuples, because thousands of them are made, compared and hashed: Python does this in C.
+    """
 
     group: str
     name: str
@@ -60,17 +62,12 @@ def _kind(api_version: str, name: str) -> Kind:
     return Kind(group if slash else "", name)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectKey:
+class ObjectKey(NamedTuple):
     """The identity of an object in a cluster. ``namespace`` is ``""`` for a cluster-scoped object."""
 
     kind: Kind
     namespace: str
     name: str
-
-    def __hash__(self) -> int:
-        """Two fields are enough: few objects of different kinds have the same name and namespace."""
-        return hash((self.name, self.namespace))
 
     def __str__(self) -> str:
         """``ConfigMap default/database``, ``ClusterProfile.config.projectsveltos.io guestbook``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 
@@ -55,6 +55,16 @@ class KubeObject:
     def is_terminating(self) -> bool:
         """Whether the API server is deleting the object."""
         return bool(self.metadata.get("deletionTimestamp"))
+
+
+class ObjectHead(NamedTuple):
+    """The part of an object's metadata that tells whether the object has changed."""
+
+    key: ObjectKey
+    uid: str
+    resource_version: str
+    is_terminating: bool
+    """Whether the API server is deleting the object."""
 
 
 _KEY_BY_KEY = frozenset({"data", "binaryData", "metadata.labels", "metadata.annotations"})

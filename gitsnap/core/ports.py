@@ -25,6 +25,7 @@ from gitsnap.core.model import (
     Sample,
     TreeInfo,
 )
+from gitsnap.core.objects import ObjectHead
 from gitsnap.core.recording import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 from gitsnap.core.states import State
 
@@ -70,6 +71,9 @@ class Page:
     """The length of the response in bytes, 0 if there is no response."""
     remaining: int | None = 0
     """The number of objects on further pages, as an estimate. None if the server does not report it."""
+    heads: Sequence[ObjectHead] | None = None
+    """The heads of the items, if the cluster decodes an item only when it is used. An access to such an item may raise
+    ClusterError."""
 
 
 class Cluster(Protocol):

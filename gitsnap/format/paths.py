@@ -18,8 +18,9 @@ _LONGEST_COMPONENT = 255
 _HASH_DIGITS = 32
 _UNSAFE = re.compile(r"[^a-z0-9.-]")
 _UNSAFE_IN_KIND = re.compile(r"[^A-Za-z0-9.-]")
-_USUAL = re.compile(r"[a-z0-9-]{5,63}")
-"""Most names. No device has so long a name, and nothing in such a name is encoded."""
+_PLAIN = re.compile(r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z))[a-z0-9-][a-z0-9.-]{0,249}\Z")
+"""A name that the file name repeats unchanged: that of most objects. ``_component`` would return the same."""
+
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)")
 
 
@@ -31,9 +32,7 @@ def path_of(key: ObjectKey) -> str:
 
 def file_of(name: str) -> str:
     """The file name of an object, which depends on the object's name alone."""
-    if _USUAL.fullmatch(name):
-        return name + EXTENSION
-    return _component(name, EXTENSION)
+    return name + EXTENSION if _PLAIN.match(name) else _component(name, EXTENSION)
 
 
 def key_of(path: str) -> ObjectKey | None:

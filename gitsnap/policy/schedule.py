@@ -20,9 +20,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 from functools import lru_cache
 
-from croniter import croniter
-from croniter.croniter import CroniterBadDateError
-
 from gitsnap.core.errors import InputError
 from gitsnap.core.time_zones import check_zone
 
@@ -208,11 +205,21 @@ def _expressions(cron: str) -> tuple[str, ...]:
 
 def _ever_matches(expression: str) -> bool:
     """Whether any time matches an expression. No time matches the 30th of February."""
+    from croniter.croniter import CroniterBadDateError  # noqa: PLC0415 - see _next_match
+
     try:
-        croniter(expression, _ANY_MOMENT).get_next(datetime)
+        _next_match(expression, _ANY_MOMENT)
     except CroniterBadDateError:
         return False
     return True
+
+
+def _next_match(expression: str, wall: datetime) -> datetime:
+    """The first match of one expression after ``wall``. Raises CroniterBadDateError if no time matches."""
+    from croniter.croniter import croniter  # noqa: PLC0415 - takes 15 ms, and few commands need a schedule
+
+    match: datetime = croniter(expression, wall).get_next(datetime)
+    return match
 
 
 def _unrestricted(part: str) -> bool:
@@ -277,8 +284,7 @@ def _newest_until(schedule: Schedule, last: datetime, now: datetime) -> datetime
 
 def _next_wall_time(cron: str, wall: datetime) -> datetime:
     """The first match after ``wall``, for a clock that never changes its offset."""
-    times: list[datetime] = [croniter(expression, wall).get_next(datetime) for expression in _expressions(cron)]
-    return min(times)
+    return min(_next_match(expression, wall) for expression in _expressions(cron))
 
 
 def _offset_change(zone: tzinfo, offset: timedelta, after: datetime, until: datetime) -> datetime | None:

@@ -211,12 +211,14 @@ def selectors_of(document: JsonObject) -> list[Any]:
 
 def sets_of(document: JsonObject) -> tuple[ObjectKey, ...]:
     """The keys of the sets that an object names. A Profile names Sets of its own namespace, other kinds ClusterSets."""
-    key, spec = ObjectKey.of(document), document.get("spec") or {}
-    kind = _SETS_OF.get(key.kind)
+    kind = _SETS_OF.get(Kind.of(document))
     if kind is None:
         return ()
-    namespace = key.namespace if kind == kinds.SET else ""
-    names = spec.get("setRefs") or spec.get("clusterSetRefs") or ()
+    spec = document.get("spec") or {}
+    names = spec.get("setRefs") or spec.get("clusterSetRefs")
+    if not names:  # as in most objects
+        return ()
+    namespace = ObjectKey.of(document).namespace if kind == kinds.SET else ""
     return tuple(ObjectKey(kind, namespace, str(name)) for name in names)
 
 
@@ -256,10 +258,12 @@ def has_status(document: JsonObject) -> bool:
 
 def prerequisites_of(document: JsonObject) -> frozenset[ObjectKey]:
     """The profiles that a profile names in ``dependsOn``. They have the profile's own kind and namespace."""
-    key = ObjectKey.of(document)
-    if key.kind not in kinds.PROFILE_KINDS:
+    if Kind.of(document) not in kinds.PROFILE_KINDS:
         return frozenset()
-    names = (document.get("spec") or {}).get("dependsOn") or ()
+    names = (document.get("spec") or {}).get("dependsOn")
+    if not names:  # as in most profiles
+        return frozenset()
+    key = ObjectKey.of(document)
     return frozenset(ObjectKey(key.kind, key.namespace, str(name)) for name in names) - {key}
 
 
@@ -273,11 +277,12 @@ class Dependents:
         self._dependents: dict[ObjectKey, set[ObjectKey]] = {}
         self._prerequisites: dict[ObjectKey, frozenset[ObjectKey]] = {}
         for document in profiles:
-            key, prerequisites = ObjectKey.of(document), prerequisites_of(document)
+            prerequisites = prerequisites_of(document)
             if prerequisites:
+                key = ObjectKey.of(document)
                 self._prerequisites[key] = prerequisites
-            for prerequisite in prerequisites:
-                self._dependents.setdefault(prerequisite, set()).add(key)
+                for prerequisite in prerequisites:
+                    self._dependents.setdefault(prerequisite, set()).add(key)
 
     def of(self, key: ObjectKey) -> frozenset[ObjectKey]:
         """The profiles that depend on a profile, directly or indirectly, without the profile itself."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import subprocess
 import threading
@@ -82,6 +84,50 @@ def test_the_cache_is_written_if_it_has_changed(hourly: GitArchive) -> None:
         with hourly.writer() as writer:
             kept.append(writer.cache)
     assert kept == [cache, cache, larger]
+
+
+def test_the_digest_of_each_sample_is_that_of_its_files(hourly: GitArchive) -> None:
+    """The cache changes no digest, whether it is complete, missing or damaged."""
+    cache = CaptureCache("key", 1, 1000, {"default/ConfigMap/a.yaml": "u 1"})
+    file = Path(hourly.location) / ".git" / "gitsnap-seen.json"
+    for text, damage in (("1", ""), ("1", ""), ("2", ""), ("2", ""), ("2", "gone"), ("3", "digests"), ("3", "content")):
+        if damage == "gone":
+            file.unlink()
+        elif damage:
+            file.write_text(json.dumps({**json.loads(file.read_text()), damage: "zz" if damage == "digests" else ""}))
+        with hourly.writer() as writer:
+            files = {
+                path: writer.store(encode({"data": path + text}))
+                for path in ("a/ConfigMap/a.yaml", "b/ConfigMap/b.yaml")
+            }
+            draft = SampleDraft(_INFO, {Area.CONFIGURATION: files}, _NOON, Trigger.MANUAL, "cluster-1", cache=cache)
+            sample = writer.record(draft).sample
+        contents = hourly.tree(sample)
+        lines = sorted(
+            path.encode() + b"\0" + hashlib.sha256(contents.read(blob)).hexdigest().encode() + b"\n"
+            for path, blob in contents.all_files.items()
+        )
+        assert sample.metadata.content_sha256 == hashlib.sha256(b"".join(lines)).hexdigest(), (text, damage)
+
+
+@pytest.mark.parametrize(
+    ("info", "sealed", "is_new"),
+    [
+        (_INFO, "1", False),
+        (_INFO, "2", False),
+        (replace(_INFO, rules=2), "1", True),
+    ],
+)
+def test_whether_a_sample_makes_a_commit(hourly: GitArchive, info: TreeInfo, sealed: str, *, is_new: bool) -> None:
+    """Settings are part of the tree. A new ciphertext alone is not a change, and a missing area is an empty one."""
+    taken = []
+    for settings, text in ((_INFO, "1"), (info, sealed)):
+        with hourly.writer() as writer:
+            areas = {Area.CONFIGURATION: b"a", Area.SEALED: text.encode()}
+            files = {area: {"default/Secret/a.yaml": writer.store(content)} for area, content in areas.items()}
+            taken.append(writer.record(SampleDraft(settings, files, _NOON, Trigger.MANUAL, "cluster-1")))
+    assert [sample.new_commit for sample in taken] == [True, is_new]
+    assert _take(hourly, {}).new_commit
 
 
 @pytest.mark.parametrize("kept", [0, 5000, 1 << 20])

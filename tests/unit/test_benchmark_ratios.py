@@ -5,21 +5,29 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import capture, measurements, table
-from benchmarks.measurements import Figures, ratios, read_baseline, slower_rows
+from benchmarks.measurements import Figures, print_table, ratios, read_baseline, slower_rows
 
 _TABLE = "plain, 10000 objects"
 
 
 def _rows(cpu: float) -> dict[str, Figures]:
     return {
-        "kubectl get -o yaml": Figures(10, 8, 800, 26, 1),
-        "first capture": Figures(3, cpu, 130, 44, 0.4),
+        "kubectl get -o yaml": Figures(10, 8, 800, 26, 0.75, 0.25),
+        "first capture": Figures(3, cpu, 130, 44, 0.25, 0.15),
     }
 
 
 def test_ratios_to_kubectl() -> None:
     """The ratios do not depend on the speed of the machine."""
     assert ratios(_rows(2))["first capture"] == {"wall": 0.3, "cpu": 0.25, "server": 0.4}
+
+
+def test_the_table_has_both_servers(capsys: pytest.CaptureFixture[str]) -> None:
+    """The CPU times of kube-apiserver and etcd have columns of their own; the ratio is that of their sum."""
+    print_table(_TABLE, _rows(2))
+    heading, _, row = capsys.readouterr().out.splitlines()[2:]
+    assert "apiserver CPU s  etcd CPU s  ratio" in heading
+    assert row.split()[-3:] == ["0.25", "0.15", "0.40"]
 
 
 @pytest.mark.parametrize(("cpu", "is_slower"), [(2.0, False), (2.2, False), (2.4, True), (1.0, False)])

@@ -21,11 +21,13 @@ from gitsnap.core.model import (
     BlobId,
     JsonObject,
     Kind,
+    ObjectKey,
     ResourceType,
     SecretsInfo,
     SecretsMode,
     TreeInfo,
 )
+from gitsnap.core.objects import ObjectHead
 from gitsnap.core.ports import Cluster, Page
 from gitsnap.core.recording import CaptureCache
 from gitsnap.secrets.sealing import Sealer
@@ -50,6 +52,8 @@ class _Server:
     objects: list[JsonObject]
     revision: int = 10
     makes_metadata: bool = True
+    makes_heads: bool = True
+    """Whether the objects of a list of metadata are decoded when they are used."""
     moves: bool = False
     """Whether every list has a newer revision, and the object ``b`` another content."""
     ignores_selectors: bool = False
@@ -81,10 +85,17 @@ class _Server:
         found = [raw for raw in self.objects if name in (*selected, raw["metadata"]["name"])]
         assert not field_selector or namespace == "a"
         kept = ("apiVersion", "kind", "metadata") if bare else ("apiVersion", "kind", "metadata", "data")
-        yield Page([{part: raw[part] for part in kept} for raw in found], str(self.revision), whole=not bare)
+        items = [{part: raw[part] for part in kept} for raw in found]
+        heads = [_head(raw) for raw in found] if bare and self.makes_heads else None
+        yield Page(items, str(self.revision), whole=not bare, heads=heads)
         if metadata_only and self.lost:
             self.lost -= 1
             raise GoneError("the continuation is gone")
+
+
+def _head(raw: JsonObject) -> ObjectHead:
+    metadata = raw["metadata"]
+    return ObjectHead(ObjectKey.of(raw), metadata["uid"], metadata["resourceVersion"], "deletionTimestamp" in metadata)
 
 
 @dataclass
@@ -122,7 +133,7 @@ def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
 
     def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:
         for page in lister.pages(CONFIG_MAPS, metadata_only=metadata_only):
-            yield page.select([obj for obj in page.objects if not obj.key.name.startswith("unwanted")])
+            yield page.select([entry for entry in page.entries if not entry.key.name.startswith("unwanted")])
 
     batch = _reader(lister, unchanged).read(CONFIG_MAPS, pages)
     unchanged.record(batch.versions)
@@ -133,10 +144,10 @@ def _objects(count: int = 200) -> list[JsonObject]:
     return [config_map("b"), *(config_map(f"c-{number}") for number in range(count)), config_map("unwanted")]
 
 
-@pytest.fixture
-def server() -> _Server:
+@pytest.fixture(params=[True, False], ids=["heads", "objects"])
+def server(request: pytest.FixtureRequest) -> _Server:
     """A few hundred ConfigMaps, one of which is not selected."""
-    return _Server(_objects())
+    return _Server(_objects(), makes_heads=request.param)
 
 
 def test_unchanged_objects_are_not_read(server: _Server) -> None:
@@ -150,6 +161,14 @@ def test_unchanged_objects_are_not_read(server: _Server) -> None:
     assert second.batch.files == first.batch.files
     assert second.seen.versions == first.seen.versions
     assert len(first.files) == 201
+
+
+def test_unchanged_objects_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head of an unchanged object is enough."""
+    server = _Server(_objects())
+    first = _capture(server)
+    monkeypatch.setattr(ObjectPage, "decoded", lambda _page, entry: pytest.fail(f"decoded {entry}"))
+    assert _capture(server, first).batch.files == first.batch.files
 
 
 def test_a_few_changed_objects_are_read_by_name(server: _Server) -> None:

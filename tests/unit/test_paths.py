@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.model import Kind, ObjectKey
-from gitsnap.format import path_of
+from gitsnap.format import path_of, paths
 
 _CONFIG_MAP = Kind("", "ConfigMap")
 
@@ -43,3 +43,12 @@ def test_two_objects_never_share_a_path(first: str, second: str) -> None:
     assert all(
         len(part.encode()) <= 255 and part not in (".", "..", ".git") for path in paths for part in path.split("/")
     )
+
+
+@given(
+    st.from_regex(r"(?:con|nul|com1|[A-Z_.a-b-]{0,3})[.a-b-]{0,3}", fullmatch=True)
+    | st.integers(240, 260).map("a".__mul__)
+)
+def test_plain_names_have_the_general_form(name: str) -> None:
+    """The file name of a name without encoded characters is the one that the general rules give."""
+    assert paths.file_of(name) == paths._component(name, ".yaml")

@@ -5,15 +5,15 @@ Rules: Kubernetes API concepts (resource versions, pagination, dry run, field va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 
 from gitsnap.cluster.api.connection import Connection
+from gitsnap.cluster.api.list_pages import METADATA_JSON, ListPage, read_page
 from gitsnap.cluster.api.responses import Request, error_of
-from gitsnap.cluster.api.shapes import api_object, bad_answer, check_items, mapping, mappings, text
+from gitsnap.cluster.api.shapes import api_object, mapping, mappings, text
 from gitsnap.cluster.api.transport import JSON, Transport
 from gitsnap.cluster.api.transport_errors import WATCH_READ_SECONDS, connection_errors
 from gitsnap.cluster.api.urls import list_path, object_path
@@ -29,9 +29,6 @@ _MOST_AHEAD = 4
 """List requests at a time: the next page of a list, and the first pages of the next lists."""
 
 _MERGE_PATCH = "application/merge-patch+json"
-_METADATA_LIST = "PartialObjectMetadataList"
-_METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{JSON}"
-"""Accept header for a list of metadata (Kubernetes API concepts). Other servers send whole objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,54 +160,23 @@ class KubernetesCluster:
             query["fieldSelector"] = field_selector
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         action = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
-        accept = _METADATA_JSON if metadata_only else JSON
-        get = partial(self._transport.sized_json, "GET", path, action, accept=accept, truncate=True)
+        request = self._transport.request(action)
+        accept = METADATA_JSON if metadata_only else JSON
 
-        def fetch(**further: str) -> Future[tuple[JsonObject, int]]:
-            return self._ahead.submit(get, query={**query, **further})
+        def read(further: Mapping[str, str]) -> ListPage:
+            content = self._transport.content("GET", path, request, query={**query, **further}, accept=accept)
+            return read_page(content, resource, request, metadata_only=metadata_only)
 
-        return self._pages(resource, self._transport.request(action), fetch, fetch(**at))
+        return self._pages(read, self._ahead.submit(read, at))
 
-    def _pages(
-        self,
-        resource: ResourceType,
-        request: Request,
-        fetch: Callable[..., Future[tuple[JsonObject, int]]],
-        page_request: Future[tuple[JsonObject, int]],
-    ) -> Iterator[Page]:
-        """Yield the page of ``page_request`` and the following pages. Each page is requested ahead."""
-        while True:
-            answer, size = page_request.result()
-            metadata = mapping(answer.get("metadata"), request, "metadata")
-            items, version = self._items(answer, resource, request), str(metadata.get("resourceVersion", ""))
-            more = metadata.get("continue")
-            remaining = metadata.get("remainingItemCount") if more else 0
-            page = Page(
-                items,
-                version,
-                whole=answer.get("kind") != _METADATA_LIST,
-                size=size,
-                remaining=remaining if isinstance(remaining, int) else None,
-            )
-            if more:  # all pages have the resource version of the first page
-                page_request = fetch(**{"continue": str(more)})
+    def _pages(self, read: Callable[[Mapping[str, str]], ListPage], first: Future[ListPage]) -> Iterator[Page]:
+        """Yield the page of ``first`` and the following pages. Each page is requested ahead."""
+        page, more = first.result()
+        while more:  # all pages have the resource version of the first page
+            following = self._ahead.submit(read, {"continue": more})
             yield page
-            if not more:
-                return
-
-    @staticmethod
-    def _items(answer: JsonObject, resource: ResourceType, request: Request) -> Sequence[JsonObject]:
-        """The objects of a list, with apiVersion and kind: lists omit both, and lists of metadata have other values."""
-        items = answer.get("items")
-        if items is None and "items" in answer:
-            return []  # an empty list of metadata has null
-        if not isinstance(items, list):
-            raise bad_answer(request, "the answer is not a list")
-        check_items(items, request)
-        for item in items:
-            item["apiVersion"] = resource.api_version
-            item["kind"] = resource.kind.name
-        return items
+            page, more = following.result()
+        yield page
 
     def get(self, key: ObjectKey) -> JsonObject:
         """Read one object."""
@@ -254,7 +220,7 @@ class KubernetesCluster:
         After a cluster was restored from a backup, its versions are lower. The server does not refuse a watch from a
         version that it does not have: it omits all events up to this version. It refuses such a list.
         """
-        headers = {"Accept": _METADATA_JSON}
+        headers = {"Accept": METADATA_JSON}
         answer = self._transport.open("GET", path, request, query={**query, "limit": "1"}, headers=headers)
         with connection_errors(request, is_write=False):
             content = answer.read() or b""

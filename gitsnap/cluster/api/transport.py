@@ -71,42 +71,29 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         content_type: str = JSON,
-        accept: str = JSON,
         confidential: bool = False,
     ) -> JsonObject:
-        """Send a request and return the JSON object of the response: see ``sized_json``."""
-        answer, _ = self.sized_json(
-            method,
-            path,
-            action,
-            query=query,
-            body=body,
-            content_type=content_type,
-            accept=accept,
-            confidential=confidential,
-        )
-        return answer
+        """Send a request and return the JSON object of the response: see ``content`` and ``json_object``."""
+        request = self.request(action, confidential=confidential)
+        content = self.content(method, path, request, query=query, body=body, content_type=content_type)
+        return json_object(content, request)
 
-    def sized_json(
+    def content(
         self,
         method: str,
         path: str,
-        action: str,
+        request: Request,
         *,
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         content_type: str = JSON,
         accept: str = JSON,
-        confidential: bool = False,
-        truncate: bool = False,
-    ) -> tuple[JsonObject, int]:
-        """Send a request and return the JSON object of the response, and the length of the response in bytes.
+    ) -> bytes:
+        """Send a request and return the content of the response.
 
         Reads are repeated after a lost connection and while the server is busy; writes only where the server has not
-        begun. ``truncate`` replaces values that are nested too deeply for any archive, so that the other objects of a
-        list can be read. Raises the error that a status stands for, and ClusterError for an invalid response.
+        begun. Raises the error that a status stands for.
         """
-        request = self.request(action, confidential=confidential)
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         reading = method == "GET"
         lost = busy = 0
@@ -125,10 +112,7 @@ class Transport:
             busy += 1
         if not 200 <= status < 300:
             raise error_of(status, content, request)
-        answer = _parse(content, request, truncate=truncate)
-        if not isinstance(answer, dict):
-            raise bad_answer(request, "the answer is not a JSON object")
-        return answer, len(content)
+        return content
 
     def _wait_for_server(self, lost: int) -> bool:
         """Whether to repeat a read after a lost connection. Waits first. ``lost``: lost connections before this one.
@@ -189,6 +173,18 @@ class Transport:
             connect_seconds = self._deadline.limit(CONNECT_SECONDS, request)
             limits = connect_seconds, self._deadline.limit(read_seconds or READ_SECONDS, request)
             return self._connection.open(method, path, query=query, headers=sent, body=body, timeout=limits)
+
+
+def json_object(content: bytes, request: Request, *, truncate: bool = False) -> JsonObject:
+    """The JSON object of a response. Raises ClusterError for another response.
+
+    ``truncate`` replaces values that are nested too deeply for any archive, so that the other objects of a list can be
+    read.
+    """
+    answer = _parse(content, request, truncate=truncate)
+    if not isinstance(answer, dict):
+        raise bad_answer(request, "the answer is not a JSON object")
+    return answer
 
 
 def _parse(content: bytes, request: Request, *, truncate: bool) -> Any:
