@@ -113,7 +113,8 @@ class WrittenReferences:
     def __init__(self, document: JsonObject) -> None:
         self._by = ObjectKey.of(document)
         self._entries = list(read_entries(document))
-        self.depend_on_clusters = any(entry.depends_on_cluster for entry in self._entries)
+        self._dependent = [entry for entry in self._entries if entry.depends_on_cluster]
+        self.depend_on_clusters = bool(self._dependent)
         """Whether the targets may differ from cluster to cluster. If not, ``resolve`` ignores the clusters."""
 
     def resolve(self, clusters: Iterable[ClusterRef], objects: ClusterObjects = no_objects) -> Iterator[Reference]:
@@ -123,11 +124,19 @@ class WrittenReferences:
         even if several clusters lead to it. A reference without templates and with a namespace does not depend on
         clusters: it is yielded even if no cluster matches.
         """
+        return self._resolve(self._entries, sorted(clusters) if self.depend_on_clusters else [], objects)
+
+    def resolve_dependent(self, cluster: ClusterRef, objects: ClusterObjects) -> Iterator[Reference]:
+        """The references for one cluster, without those that do not depend on the cluster."""
+        return self._resolve(self._dependent, [cluster], objects)
+
+    def _resolve(
+        self, entries: Iterable[Entry], clusters: list[ClusterRef], objects: ClusterObjects
+    ) -> Iterator[Reference]:
         by = self._by
-        ordered = sorted(clusters) if self.depend_on_clusters else []
-        for entry in self._entries:
+        for entry in entries:
             written, path, required = entry.written, entry.row.path, entry.secret_type_required
-            for target, unresolved in _resolve(entry, by, ordered, objects):
+            for target, unresolved in _resolve(entry, by, clusters, objects):
                 yield Reference(by, target, path, entry.optional, required, unresolved, written.local, entry.identifier)
 
 

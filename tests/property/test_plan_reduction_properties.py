@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gitsnap.core.model import JsonObject
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.plan import Plan, reductions
-from gitsnap.rollback.plan.deployed_content import Deployment, Objects, ProfileDeployments, Source
+from gitsnap.rollback.plan.deployed_content import Deployment, Objects, Source
+from gitsnap.rollback.plan.redeployment import Difference, Redeployment
+from gitsnap.rollback.plan.unwritten_sources import Kept
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import Reference, references, render
@@ -20,11 +22,12 @@ from tests.support.plans import custom, plan_of, sample_state
 
 _CLUSTERS = [("n", "east"), ("n", "west"), ("m", "east")]
 _NAME, _NAMESPACE = "{{ .Cluster.metadata.name }}", "{{ .Cluster.metadata.namespace }}"
-_TEXTS = st.sampled_from(["a", "b", "n", _NAME, _NAMESPACE, "{{ .Cluster.spec.unknown | quote }}"])
+_TEXTS = st.sampled_from(["a", "b", "n", _NAME, _NAME, _NAMESPACE, "{{ .Cluster.spec.unknown | quote }}"])
 _DOCUMENTS = ("", "x", "y", "x y", "broken", _NAME)
+_SELECTOR = {"clusterSelector": {"matchLabels": {"env": "fv"}}}
 
 _REFERENCES = st.fixed_dictionaries(
-    {"kind": st.just("ConfigMap"), "namespace": st.sampled_from(["n", "m", "", _NAMESPACE]), "name": _TEXTS},
+    {"kind": st.just("ConfigMap"), "namespace": st.sampled_from(["n", "n", "m", "", _NAMESPACE]), "name": _TEXTS},
     optional={"optional": st.booleans(), "deploymentType": st.sampled_from(["Local", "Remote"])},
 )
 _CHARTS = st.fixed_dictionaries(
@@ -68,25 +71,46 @@ def _configuration(namespace: str, name: str) -> JsonObject:
 
 
 @st.composite
+def _pairs(draw: st.DrawFn) -> tuple[list[JsonObject], list[JsonObject]]:
+    """The objects of a sample and of a cluster, half of them equal, and the reports of some clusters."""
+    sample, live = draw(_states()), draw(_states())
+    former = {ObjectKey.of(document): document for document in sample}
+    same = draw(st.sets(st.sampled_from(sorted(former)), min_size=len(former) // 2))
+    live = [document for document in live if ObjectKey.of(document) not in same]
+    reports = [_configuration(namespace, name) for namespace, name in draw(st.sets(st.sampled_from(_CLUSTERS)))]
+    return sample, [*live, *(former[key] for key in sorted(same)), *reports]
+
+
+@st.composite
 def _states(draw: st.DrawFn) -> list[JsonObject]:
     objects = [
         custom(kinds.SVELTOS_CLUSTER, name, {}, namespace, labels={"env": draw(st.sampled_from(["fv", "fv", "no"]))})
         for namespace, name in _CLUSTERS
     ]
-    selector = {"clusterSelector": {"matchLabels": {"env": "fv"}}}
-    objects += [custom(kinds.CLUSTER_PROFILE, name, {**selector, **draw(_SPECS)}) for name in ("p", "q")]
+    objects += [custom(kinds.CLUSTER_PROFILE, name, {**_SELECTOR, **draw(_SPECS)}) for name in ("p", "q")]
     for namespace in ("n", "m"):
-        for name in draw(st.lists(st.sampled_from(["a", "b", "n", "east"]), unique=True)):
+        for name in draw(st.lists(st.sampled_from(["a", "b", "n", "east", "west"]), unique=True)):
             objects.append(_config_map(namespace, name, draw(st.sampled_from(_DOCUMENTS))))
     return objects
 
 
-class _OwnDeployments(ProfileDeployments):
-    """Evaluates the deployment to each cluster alone, and shares nothing."""
+def _moved(*former: str, moved: str = "x", own: str = "x") -> tuple[list[JsonObject], list[JsonObject]]:
+    """A rollback that restores ConfigMap a, while cluster n/east keeps a ConfigMap of its own with some documents."""
+    common = [custom(kinds.SVELTOS_CLUSTER, name, {}, "n", labels={"env": "fv"}) for name in ("east", "west")]
+    named = [{"kind": "ConfigMap", "namespace": "n", "name": name, "optional": True} for name in ("a", "b", _NAME)]
+    common.append(custom(kinds.CLUSTER_PROFILE, "p", {**_SELECTOR, "policyRefs": named, "helmCharts": []}))
+    common.append(_config_map("n", "east", own))
+    sample, live = (
+        [_config_map("n", name, documents) for name, documents in zip("ab", pair, strict=False)]
+        for pair in ((moved, ""), former)
+    )
+    return [*common, *sample], [*common, *live]
 
-    depend_on_clusters = True
 
-    def __init__(self, profile: JsonObject, objects: Objects, views: Any, shared: Any) -> None:
+class _OwnDeployments:
+    """Evaluates the deployment to each cluster alone, with all its references, and shares nothing."""
+
+    def __init__(self, profile: JsonObject, objects: Objects, views: Any, *shared: Any) -> None:
         del shared
         self._parts = profile, objects, views
 
@@ -101,6 +125,21 @@ class _OwnDeployments(ProfileDeployments):
         own = tuple(references(profile, (cluster,), views))
         return Deployment(profile, own, None if releases is None else frozenset(releases), objects)
 
+    failing_on = to
+
+
+class _OwnDifferences:
+    """Compares the deployments to each cluster alone."""
+
+    def __init__(self, redeployment: Redeployment, old: _OwnDeployments, new: _OwnDeployments, sources: Any) -> None:
+        del sources
+        self._parts = redeployment, old, new
+
+    def on(self, cluster: ClusterRef) -> tuple[Difference, Kept]:
+        """The difference on a cluster, which keeps nothing in addition."""
+        redeployment, old, new = self._parts
+        return Difference(redeployment, old.to(cluster), new.to(cluster)), Kept()
+
 
 def _own_source(objects: Objects, reference: Reference) -> Source | None:
     document = objects.get(reference.target)
@@ -108,18 +147,24 @@ def _own_source(objects: Objects, reference: Reference) -> Source | None:
 
 
 def _planned(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
-    cluster = MemoryCluster.of([*live, *(_configuration(namespace, name) for namespace, name in _CLUSTERS)])
+    cluster = MemoryCluster.of(live)
     plan = plan_of(sample_state(sample), [*cluster.objects.values()])
     return add_withdrawals(cluster, plan)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_states(), _states())
-def test_a_plan_is_that_of_a_comparison_for_each_cluster(sample: list[JsonObject], live: list[JsonObject]) -> None:
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_pairs())
+@example(_moved("x y", moved="y"))  # document x is lost where no other object contains it
+@example(_moved("", "x"))  # document x moves to another object, but is in the cluster's own object, too
+@example(_moved("x y", moved="y", own="broken"))
+def test_a_plan_is_that_of_a_comparison_for_each_cluster(pair: tuple[list[JsonObject], list[JsonObject]]) -> None:
     """Steps with effects, withdrawals, conflicts and uncertainties are equal."""
+    sample, live = pair
     shared = _planned(sample, live)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reductions, "ProfileDeployments", _OwnDeployments)
+        patch.setattr(reductions, "SharedDifferences", _OwnDifferences)
+        patch.setattr(Difference, "withdraws", Difference._withdraws)
         patch.setattr(Objects, "source", _own_source)
         own = _planned(sample, live)
     assert shared.steps == own.steps

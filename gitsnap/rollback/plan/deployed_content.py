@@ -10,20 +10,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.resolved_references import ResolvedReferences
 from gitsnap.rollback.plan.steps import Action, Step
 from gitsnap.rollback.plan.transitions import content_steps
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.clusters import ClusterObjects
 from gitsnap.sveltos.documents import is_rendered, split
-from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, render
+from gitsnap.sveltos.references import ADD_ON_TYPE, Reference
 from gitsnap.sveltos.source_documents import SourceDocument, read_documents, texts_of
-from gitsnap.sveltos.written_references import TEMPLATE
 
 Contents = Mapping[ObjectKey, JsonObject | None]
 """Live ConfigMaps and Secrets by key; None for an object that does not exist. Unreadable objects are missing."""
@@ -31,7 +26,9 @@ Contents = Mapping[ObjectKey, JsonObject | None]
 FEATURES = {"policyRefs": "Resources", "helmCharts": "Helm", "kustomizationRefs": "Kustomize"}
 """The fields of a profile that define what it deploys -> the feature that Sveltos reports for the field."""
 
-_POLICIES = "spec.policyRefs[]"
+POLICIES = "spec.policyRefs[]"
+KUSTOMIZATIONS = "spec.kustomizationRefs[]"
+"""The fields of a profile with the sources of its features Resources and Kustomize."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,59 +124,6 @@ class Objects:
         return self._sources[name]
 
 
-class ProfileDeployments:
-    """The deployments of one profile before or after a plan. Clusters that get the same share one Deployment."""
-
-    def __init__(
-        self, profile: JsonObject, objects: Objects, views: ClusterObjects, references: ResolvedReferences
-    ) -> None:
-        self._profile = profile
-        self._objects = objects
-        self._views = views
-        self._references = references
-        self._release_names = tuple(_release_names(profile))
-        self.depend_on_clusters = references.written(profile).depend_on_clusters or any(
-            TEMPLATE in text for name in self._release_names for text in name
-        )
-        self._shared: dict[tuple[Any, ...], Deployment] = {}
-        self._common: Deployment | None = None
-        """The deployment to all clusters, if it does not depend on the cluster."""
-
-    def to(self, cluster: ClusterRef) -> Deployment:
-        """The deployment to a cluster."""
-        if self._common is not None:
-            return self._common
-        references, releases = self._references.on(self._profile, cluster, self._views), self._releases(cluster)
-        key = (releases, *map(_reference_key, references))
-        deployment = self._shared.get(key)
-        if deployment is None:
-            deployment = self._shared[key] = Deployment(self._profile, references, releases, self._objects)
-        if not self.depend_on_clusters:
-            self._common = deployment
-        return deployment
-
-    def _releases(self, cluster: ClusterRef) -> frozenset[tuple[str, str]] | None:
-        releases = set()
-        for namespace, name in self._release_names:
-            names = render(namespace, cluster, self._views), render(name, cluster, self._views)
-            if names[0] is None or names[1] is None:
-                return None
-            releases.add((names[0], names[1]))
-        return frozenset(releases)
-
-
-def _release_names(profile: JsonObject) -> Iterable[tuple[str, str]]:
-    """Namespace and name of each Helm release that a profile installs, as written; both may be templates."""
-    for chart in (profile.get("spec") or {}).get("helmCharts") or ():
-        if isinstance(chart, dict) and chart.get("helmChartAction") != "Uninstall":
-            yield str(chart.get("releaseNamespace") or ""), str(chart.get("releaseName") or "")
-
-
-def _reference_key(reference: Reference) -> tuple[Any, ...]:
-    """The parts of a reference that decide what is deployed, as a hashable value."""
-    return reference.target, reference.path, reference.local, reference.optional, reference.unresolved
-
-
 @dataclass(frozen=True, eq=False)
 class Deployment:
     """What one profile deploys to all clusters for which its references and Helm releases are the same."""
@@ -206,7 +150,7 @@ class Deployment:
     def _has_invalid_source(self) -> bool:
         """Whether Sveltos rejects the whole text of a source, so that the deployment fails."""
         for reference in self.references:
-            if reference.path != _POLICIES or reference.unresolved is not None:
+            if reference.path != POLICIES or reference.unresolved is not None:
                 continue
             source = self.objects.source(reference)
             if source is not None and source.is_invalid:
@@ -224,7 +168,7 @@ class Deployment:
         documents: list[SourceDocument] = []
         opaque = set(self._remote_entries("policyRefs"))
         for reference in self.references:
-            if reference.path != _POLICIES:
+            if reference.path != POLICIES:
                 continue
             source = self.objects.source(reference)
             if reference.unresolved is not None or not self.objects.knows(reference.target):
@@ -249,7 +193,7 @@ class Deployment:
         """The sources of the feature Kustomize, each as an identifier of its known content."""
         sources = set(self._remote_entries("kustomizationRefs"))
         for reference in self.references:
-            if reference.path == "spec.kustomizationRefs[]":
+            if reference.path == KUSTOMIZATIONS:
                 document = self.objects.get(reference.target) if self.objects.knows(reference.target) else None
                 sources.add(_content_id(reference.target, document))
         return frozenset(sources)

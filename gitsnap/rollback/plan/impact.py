@@ -180,7 +180,7 @@ class _Impact:
             return clusters_of
         by_target: dict[ObjectKey, set[ClusterRef]] = {}
         for cluster in matches:
-            for reference in written.resolve((cluster,), self._views.get):
+            for reference in written.resolve_dependent(cluster, self._views.get):
                 if reference.target in contents and reference.target not in fixed:
                     by_target.setdefault(reference.target, set()).add(cluster)
         return clusters_of | {target: frozenset(clusters) for target, clusters in by_target.items()}

@@ -10,6 +10,7 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.rollback.plan.deployed_content import FEATURES, Deployment
 from gitsnap.rollback.plan.match_states import mode_of
+from gitsnap.sveltos.documents import Identity
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.pausing import is_paused
@@ -42,7 +43,7 @@ class Redeployment:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """The deployment of a profile before and after the plan, for clusters that get the same on both sides."""
+    """The deployment of a profile before and after the plan, for clusters with the same difference."""
 
     redeployment: Redeployment
     old: Deployment
@@ -50,6 +51,23 @@ class Difference:
 
     def withdraws(self, entry: Deployed) -> bool:
         """Whether Sveltos withdraws a deployed resource or release."""
+        # Most clusters list the same entries.
+        kind = None if isinstance(entry, DeployedRelease) else (entry.kind, entry.deployment_type, entry.feature)
+        key = kind, entry.namespace, entry.name
+        if key not in self._withdrawn:
+            self._withdrawn[key] = self._withdraws(entry)
+        return self._withdrawn[key]
+
+    @cached_property
+    def _withdrawn(self) -> dict[tuple[object, str, str], bool]:
+        return {}
+
+    @cached_property
+    def resources(self) -> frozenset[tuple[Identity, bool]]:
+        """The resources of all documents before and after the plan, each with whether it is deployed locally."""
+        return frozenset((doc.identity, doc.local) for doc in (*self.old.documents, *self.new.documents))
+
+    def _withdraws(self, entry: Deployed) -> bool:
         if isinstance(entry, DeployedRelease):
             if "Helm" in self.new.failing or self.new.releases is None:
                 return False

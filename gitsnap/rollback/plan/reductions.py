@@ -6,18 +6,20 @@ cannot evaluate becomes an uncertainty.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.rollback.plan.cluster_effects import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
-from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects, ProfileDeployments
+from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects
 from gitsnap.rollback.plan.match_states import Matches, State, mode_of
 from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
 from gitsnap.rollback.plan.resolved_references import ResolvedReferences
+from gitsnap.rollback.plan.shared_differences import ProfileDeployments, SharedDifferences
 from gitsnap.rollback.plan.steps import Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps
 from gitsnap.rollback.plan.unfinished_deployments import unfinished_deployment, unfinished_features
+from gitsnap.rollback.plan.unwritten_sources import UnwrittenSources
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, sets_of
@@ -64,6 +66,23 @@ class Findings:
             self.effects.setdefault(step, {}).setdefault((effect_type, profile), set()).add(cluster)
 
 
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A difference with the successive clusters of one redeployment that share it."""
+
+    differences: SharedDifferences
+    difference: Difference
+    clusters: list[ClusterRef]
+
+    def withdrawn(self, cluster: ClusterRef, listed: Iterable[Deployed]) -> list[Deployed]:
+        """The entries that Sveltos withdraws, of those in the cluster's ClusterConfiguration."""
+        withdrawn = [entry for entry in listed if self.difference.withdraws(entry)]
+        if not withdrawn:
+            return withdrawn
+        _, kept = self.differences.on(cluster)
+        return [entry for entry in withdrawn if not kept.explains(entry)]
+
+
 class Reductions:
     """The redeployments that one plan causes, and what they withdraw.
 
@@ -83,8 +102,8 @@ class Reductions:
         changed = (change.after for change in self._changes if change.after is not None)
         self._views = live_views, live_views | _template_views(changed)
         self._failing: list[tuple[Redeployment, Deployment, ClusterRef]] = []
-        self._compared: list[tuple[Difference, Sequence[ClusterRef]]] = []
-        """Differences with successive clusters, in the order of the profiles and their clusters."""
+        self._compared: list[_Comparison] = []
+        """In the order of the profiles and their clusters."""
         self._causes: dict[Difference, Collection[ObjectKey]] = {}
         """The result of ``_causing_steps`` for each difference."""
         self.redeployments = (*self._redeployments(), *self._early_redeployments())
@@ -163,32 +182,37 @@ class Reductions:
         steps = self._plan.steps
         before, after = Objects.before(contents, steps), Objects.after(contents, steps)
         early = Objects.early(contents, steps)
+        sources = UnwrittenSources(before, self._written)
         old_view, new_view = (view.get for view in self._views)
         for redeployment in self.redeployments:
             objects, view = (early, old_view) if redeployment.early else (after, new_view)
-            old_deployments = ProfileDeployments(redeployment.before, before, old_view, self._references)
-            new_deployments = ProfileDeployments(redeployment.after, objects, view, self._references)
-            passing_deployments = ProfileDeployments(redeployment.after, early, new_view, self._references)
-            before_deletions = replace(redeployment, before_deletions=True)
-            differences: dict[tuple[Deployment, Deployment, bool], Difference] = {}
-            for old, new, clusters in _by_deployments(redeployment.clusters, old_deployments, new_deployments):
-                difference = differences.setdefault((old, new, False), Difference(redeployment, old, new))
-                if not new.failing or redeployment.early:
-                    self._compared.append((difference, clusters))
-                    continue
-                for cluster in clusters:
-                    self._compared.append((difference, (cluster,)))
-                    passing = passing_deployments.to(cluster)
-                    if new.failing - passing.failing:
-                        earlier = Difference(before_deletions, old, passing)
-                        self._compared.append((differences.setdefault((old, passing, True), earlier), (cluster,)))
+            old = ProfileDeployments(redeployment.before, before, old_view, self._references, sources)
+            new = ProfileDeployments(redeployment.after, objects, view, self._references, sources)
+            passing = ProfileDeployments(redeployment.after, early, new_view, self._references, sources)
+            last = SharedDifferences(redeployment, old, new, sources)
+            earlier = SharedDifferences(replace(redeployment, before_deletions=True), old, passing, sources)
+            for cluster in redeployment.clusters:
+                failing = self._add_comparison(last, cluster).new.failing
+                if failing and not redeployment.early and failing - earlier.on(cluster)[0].new.failing:
+                    self._add_comparison(earlier, cluster)
             for cluster in redeployment.joining:
-                new = new_deployments.to(cluster)
-                if new.failing:
-                    self._failing.append((redeployment, new, cluster))
+                deployment = new.failing_on(cluster)
+                if deployment.failing:
+                    self._failing.append((redeployment, deployment, cluster))
         return frozenset(
-            cluster for difference, clusters in self._compared if difference.may_withdraw for cluster in clusters
+            cluster
+            for comparison in self._compared
+            if comparison.difference.may_withdraw
+            for cluster in comparison.clusters
         )
+
+    def _add_comparison(self, differences: SharedDifferences, cluster: ClusterRef) -> Difference:
+        difference, _ = differences.on(cluster)
+        if self._compared and self._compared[-1].difference is difference:
+            self._compared[-1].clusters.append(cluster)
+        else:
+            self._compared.append(_Comparison(differences, difference, [cluster]))
+        return difference
 
     @property
     def needs_summaries(self) -> bool:
@@ -208,8 +232,8 @@ class Reductions:
             written = self._written.keys() & {reference.target for reference in new.references}
             steps = self._joining_steps(redeployment, cluster) | written
             findings.add_effect(EffectType.FAILS, steps, redeployment.key, cluster)
-        for difference, clusters in self._compared:
-            self._evaluate(findings, difference, clusters, inventories)
+        for comparison in self._compared:
+            self._evaluate(findings, comparison, inventories)
         self._add_unfinished(findings, unfinished_features(summaries))
         return _with_findings(self._plan, findings)
 
@@ -218,10 +242,10 @@ class Reductions:
     ) -> None:
         """Add an uncertainty for each profile that deploys to clusters where its last deployment is unfinished."""
         clusters_of: dict[ObjectKey, set[ClusterRef]] = {}
-        for difference, clusters in self._compared if unfinished else ():
-            key = difference.redeployment.key
-            for cluster in clusters:
-                if unfinished.get((key, cluster), frozenset()) - difference.new.failing:
+        for comparison in self._compared if unfinished else ():
+            key, failing = comparison.difference.redeployment.key, comparison.difference.new.failing
+            for cluster in comparison.clusters:
+                if unfinished.get((key, cluster), frozenset()) - failing:
                     clusters_of.setdefault(key, set()).add(cluster)
         for key, deployed_on in self._one_time.items():
             if on := {cluster for cluster in deployed_on if (key, cluster) in unfinished}:
@@ -229,23 +253,23 @@ class Reductions:
         for key, deploying in clusters_of.items():
             findings.uncertainties.setdefault(key, unfinished_deployment(key, deploying))
 
-    def _evaluate(
-        self, findings: Findings, difference: Difference, clusters: Iterable[ClusterRef], inventories: Inventories
-    ) -> None:
+    def _evaluate(self, findings: Findings, comparison: _Comparison, inventories: Inventories) -> None:
+        difference = comparison.difference
         steps = self._causing_steps(difference)
         if not difference.redeployment.early and not difference.redeployment.before_deletions:
-            _add_failures(findings, difference, clusters, steps)
+            _add_failures(findings, difference, comparison.clusters, steps)
         if difference.may_withdraw:
-            for cluster in clusters:
-                self._evaluate_withdrawals(findings, difference, cluster, inventories)
+            for cluster in comparison.clusters:
+                self._evaluate_withdrawals(findings, comparison, cluster, inventories)
 
     def _evaluate_withdrawals(
-        self, findings: Findings, difference: Difference, cluster: ClusterRef, inventories: Inventories
+        self, findings: Findings, comparison: _Comparison, cluster: ClusterRef, inventories: Inventories
     ) -> None:
+        difference = comparison.difference
         redeployment, new, steps = difference.redeployment, difference.new, self._causing_steps(difference)
         profile = redeployment.key
         listed = inventories.get(cluster, {}).get(profile, [])
-        withdrawn = [entry for entry in listed if difference.withdraws(entry)]
+        withdrawn = comparison.withdrawn(cluster, listed)
         if redeployment.before_deletions:
             if withdrawn or (cluster not in inventories and difference.removes_something):
                 findings.uncertainties.setdefault(profile, Uncertainty(profile, _BEFORE_DELETIONS))
@@ -282,19 +306,6 @@ def _by_profile(entries: Iterable[Deployed]) -> dict[ObjectKey, list[Deployed]]:
     for entry in entries:
         by_profile.setdefault(entry.profile, []).append(entry)
     return by_profile
-
-
-def _by_deployments(
-    clusters: Sequence[ClusterRef], old: ProfileDeployments, new: ProfileDeployments
-) -> Iterator[tuple[Deployment, Deployment, Sequence[ClusterRef]]]:
-    """The deployments before and after a plan, with the successive clusters that get both."""
-    if not clusters:
-        return
-    if not (old.depend_on_clusters or new.depend_on_clusters):
-        yield old.to(clusters[0]), new.to(clusters[0]), clusters
-        return
-    for cluster in clusters:
-        yield old.to(cluster), new.to(cluster), (cluster,)
 
 
 def _add_failures(

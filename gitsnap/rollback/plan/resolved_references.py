@@ -17,7 +17,7 @@ class ResolvedReferences:
     def __init__(self) -> None:
         self._written: dict[int, tuple[JsonObject, WrittenReferences]] = {}
         self._fixed: dict[int, tuple[Reference, ...]] = {}
-        self._by_cluster: dict[tuple[int, ClusterRef, int], tuple[Reference, ...]] = {}
+        self._dependent: dict[int, dict[tuple[ClusterRef, int], tuple[Reference, ...]]] = {}
 
     def written(self, document: JsonObject) -> WrittenReferences:
         """The references as an object writes them."""
@@ -26,21 +26,23 @@ class ResolvedReferences:
             self._written[id(document)] = document, WrittenReferences(document)
         return self._written[id(document)][1]
 
-    def on(self, document: JsonObject, cluster: ClusterRef, objects: ClusterObjects) -> tuple[Reference, ...]:
-        """The references of an object for one cluster. ``objects`` must return objects that outlive this one."""
-        written = self.written(document)
-        if not written.depend_on_clusters:
-            return self.fixed(document)
-        key = id(document), cluster, id(objects(cluster))
-        if key not in self._by_cluster:
-            self._by_cluster[key] = tuple(written.resolve((cluster,), objects))
-        return self._by_cluster[key]
-
     def fixed(self, document: JsonObject) -> tuple[Reference, ...]:
         """The references that do not depend on the cluster."""
         if id(document) not in self._fixed:
             self._fixed[id(document)] = tuple(self.written(document).resolve(()))
         return self._fixed[id(document)]
+
+    def dependent(self, document: JsonObject, cluster: ClusterRef, objects: ClusterObjects) -> tuple[Reference, ...]:
+        """The references that depend on the cluster. ``objects`` must return objects that outlive this one."""
+        written = self.written(document)
+        if not written.depend_on_clusters:
+            return ()
+        by_cluster = self._dependent.setdefault(id(document), {})
+        key = cluster, id(objects(cluster))
+        references = by_cluster.get(key)
+        if references is None:
+            references = by_cluster[key] = tuple(written.resolve_dependent(cluster, objects))
+        return references
 
     def on_any(
         self, document: JsonObject, clusters: Iterable[ClusterRef], objects: ClusterObjects
@@ -49,7 +51,7 @@ class ResolvedReferences:
         fixed = self.fixed(document)
         if not self.written(document).depend_on_clusters:
             return iter(fixed)
-        return chain(fixed, chain.from_iterable(self.on(document, cluster, objects) for cluster in clusters))
+        return chain(fixed, chain.from_iterable(self.dependent(document, cluster, objects) for cluster in clusters))
 
     def refer_to(
         self,

@@ -1,0 +1,94 @@
+"""What a profile deploys from objects that a plan does not write. These deploy the same before and after the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.core.model import ObjectKey
+from gitsnap.rollback.plan.deployed_content import KUSTOMIZATIONS, POLICIES, Objects
+from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
+from gitsnap.sveltos.references import Reference
+from gitsnap.sveltos.source_documents import SourceDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a cluster gets before and after a plan, in addition to a difference that other clusters share."""
+
+    documents: tuple[SourceDocument, ...] = ()
+    releases: frozenset[tuple[str, str]] = frozenset()
+    """Namespace and name of each Helm release."""
+
+    def explains(self, entry: DeployedResource | DeployedRelease) -> bool:
+        """Whether a deployed resource or release stays because of these documents and releases."""
+        if isinstance(entry, DeployedRelease):
+            return (entry.namespace, entry.name) in self.releases
+        local = entry.deployment_type == LOCAL
+        return entry.feature != "Kustomize" and any(
+            document.explains(entry.key, local=local) for document in self.documents
+        )
+
+
+class UnwrittenSources:
+    """The objects that profiles refer to and that a plan does not write. Each of them is read once."""
+
+    def __init__(self, objects: Objects, written: Collection[ObjectKey]) -> None:
+        self._objects = objects
+        self._written = written
+        self._documents: dict[tuple[Any, ...], tuple[SourceDocument, ...] | None] = {}
+
+    def documents(self, reference: Reference) -> tuple[SourceDocument, ...] | None:
+        """The documents that a reference deploys before and after the plan.
+
+        None if the plan writes the target, or if a deployment does not depend on the documents alone: they are unknown
+        or opaque, or the reference makes the deployment fail.
+        """
+        key = _key(reference)
+        if key not in self._documents:
+            self._documents[key] = self._read(reference)
+        return self._documents[key]
+
+    def sharing_key(self, reference: Reference) -> tuple[Any, ...]:
+        """The parts of a reference that decide what is deployed. All objects that do not exist deploy the same."""
+        if (
+            reference.unresolved is None
+            and reference.path != KUSTOMIZATIONS
+            and reference.target not in self._written
+            and self._objects.knows(reference.target)
+            and self._objects.get(reference.target) is None
+        ):
+            return None, *_key(reference)[1:]
+        return _key(reference)
+
+    def _read(self, reference: Reference) -> tuple[SourceDocument, ...] | None:
+        if (
+            reference.unresolved is not None
+            or reference.path == KUSTOMIZATIONS
+            or reference.target in self._written
+            or not (reference.optional or self._objects.serves(reference))
+        ):
+            return None
+        if reference.path != POLICIES:
+            return ()
+        if not self._objects.knows(reference.target):
+            return None
+        source = self._objects.source(reference)
+        if source is None:
+            return ()
+        documents, opaque = source.content
+        if opaque or source.is_invalid:
+            return None
+        return documents if self._objects.serves(reference) else ()
+
+
+def _key(reference: Reference) -> tuple[Any, ...]:
+    return (
+        reference.target,
+        reference.path,
+        reference.local,
+        reference.optional,
+        reference.unresolved,
+        reference.secret_type_required,
+    )
