@@ -26,6 +26,7 @@ from gitsnap.archive.symlinks import check_links
 from gitsnap.archive.tag_names import is_detached
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError, StorageError
+from gitsnap.core.files import why_not_writable
 from gitsnap.core.model import BlobId, CommitId, Sample
 from gitsnap.core.states import State, incomplete_of, policy_of
 
@@ -320,10 +321,10 @@ class GitArchive:
         from gitsnap.archive import leftovers
 
         git_folder = Path(self._repository.path)
-        if not os.access(git_folder, os.W_OK):
+        if reason := why_not_writable(git_folder):
             raise StorageError(
-                f"the archive {self._folder} is not writable for this user",
-                hint="Run gitsnap as the owner of the archive, or correct the permissions.",
+                f"the archive {self._folder} {reason}",
+                hint="Run gitsnap as the owner of the archive, or correct the permissions or the mount.",
             )
         with writers_lock(git_folder, patience=patience) as lock:
             check_links(git_folder)

@@ -164,7 +164,8 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
             )
         if (folder / TREE_INFO).is_file():
             raise _without_git(folder)
-        raise ArchiveError(f"{folder} is not a gitsnap archive{_description(folder)}", hint="Name another --storage.")
+        hint = "Name another folder with --storage or --archive."
+        raise ArchiveError(f"{folder} is not a gitsnap archive{_description(folder)}", hint=hint)
     branch = branch_of(folder, policy)
     if branch is None:
         for part in find_missing_objects(_open(folder)):

@@ -121,6 +121,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def why_not_writable(folder: Path) -> str:
+    """``is not writable for this user``, or ``is on a read-only file system``; ``""`` for a folder that is writable."""
+    if os.access(folder, os.W_OK):
+        return ""
+    with suppress(OSError):
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return "is on a read-only file system"
+    return "is not writable for this user"
+
+
 def _temporary_name(file: Path) -> Path:
     """A hidden name with a random suffix in the folder of a file."""
     stem = os.fsdecode(os.fsencode(file.name)[:_LONGEST_STEM])

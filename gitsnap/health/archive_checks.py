@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,6 +12,7 @@ from gitsnap.archive.completeness import FETCH_TAGS, is_clone_at
 from gitsnap.archive.remote import configured_remote
 from gitsnap.archive.remote.push import count_unpushed_changes, pushed_tags
 from gitsnap.core.errors import GitsnapError, UsageError
+from gitsnap.core.files import why_not_writable
 from gitsnap.core.model import Area, Consistency, Sample, SecretsMode
 from gitsnap.core.ports import Cluster
 from gitsnap.core.text import age, byte_size, join_names, plural
@@ -166,9 +166,9 @@ def _rollback(samples: Sequence[Sample]) -> Check:
 
 def _storage(archive: GitArchive) -> Check:
     folder = archive.git_folder
-    if not os.access(folder, os.W_OK):
-        hint = "Samples can be read. Capture as the user who owns the folder."
-        return Check("storage", State.NOT_CHECKED, f"{folder} is not writable by this user", hint)
+    if reason := why_not_writable(folder):
+        hint = "Samples can be read. Capture as the user who owns the folder, on a file system that can be written."
+        return Check("storage", State.NOT_CHECKED, f"{folder} {reason}", hint)
     free = shutil.disk_usage(folder).free
     if free < _LITTLE_SPACE:
         hint = "Free space, or remove samples with `gitsnap prune`."

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gitsnap.core.commits import LoggedCommit
 from gitsnap.core.errors import NotFoundError, UsageError
-from gitsnap.core.model import Area, BlobId, CommitId, ObjectKey, Sample, SensitiveField
+from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, ObjectKey, Sample, SensitiveField
 from gitsnap.core.ports import Archive, Tree
 from gitsnap.core.states import State, name_state
 from gitsnap.core.text import describe
@@ -22,7 +22,15 @@ from gitsnap.history.authors import Authors
 from gitsnap.history.change_finder import sample_with
 from gitsnap.history.changelog import AuthoredHistory, CommitOrigin, origin_of
 from gitsnap.history.field_names import propose_fields
-from gitsnap.history.fields import Fields, fields_of, is_hidden, plain_path, text_of_value
+from gitsnap.history.fields import (
+    Fields,
+    fields_of,
+    has_position,
+    is_hidden,
+    plain_path,
+    positional_paths,
+    text_of_value,
+)
 from gitsnap.history.samples import find_object
 
 _CONFIGURATION = f"{Area.CONFIGURATION}/"
@@ -132,9 +140,22 @@ class FieldCondition:
 
     def fields(self, tree: Tree) -> Fields:
         """The fields of the object in a tree; empty if the tree has no such object. Raises ArchiveError."""
+        document = self._document(tree)
+        return {} if document is None else fields_of(document, self.sensitive)
+
+    def named_path(self, tree: Tree) -> str:
+        """The path of the field in which the elements of lists have names, if ``path`` has their positions in a tree.
+
+        ``""`` if the object in the tree has no such field. Raises ArchiveError.
+        """
+        document = self._document(tree)
+        paths = positional_paths(document, self.sensitive) if document is not None else {}
+        return next((name for name, other in paths.items() if plain_path(other) == plain_path(self.path)), "")
+
+    def _document(self, tree: Tree) -> JsonObject | None:
         path = path_of(self.key)
         blob: BlobId | None = tree.files(Area.CONFIGURATION).get(path)
-        return {} if blob is None else fields_of(decode_object(tree.read(blob), path), self.sensitive)
+        return None if blob is None else decode_object(tree.read(blob), path)
 
 
 def parse_condition(
@@ -149,6 +170,9 @@ def parse_condition(
     known = {name: None for tree in trees for name in condition.fields(tree)}
     if plain_path(path) in map(plain_path, known):
         return condition
+    for tree in trees if has_position(path) else ():
+        if name := condition.named_path(tree):
+            return replace(condition, path=name)
     below = [name for name in known if plain_path(name).startswith((f"{plain_path(path)}.", f"{plain_path(path)}["))]
     if below:
         raise UsageError(f"{path} has no value of its own", hint=f"Name a field below it, such as {below[0]}.")

@@ -18,7 +18,7 @@ from gitsnap.core.states import State
 from gitsnap.format import decode_object
 from gitsnap.history.authors import Authors
 from gitsnap.history.changelog import AuthoredHistory, CommitHistory, CommitOrigin, origin_of
-from gitsnap.history.fields import Fields, split_fields
+from gitsnap.history.fields import Fields, positional_paths, split_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Version:
     """The field manager that wrote the object last, ``""`` if unknown."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """The texts that ``fields`` shows field by field, such as the documents in a ConfigMap, by path."""
+    positions: Mapping[str, str] = field(default_factory=dict)
+    """The paths with positions of the elements of lists (``positional_paths``), where they were asked for."""
     oldest: bool = False
     """Whether the history of this copy of the archive begins here, and the object may be older."""
 
@@ -109,14 +111,20 @@ def read_versions(
 
 
 def version_of(
-    archive: CommitHistory, file: LoggedFile, origin: CommitOrigin, sensitive: Collection[SensitiveField] = ()
+    archive: CommitHistory,
+    file: LoggedFile,
+    origin: CommitOrigin,
+    sensitive: Collection[SensitiveField] = (),
+    *,
+    positions: bool = False,
 ) -> Version:
     """The version of an object after a commit. Raises ArchiveError if the version cannot be read.
 
-    ``file``: the file of the object in this commit. ``origin``: the origin of the commit.
+    ``file``: the file of the object in this commit. ``origin``: the origin of the commit. ``positions``: whether the
+    version has the paths with positions.
     """
-    content = _read(archive, file.after, file.path, sensitive)
-    return Version(content.fields, origin, file.manager, content.texts)
+    content = _read(archive, file.after, file.path, sensitive, positions=positions)
+    return Version(content.fields, origin, file.manager, content.texts, content.positions)
 
 
 def literal_pattern(path: str) -> str:
@@ -129,15 +137,26 @@ class _Content(NamedTuple):
 
     fields: Fields | None
     texts: Mapping[str, str]
+    positions: Mapping[str, str]
 
 
-def _read(archive: CommitHistory, blob: BlobId | None, path: str, sensitive: Collection[SensitiveField]) -> _Content:
+_NOTHING = _Content(None, {}, {})
+
+
+def _read(
+    archive: CommitHistory,
+    blob: BlobId | None,
+    path: str,
+    sensitive: Collection[SensitiveField],
+    *,
+    positions: bool = False,
+) -> _Content:
     """The content of a version. It has no fields if somebody else committed another file in place of the object."""
     if blob is None:
-        return _Content(None, {})
+        return _NOTHING
     content = archive.read(blob)
     try:
         document: JsonObject = decode_object(content, path)
     except ArchiveError:
-        return _Content(None, {})
-    return _Content(*split_fields(document, sensitive))
+        return _NOTHING
+    return _Content(*split_fields(document, sensitive), positional_paths(document, sensitive) if positions else {})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
@@ -19,6 +18,7 @@ from gitsnap.core.model import JsonObject, Kind, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.format import masking
 from gitsnap.format.fingerprint import is_fingerprint
+from gitsnap.history.list_elements import element_names, unique
 from gitsnap.sveltos import documents, embedded_secrets, kinds
 
 Fields = Mapping[str, Any]
@@ -27,6 +27,7 @@ Fields = Mapping[str, Any]
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _CLEAR_NAME = re.compile(r'[^\[\]"\x00-\x1f]+')
 
+_POSITION = re.compile(r"\[\d+\]")
 _QUOTED = re.compile(r'\["([^"]*)"\]')
 
 _NOT_SHOWN = "(not shown)"
@@ -36,30 +37,6 @@ _DEEPEST = 500
 """The nesting from which a text is not read as JSON. Without a limit, the version of Python decides."""
 _MAX_DEPTH = 60
 """Levels below which a value is one field, such as in a hostile document."""
-
-
-class _ElementKey(NamedTuple):
-    """The fields that name an element of a list."""
-
-    required: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-
-
-_ELEMENT_KEYS = (
-    _ElementKey(("kind", "name"), ("namespace",)),
-    _ElementKey(("releaseName",), ("releaseNamespace",)),
-    _ElementKey(("name",), ("namespace",)),
-    _ElementKey(("key",)),
-    _ElementKey(("identifier",)),
-    _ElementKey(("containerPort",), ("protocol",)),
-    _ElementKey(("port",), ("protocol",)),
-    _ElementKey(("mountPath",)),
-    _ElementKey(("topologyKey",)),
-    _ElementKey(("type",)),
-    _ElementKey(("path",)),
-)
-"""The keys of elements, the most specific first. Kubernetes merges most of its lists by one of these fields
-(``x-kubernetes-list-map-keys``); the first two are the references and the charts of Sveltos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +86,50 @@ def fields_of(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) ->
 
 def split_fields(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> ObjectFields:
     """The fields of an object as ``fields_of`` returns them, with the split texts. The texts have no hidden values."""
-    fields, texts = dict[str, Any](), dict[str, str]()
+    fields, texts = _split(document, sensitive, element_names)
+    return ObjectFields(dict(sorted(dict(fields).items())), dict(texts))
+
+
+def positional_paths(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> dict[str, str]:
+    """The path of each field and text of ``split_fields`` -> the path with positions: ``containers[0].image``.
+
+    `log` and `diff` write such paths. Paths in which all elements are named by their positions are left out.
+    """
+    named, positional = (_split(document, sensitive, names) for names in (element_names, _positions))
+    pairs = (pair for side in range(2) for pair in zip(named[side], positional[side], strict=True))
+    return {path: other for (path, _), (other, _) in pairs if path != other}
+
+
+def has_position(path: str) -> bool:
+    """Whether a path that a user wrote may name an element of a list by its position."""
+    return _POSITION.search(path) is not None
+
+
+def _positions(elements: Sequence[Any]) -> list[str]:
+    return [str(position) for position in range(len(elements))]
+
+
+_Names = Callable[[Sequence[Any]], list[str]]
+"""Returns the names of the elements of a list."""
+
+
+_Paths = list[tuple[str, Any]]
+"""Paths with their values, in the order of the document."""
+
+
+def _split(document: JsonObject, sensitive: Iterable[SensitiveField], names: _Names) -> tuple[_Paths, _Paths]:
+    """The fields and the split texts of an object."""
+    fields, texts = _Paths(), _Paths()
     for name, value, expand in _top_level(document, sensitive):
 
         def expand_text(path: str, text: str, expand: _Expand = expand) -> Any:
             structure = expand(path, text)
             if structure is not text:
-                texts[path] = embedded_secrets.replace_values(text, lambda _steps, _value: _NOT_SHOWN)
+                texts.append((path, embedded_secrets.replace_values(text, lambda _steps, _value: _NOT_SHOWN)))
             return structure
 
-        fields.update(_flatten(name, value, 0, expand_text))
-    return ObjectFields(dict(sorted(fields.items())), texts)
+        fields += _flatten(name, value, 0, expand_text, names)
+    return fields, texts
 
 
 class FieldDifference(NamedTuple):
@@ -164,7 +174,7 @@ def _differences(path: str, values: tuple[Any, Any], depth: int, expand: _Expand
             pair = old.get(name, ABSENT), new.get(name, ABSENT)
             yield from _differences(_member(path, name), pair, depth + 1, expand)
     elif depth < _MAX_DEPTH and isinstance(old, list) and isinstance(new, list):
-        named = [dict(zip(_element_names(side), side, strict=True)) for side in (old, new)]
+        named = [dict(zip(element_names(side), side, strict=True)) for side in (old, new)]
         if not same_json(
             [name for name in named[0] if name in named[1]], [name for name in named[1] if name in named[0]]
         ):
@@ -247,7 +257,7 @@ def _keep(_path: str, text: str) -> Any:
     return text
 
 
-def _flatten(path: str, value: Any, depth: int, expand: _Expand) -> Iterator[tuple[str, Any]]:
+def _flatten(path: str, value: Any, depth: int, expand: _Expand, names: _Names) -> Iterator[tuple[str, Any]]:
     if isinstance(value, str):
         structure = expand(path, value)
         if structure is value:
@@ -258,10 +268,10 @@ def _flatten(path: str, value: Any, depth: int, expand: _Expand) -> Iterator[tup
         yield path, value
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _flatten(_member(path, name), inner, depth + 1, expand)
+            yield from _flatten(_member(path, name), inner, depth + 1, expand, names)
     else:
-        for name, inner in zip(_element_names(value), value, strict=True):
-            yield from _flatten(f"{path}[{_quoted(name)}]", inner, depth + 1, expand)
+        for name, inner in zip(names(value), value, strict=True):
+            yield from _flatten(f"{path}[{_quoted(name)}]", inner, depth + 1, expand, names)
 
 
 def _member(path: str, name: str) -> str:
@@ -274,41 +284,6 @@ def _member(path: str, name: str) -> str:
 def _quoted(name: str) -> str:
     """The name of an element, in quotes where the end of the name would not be clear."""
     return name if _CLEAR_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
-
-
-# Elements of lists ----------------------------------------------------------------------------------------------------
-
-
-def _element_names(elements: Sequence[Any]) -> list[str]:
-    """A name for each element: its key, a scalar itself, or else its position. The names are unique."""
-    if all(isinstance(element, dict) for element in elements):
-        names = next(filter(None, (_names_by(key, elements) for key in _ELEMENT_KEYS)), None)
-        return names or [str(position) for position in range(len(elements))]
-    if any(isinstance(element, dict | list | HiddenValue) for element in elements):
-        return [str(position) for position in range(len(elements))]
-    return _unique([element if isinstance(element, str) else json.dumps(element) for element in elements])
-
-
-def _names_by(key: _ElementKey, elements: Sequence[Mapping[str, Any]]) -> list[str] | None:
-    """The names by one key; None if an element lacks a required field, or if two elements have the same name."""
-    names = []
-    for element in elements:
-        parts = [element.get(name) for name in key.required]
-        if not all(isinstance(part, str | int) and not isinstance(part, bool) and part != "" for part in parts):
-            return None
-        extra = [element[name] for name in key.optional if element.get(name)]
-        names.append("/".join(map(str, [*parts[:-1], *extra, parts[-1]])))
-    return names if len(set(names)) == len(names) else None
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names with ``#2``, ``#3`` … after each repeated one."""
-    seen = Counter[str]()
-    result = []
-    for name in names:
-        seen[name] += 1
-        result.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return result
 
 
 # Texts that contain documents -----------------------------------------------------------------------------------------
@@ -329,7 +304,7 @@ def _split_documents(_path: str, text: str) -> Any:
     identities = [documents.identify(value) for value in values]
     if not values or None in identities:
         return _split_json(text)
-    names = _unique(
+    names = unique(
         ["/".join(filter(None, (found.kind.name, found.namespace, found.name))) for found in identities if found]
     )
     return {

@@ -23,7 +23,7 @@ from gitsnap.history.authors import Authors
 from gitsnap.history.blame import Version, literal_pattern, version_of
 from gitsnap.history.changelog import AuthoredHistory, CommitHistory, ObjectPattern, check_existed, origin_of
 from gitsnap.history.field_names import begins_with, propose_fields
-from gitsnap.history.fields import Fields, is_hidden, split_fields, text_of_value
+from gitsnap.history.fields import Fields, has_position, is_hidden, positional_paths, split_fields, text_of_value
 
 _WORD = re.compile(r"[A-Za-z0-9._:/@=+-]{2,}")
 """Text that gitsnap's own YAML never escapes or breaks, so that git finds it in a file as it is in the value."""
@@ -88,14 +88,15 @@ def search(
 ) -> list[Match]:
     """The matches of a text, by time, object and field.
 
-    ``pattern``: the objects to search. ``field``: the beginning of the path of a field. ``sensitive``: the fields that
+    ``pattern``: the objects to search. ``field``: the beginning of the path of a field; it may name the elements of
+    lists by their positions, as `log` does. ``sensitive``: the fields that
     are not searched in any version, also not in those from before a policy named them. Raises ArchiveError if the
     history cannot be read.
     """
     first_samples = archive.first_samples()
     matches = [
         match
-        for versions in _histories(archive, text, pattern, first_samples, sensitive)
+        for versions in _histories(archive, text, pattern, first_samples, sensitive, positions=has_position(field))
         for match in _matches(versions, text, pattern, field)
     ]
     return sorted(matches, key=lambda match: (_order(match.since), str(match.key), match.field))
@@ -133,16 +134,19 @@ def _check_field(
             continue
         fields, texts = split_fields(document, sensitive)
         known = {_NAME, *fields, *texts, *_document_names(fields)}
-        if any(begins_with(name, field) for name in known):
+        positions = positional_paths(document, sensitive) if has_position(field) else {}
+        if any(_is_below(name, field, positions) for name in known):
             return
         names |= known
         searched.add(Kind.of(document))
     word = max(_NAME_IN_PATH.findall(field), key=len, default="")
-    for versions in _histories(archive, word, pattern, archive.first_samples(), sensitive):
+    histories = _histories(archive, word, pattern, archive.first_samples(), sensitive, positions=has_position(field))
+    for versions in histories:
         for held in versions:
             fields = held.version.fields or {}
             if held.key and pattern.matches(held.key):
-                if any(begins_with(name, field) for name in (*fields, *held.version.texts, *_document_names(fields))):
+                known = {*fields, *held.version.texts, *_document_names(fields)}
+                if any(_is_below(name, field, held.version.positions) for name in known):
                     return
                 searched.add(held.key.kind)
     kinds = join_names(sorted(map(str, searched)), most=_MOST_KINDS) or "no objects"
@@ -192,8 +196,10 @@ def _histories(
     pattern: ObjectPattern,
     first_samples: Mapping[CommitId, Sample],
     sensitive: Collection[SensitiveField],
+    *,
+    positions: bool,
 ) -> Iterator[list[_ObjectVersion]]:
-    """The versions of each file that may have had the text, oldest first."""
+    """The versions of each file that may have had the text, oldest first. ``positions``: as for ``version_of``."""
     authors = Authors(archive.author_notes)
     hidden_folders = {kind_folder(field.kind) for field in sensitive}
     files = archive.find_histories(_expression(text), hidden_folders)
@@ -206,7 +212,7 @@ def _histories(
         yield [
             _ObjectVersion(
                 _key(archive, file),
-                version_of(archive, file, origin_of(commit, first_samples, authors), sensitive),
+                version_of(archive, file, origin_of(commit, first_samples, authors), sensitive, positions=positions),
             )
             for commit, file in reversed(files[path])
         ]
@@ -270,7 +276,14 @@ def _matching(held: _ObjectVersion, text: str, field: str) -> dict[str, Any]:
         for path, value in held.version.texts.items()
         if text in value and not any(inner.startswith((f"{path}.", f"{path}[")) for inner in matching)
     }
-    return {path: value for path, value in {**matching, **whole}.items() if begins_with(path, field)}
+    return {
+        path: value for path, value in {**matching, **whole}.items() if _is_below(path, field, held.version.positions)
+    }
+
+
+def _is_below(path: str, field: str, positions: Mapping[str, str]) -> bool:
+    """Whether a path begins with ``field``, which may name the elements of lists by their positions."""
+    return begins_with(path, field) or begins_with(positions.get(path, path), field)
 
 
 def _document_names(fields: Fields) -> dict[str, str]:

@@ -54,6 +54,39 @@ def test_each_field_has_its_sample_and_its_former_value(place: TypedPlace) -> No
     assert earlier["data.text"]["sample"] == first
 
 
+_PROFILE = """
+apiVersion: config.projectsveltos.io/v1beta1
+kind: ClusterProfile
+metadata: {name: charts}
+spec:
+  helmCharts: [%s]
+"""
+_CHART = "{releaseName: %s, releaseNamespace: web, chartVersion: %s}"
+
+
+def test_a_field_can_be_named_as_log_names_it(tmp_path: Path) -> None:
+    """`blame`, `search` and `bisect` find an element by its position, and answer with its name."""
+    place = TypedPlace(tmp_path)
+    for version in ("v1", "v2"):
+        place.write("charts", _PROFILE % ", ".join([_CHART % ("other", "v1"), _CHART % ("nginx", version)]))
+        place.run("capture --snapshot hourly")
+    where = ("--storage", "storage", "-o", "json")
+    newest = json.loads(gitsnap(place.folder, "log", "ClusterProfile/charts", *where, code=0).stdout)["changes"][0]
+    written = newest["fields"]
+    assert written == "spec.helmCharts[1].chartVersion"
+    name = "spec.helmCharts[web/nginx].chartVersion"
+
+    assert list(_blame(place, "ClusterProfile/charts", written)) == [name]
+    assert {*_blame(place, "ClusterProfile/charts", "spec.helmCharts[1]")} > {name}
+    search = json.loads(gitsnap(place.folder, "search", "v", "--field", written, *where, code=0).stdout)
+    assert [(match["field"], match["value"]) for match in search["matches"]] == [(name, "v1"), (name, "v2")]
+    gitsnap(place.folder, "search", "absent", "--field", written, *where, code=0)
+    wrong = gitsnap(place.folder, "search", "absent", "--field", "spec.helmCharts[2]", *where, code=4).stderr
+    assert "no object ever had a field that begins with spec.helmCharts[2]" in wrong
+    words = ("--good", "latest~1", "--bad", "latest", "--field", "ClusterProfile/charts", f"{written}=v2")
+    assert json.loads(gitsnap(place.folder, "bisect", *words, *where, code=0).stdout)["first"]
+
+
 def test_the_table(place: TypedPlace) -> None:
     """The line above the table names the object, the sample and the archive."""
     done = gitsnap(place.folder, "blame", _OBJECT, "data", "--storage", "storage", code=0)

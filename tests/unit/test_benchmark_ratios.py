@@ -49,7 +49,10 @@ def test_a_table_without_a_baseline_is_named() -> None:
 
 def test_a_goal_in_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The diff of the fleet has a goal in seconds besides its ratios. The diff of the plain mix has none."""
-    figures = {"kubectl get -o yaml": Figures(10, 8, 800, 26, 1), "diff of ten changes": Figures(0.5, 0.4, 70, 0, 0)}
+    figures = {
+        "kubectl get -o yaml": Figures(10, 8, 800, 26, 0.75, 0.25),
+        "diff of ten changes": Figures(0.5, 0.4, 70, 0, 0, 0),
+    }
     monkeypatch.setattr(capture, "run", lambda *_: figures)
 
     table.print_rows(table._captures({}, growth=True, large=False))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
-from gitsnap.history.fields import fields_of
+from gitsnap.core.objects import changed_fields
+from gitsnap.history.fields import fields_of, has_position, plain_path, positional_paths
 
 _DOCUMENTS = """\
 apiVersion: v1
@@ -45,6 +47,54 @@ def test_names_of_elements(elements: list[Any], names: list[str]) -> None:
     """An element is named by the most specific key that is unique in the list, or by its position."""
     paths = _paths("X", spec={"list": elements})
     assert {path.partition(".list[")[2].rpartition("]")[0] for path in paths} == set(names)
+
+
+_PODS: dict[str, Any] = {
+    "containers": [
+        {"name": "web", "image": "a", "ports": [{"containerPort": 80, "name": "http"}], "args": ["-v", "-q"]},
+        {"name": "log", "image": "b", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+    ],
+    "constraints": [{"other": "a"}, {"other": "b"}],
+    "nested": [[1, 2], [3]],
+    "flag": True,
+}
+
+
+def _leaves(value: Any, steps: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        return [leaf for step, child in inner for leaf in _leaves(child, (*steps, step))]
+    return [steps]
+
+
+def test_positions_are_those_of_a_log() -> None:
+    """The path in which `log` names a changed field is the positional path of this field, and of no other field."""
+    document: dict[str, Any] = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": _PODS}
+    values, positions = fields_of(document), positional_paths(document)
+    for steps in _leaves(_PODS):
+        changed = copy.deepcopy(document)
+        parent: Any = changed["spec"]
+        for step in steps[:-1]:
+            parent = parent[step]
+        value, parent[steps[-1]] = parent[steps[-1]], {"changed": "here"}
+        (written,) = changed_fields(document, changed)
+        assert [values[path] for path in values if positions.get(path, path) == written] == [value]
+        assert has_position(written) is any(isinstance(step, int) for step in steps)
+
+
+def test_positions_in_documents_and_values_of_charts() -> None:
+    """Also in texts that have fields, and of these texts themselves."""
+    charts = [{"releaseName": "a", "values": "list: [{name: b, c: 1}]"}]
+    document = {"apiVersion": "v1", "kind": "P", "metadata": {"name": "x"}, "spec": {"helmCharts": charts}}
+    assert positional_paths(document) == {
+        "spec.helmCharts[a].releaseName": "spec.helmCharts[0].releaseName",
+        "spec.helmCharts[a].values": "spec.helmCharts[0].values",
+        "spec.helmCharts[a].values.list[b].c": "spec.helmCharts[0].values.list[0].c",
+        "spec.helmCharts[a].values.list[b].name": "spec.helmCharts[0].values.list[0].name",
+    }
+    documents = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a.yaml": _DOCUMENTS}}
+    (path,) = positional_paths(documents).values()
+    assert plain_path(path) == "data.a.yaml[Service/test/redis].spec.ports[0].port"
 
 
 def test_the_documents_in_a_config_map() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.core.files import create_file, replace_file, sync_folder
+from gitsnap.core.files import create_file, replace_file, sync_folder, why_not_writable
 
 
 def _mode(file: Path) -> int:
@@ -170,3 +170,17 @@ def test_a_created_file_can_be_read_back(tmp_path: Path) -> None:
 
         assert file.read() == b"abc"
     assert _mode(tmp_path / "pack") == 0o400
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"), [(0, "is not writable for this user"), (os.ST_RDONLY, "is on a read-only file system")]
+)
+def test_a_read_only_file_system_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, reason: str
+) -> None:
+    """Other permissions do not help there. The superuser may write all other folders."""
+    assert why_not_writable(tmp_path) == ""
+    status = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([*status[:8], flags, status[9]]))
+    assert why_not_writable(tmp_path) == reason

@@ -67,8 +67,8 @@ _Field = Annotated[
     typer.Option(
         "--field",
         metavar="OBJECT PATH=VALUE",
-        help="In place of COMMAND: a field of an object, as `gitsnap blame` names it, and a value that only one of the "
-        "samples has.",
+        help="In place of COMMAND: a field of an object, as `gitsnap blame` or `log` names it, and a value that only "
+        "one of the samples has.",
     ),
 ]
 

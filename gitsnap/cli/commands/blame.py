@@ -44,8 +44,9 @@ def blame(
 
     SINCE is the first sample with the value, or the time of a change that follow mode recorded. BY is the field manager
     that wrote the object in this sample, or the author of the change with the source of the name. BEFORE is the value
-    before the change. Elements of lists are recognized by name, not by position. Documents and JSON in a ConfigMap, and
-    the values of charts, are shown field by field. Values of Secrets and of sensitive fields are never shown.
+    before the change. Elements of lists are recognized by name, not by position; the argument may name them by their
+    positions, as `log` does. Documents and JSON in a ConfigMap, and the values of charts, are shown field by field.
+    Values of Secrets and of sensitive fields are never shown.
 
     Example: gitsnap blame ClusterProfile/guestbook
 
@@ -54,6 +55,7 @@ def blame(
     from gitsnap.history.blame import blame as find_origins
     from gitsnap.history.blame import read_versions
     from gitsnap.history.field_names import propose_fields
+    from gitsnap.history.fields import has_position, positional_paths
 
     named, field = arguments.parse_field(words)
     opened = archive.open()
@@ -65,11 +67,12 @@ def blame(
     obj = samples.find_object(trees[0], named.objects[0])
     sensitive = {sensitive_field for tree in trees for sensitive_field in tree.info.secrets.sensitive_fields}
     origins = find_origins(read_versions(opened, obj.path, chosen, sensitive))
-    present = _below(origins.present, field)
-    removed = _below(origins.deleted, field) if deleted else []
+    positions = positional_paths(obj.document, sensitive) if has_position(field) else {}
+    present = _below(origins.present, field, positions)
+    removed = _below(origins.deleted, field, {}) if deleted else []
     if field and not present and not removed:
         hint = propose_fields(field, origins.present, none="It has no fields.")
-        if _below(origins.deleted, field):
+        if _below(origins.deleted, field, {}):
             hint = "The object had this field earlier; --deleted shows it."
         raise NotFoundError(f"{describe(obj.key)} has no field {field} in {describe_sample(chosen)}", hint=hint)
     if form is terminal.Output.TABLE:
@@ -81,15 +84,18 @@ def blame(
     terminal.print_document(blame_document(obj.key, chosen, present, removed), form)
 
 
-def _below(origins: Mapping[str, FieldOrigin], field: str) -> list[FieldOrigin]:
-    """Return the fields at a path and below it, sorted by path. ``data.a.yaml`` also names ``data["a.yaml"]``."""
+def _below(origins: Mapping[str, FieldOrigin], field: str, positions: Mapping[str, str]) -> list[FieldOrigin]:
+    """Return the fields at a path and below it, sorted by path. ``data.a.yaml`` also names ``data["a.yaml"]``.
+
+    ``positions``: the path of a field -> its path with the positions of list elements, which ``field`` may have.
+    """
     from gitsnap.history.fields import plain_path
 
-    wanted = plain_path(field)
+    below = re.compile(rf"{re.escape(plain_path(field))}(?:$|[.\[])")
     return [
         origins[path]
         for path in sorted(origins)
-        if not field or re.match(rf"{re.escape(wanted)}(?:$|[.\[])", plain_path(path))
+        if not field or any(below.match(plain_path(name)) for name in (path, positions.get(path, path)))
     ]
 
 

@@ -35,7 +35,12 @@ _Kind = Annotated[
         autocompletion=completion.complete_object,
     ),
 ]
-_Field = Annotated[str, typer.Option("--field", metavar="PATH", help="Only fields whose path begins with PATH.")]
+_Field = Annotated[
+    str,
+    typer.Option(
+        "--field", metavar="PATH", help="Only fields whose path begins with PATH, as `blame` or `log` write it."
+    ),
+]
 _First = Annotated[bool, typer.Option("--first", help="Only the period that began first.")]
 _Last = Annotated[bool, typer.Option("--last", help="Only the period that began last.")]
 

@@ -41,7 +41,7 @@ from gitsnap.core.errors import (
     RejectedError,
     StorageError,
 )
-from gitsnap.core.files import replace_file
+from gitsnap.core.files import replace_file, why_not_writable
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import ClusterInfo, Page
@@ -258,8 +258,9 @@ class DirectoryCluster:
     @contextlib.contextmanager
     def _writing(self, key: ObjectKey) -> Iterator[None]:
         """Lock the folder for one writer, and read the changes of other writers first."""
-        if self._read_only or not os.access(self._folder, os.W_OK):
-            raise AccessDeniedError(f"{self._folder} is not writable for this user")
+        reason = "is not writable for this user" if self._read_only else why_not_writable(self._folder)
+        if reason:
+            raise AccessDeniedError(f"{self._folder} {reason}")
         try:
             descriptor = os.open(self._folder, os.O_RDONLY)
         except OSError as error:
