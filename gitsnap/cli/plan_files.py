@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gitsnap.cli import options, terminal
 from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
-from gitsnap.core.files import replace_file
+from gitsnap.core.files import write_output
 from gitsnap.core.states import State, is_commit_id
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def save_plan(path: Path, plan: Plan, selection: Selection, state: State, target
 
     text = json.dumps(plan_file(plan, selection, state), indent=2, ensure_ascii=False) + "\n"
     try:
-        replace_file(path, text.encode("utf-8", "surrogatepass"))
+        write_output(path, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
     words = ["rollback", "--plan", str(path)]

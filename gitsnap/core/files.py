@@ -28,6 +28,9 @@ _TEMPORARY = "gitsnap-tmp."
 _LONGEST_STEM = 200
 """Bytes of a file's name that the name of its temporary file repeats: Linux allows 255 bytes in a name."""
 
+_DESCRIPTORS = frozenset(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
+"""Folders whose names stand for devices and descriptors, such as ``/dev/stdout``, also if these are ordinary files."""
+
 _held: dict[Path, int] = {}
 """The temporary folders of this process -> the descriptor that holds the lock."""
 
@@ -81,6 +84,24 @@ def replace_file(
         raise
     if durable:
         sync_folder(file.parent)
+
+
+def write_output(file: Path, content: bytes, *, keep_mode: bool = False) -> None:
+    """Write a file that a user named, atomically. A device, a pipe or a descriptor is written to, and not replaced.
+
+    Otherwise the superuser would turn ``/dev/null`` or ``/dev/stdout`` into an ordinary file. ``keep_mode``: as for
+    ``replace_file``. Raises OSError.
+    """
+    if file.is_dir() or not _is_special(file):
+        replace_file(file, content, keep_mode=keep_mode)
+        return
+    with file.open("wb") as target:
+        target.write(content)
+
+
+def _is_special(file: Path) -> bool:
+    """Whether a file is no ordinary file, or the name of a descriptor of a process."""
+    return file.exists() and (file.absolute().parent in _DESCRIPTORS or not file.is_file())
 
 
 def create_file(file: Path, *, mode: int = 0o600) -> BinaryIO:

@@ -12,6 +12,8 @@ from gitsnap.web.site import SiteArchive
 
 _MOST_MATCHES = 300
 _LONGEST = 200
+_LONGEST_NAME = 1_000
+"""Proposals for a name that never existed take time that grows with its length."""
 
 
 def search(archive: SiteArchive, asked: Asked) -> Page:
@@ -19,6 +21,8 @@ def search(archive: SiteArchive, asked: Asked) -> Page:
     text, kind, field = (asked.query.get(name, "").strip() for name in ("q", "kind", "field"))
     if len(text) > _LONGEST:
         raise UsageError(f"a search has at most {_LONGEST} characters")
+    if max(len(kind), len(field)) > _LONGEST_NAME:
+        raise UsageError(f"the names of an object and of a field have at most {_LONGEST_NAME} characters")
     samples = archive.samples()
     matches = []
     if text and samples:

@@ -188,6 +188,8 @@ def test_an_archive_without_a_sample_is_no_obstacle(tmp_path: Path) -> None:
     place.storage.rmdir()
     gitsnap(tmp_path, "capture", "--from-dir", "cluster", code=22)
     assert (tmp_path / "manual" / ".git").is_dir()
+    empty = gitsnap(tmp_path, "log", "cm/nothing", code=0)
+    assert (empty.stdout, "note: the archive has no sample" in empty.stderr) == ("no changes found\n", True)
 
     gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "ops", "--resources", "ConfigMap", code=0)
     refused = gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "opps", code=4)

@@ -450,6 +450,22 @@ def test_a_search_of_a_field_that_never_was_is_the_error_of_the_command(
     assert "Nothing found" not in page
 
 
+@pytest.mark.parametrize(
+    ("address", "status", "text"),
+    [
+        ("/hourly/search?q=x&field=" + "a." * 600, 400, "The names of an object and of a field have at most 1000"),
+        ("/hourly/search?q=x&kind=" + "a" * 1200, 400, "The names of an object and of a field have at most 1000"),
+        ("/hourly/rollback/latest~99", 404, "latest~99 goes back beyond the first sample"),
+    ],
+)
+def test_an_error_is_a_sentence_with_names_as_they_are_written(
+    server: RunningServer, address: str, status: int, text: str
+) -> None:
+    """A page begins a sentence with a capital letter, but not a name. Long names are refused."""
+    page = server.get(address)
+    assert (page.status, f'<p class="problem">{text}' in page.body.decode()) == (status, True)
+
+
 def test_a_search_says_what_it_searched(server: RunningServer) -> None:
     """Nothing was found in these fields of these objects."""
     page = server.get("/hourly/search?q=no-such-value&kind=ConfigMap&field=data")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.core.files import create_file, replace_file, sync_folder, why_not_writable
+from gitsnap.core import files
+from gitsnap.core.files import create_file, replace_file, sync_folder, why_not_writable, write_output
 
 
 def _mode(file: Path) -> int:
@@ -184,3 +185,37 @@ def test_a_read_only_file_system_is_named(
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([*status[:8], flags, status[9]]))
     assert why_not_writable(tmp_path) == reason
+
+
+@pytest.mark.parametrize("name", ["fifo", "link", "descriptor"])
+def test_an_output_does_not_replace_a_special_file(tmp_path: Path, name: str) -> None:
+    """The superuser could replace `/dev/null`: a pipe, a link to a pipe, and a descriptor of a file get the content."""
+    fifo, plain = tmp_path / "fifo", tmp_path / "plain"
+    os.mkfifo(fifo)
+    (tmp_path / "link").symlink_to(fifo)
+    plain.touch()
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(plain, os.O_RDWR)
+    file = Path(f"/dev/fd/{descriptor}") if name == "descriptor" else tmp_path / name
+    inode = plain.stat().st_ino
+
+    write_output(file, b"page", keep_mode=True)
+
+    assert (plain.read_bytes() if name == "descriptor" else os.read(reader, 99)) == b"page"
+    assert fifo.is_fifo()
+    assert plain.stat().st_ino == inode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "link", "plain"]
+    os.close(reader)
+    os.close(descriptor)
+
+
+def test_an_output_replaces_an_ordinary_file_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device reports its own error, and a folder is no file."""
+    (tmp_path / "a").write_bytes(b"old")
+    write_output(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    with pytest.raises(IsADirectoryError):
+        write_output(tmp_path, b"new")
+    monkeypatch.setattr(files, "replace_file", None)  # a defect must not replace the device
+    with pytest.raises(OSError, match="No space left"):
+        write_output(Path("/dev/full"), b"new")

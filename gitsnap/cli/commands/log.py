@@ -135,9 +135,14 @@ def _check_existed(
 
 
 def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:
-    """Raise typer.Exit with EXIT_INCOMPLETE if no change was found, and the archive lacks a part of the history."""
+    """Raise typer.Exit with EXIT_INCOMPLETE if no change was found, and the archive lacks a part of the history.
+
+    If the archive has no sample at all, a note says so.
+    """
     if not entries and archive.missing_parts():
         raise typer.Exit(EXIT_INCOMPLETE)
+    if not entries and not archive.samples():
+        terminal.say("note: the archive has no sample; `gitsnap capture` takes one")
 
 
 def _check_readable(origins: Iterable[changelog.CommitOrigin]) -> None:

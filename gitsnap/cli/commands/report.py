@@ -249,7 +249,7 @@ def _render(written: Report) -> bytes:
 
 def _write(page: bytes, file: Path) -> None:
     """Write the page to a file, or to standard output. Raises StorageError."""
-    from gitsnap.core.files import replace_file
+    from gitsnap.core.files import write_output
 
     if file == _STDOUT:
         sys.stdout.flush()
@@ -257,7 +257,7 @@ def _write(page: bytes, file: Path) -> None:
         sys.stdout.buffer.flush()
         return
     try:
-        replace_file(file, page, mode=0o600, keep_mode=True)
+        write_output(file, page, keep_mode=True)
     except OSError as error:
         raise StorageError(f"cannot write {file}: {error.strerror}", hint="Name another file with -o.") from None
 
