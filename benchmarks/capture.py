@@ -153,13 +153,15 @@ def _measure(server: ApiServer, folder: Path, mix: Mix, *, kubectl_runs: int) ->
 
 def floor_of_files(archive: str, folder: str) -> None:
     """Write files of the same number, names and sizes as the working tree of an archive into another folder."""
-    for directory, _, names in os.walk(archive):
-        if ".git" in Path(directory).relative_to(archive).parts:
-            continue
-        target = Path(folder, Path(directory).relative_to(archive))
-        target.mkdir(parents=True)
+    for directory, folders, names, source in os.fwalk(archive):
+        if ".git" in folders:
+            folders.remove(".git")
+        target = folder + directory.removeprefix(archive)
+        Path(target).mkdir()
         for name in names:
-            (target / name).write_bytes(b" " * Path(directory, name).stat().st_size)
+            descriptor = os.open(f"{target}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(descriptor, bytes(os.stat(name, dir_fd=source).st_size))
+            os.close(descriptor)
 
 
 def floor_of_lists(url: str, ca: str, token: str, kinds: str) -> None:

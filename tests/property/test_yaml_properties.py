@@ -62,7 +62,7 @@ def _plain_lines(value: Any, indent: str) -> list[str]:
     for item in sorted(value) if isinstance(value, dict) else range(len(value)):
         head = f"{indent}-"
         if isinstance(value, dict):
-            key = emitter._scalar_text(item)
+            key = emitter._scalar_text(str(item))
             head = f"{indent}{key}:" if len(key) <= 1000 else f"{indent}? {key}\n{indent}:"
         inner = value[item]
         if isinstance(inner, dict | list) and inner:

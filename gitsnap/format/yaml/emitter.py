@@ -101,7 +101,7 @@ def _heads(keys: tuple[str, ...], indent: str, rank: Callable[[Any], Any]) -> _H
     return tuple((key, _head(key, indent)) for key in sorted(keys, key=rank))
 
 
-_cached_heads = lru_cache(maxsize=4096)(_heads)
+_cached_heads = lru_cache(maxsize=1024)(_heads)
 """Most mappings have the same keys as another mapping: to find the heads takes a third as long as to sort the keys."""
 
 
@@ -193,7 +193,7 @@ def _scalar_text(text: str) -> str:
     return f'"{_ESCAPED.sub(_escape, text)}"'
 
 
-_short_text = lru_cache(maxsize=4096)(_scalar_text)
+_short_text = lru_cache(maxsize=512)(_scalar_text)
 """Most short texts occur in many objects, such as the names of kinds and of versions."""
 
 
