@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
 
 from gitsnap.capture.archiver import Archiver
 from gitsnap.capture.batch import Batch, Failure
 from gitsnap.capture.context import CaptureContext, ReferencedObjects, unresolved_documents
 from gitsnap.capture.list_reader import ListReader, Pages
+from gitsnap.capture.lists_ahead import ListsAhead
 from gitsnap.capture.pinned_list import Lister, VersionExpiredError
 from gitsnap.capture.policy_resources import selected_pages, selectors_by_kind
 from gitsnap.capture.referenced import ReferencedReader
@@ -147,6 +147,7 @@ class _Collector:
             strict=not cluster.info().keeps_versions,  # files that users edit, rather than a server
         )
         self._reader = ListReader(lister, self._archiver, unchanged)
+        self._lists_ahead = ListsAhead(cluster, lister, self._reader, unchanged)
         self._unresolved: list[Unresolved] = []
         self._sample = Batch()
         """The batches that were read to their end."""
@@ -160,8 +161,8 @@ class _Collector:
     def run(self, progress: Progress) -> Collected:
         """Read the listed kinds in their order of dependency, then the objects that they refer to."""
         listed = [kind for kind in kinds.reading_order(self._info.kinds) if kind in kinds.LISTED_KINDS]
-        for kind, following in zip_longest(listed, listed[1:]):
-            self._read_kind(kind, following=following)
+        for position, kind in enumerate(listed):
+            self._read_kind(kind, ahead=listed[position:])
             progress(kind.name, self._count)
         added = [entry for entry in self._info.resources if entry.kind not in kinds.LISTED_KINDS]
         for kind, selectors in selectors_by_kind(added).items():
@@ -207,19 +208,16 @@ class _Collector:
 
     # Kinds that are listed completely ---------------------------------------------------------------------------------
 
-    def _read_kind(
-        self, kind: Kind, selectors: Sequence[ResourceSelector] = (), *, following: Kind | None = None
-    ) -> None:
+    def _read_kind(self, kind: Kind, selectors: Sequence[ResourceSelector] = (), *, ahead: Sequence[Kind] = ()) -> None:
         """Read the objects of a kind, or those that match the ``selectors`` of the policy.
 
-        ``following``: the kind that is read next.
+        ``ahead``: this kind and those that are read next.
         """
         discovered = False
         try:
             resource = self._cluster.resource_type(kind)
             discovered = True
-            if following is not None and following.group == kind.group:  # discovery has the whole group now
-                self._prefetch(following)
+            self._lists_ahead.request(ahead)
             if resource is not None:
                 matched: set[ResourceSelector] = set()
                 self._add(self._reader.read(resource, self._pages(resource, selectors, matched)))
@@ -233,11 +231,6 @@ class _Collector:
         except (AccessDeniedError, ClusterError) as error:
             for obj in self._substitutes.carry_kind(kind, self._reason(error, discovered=discovered)):
                 self._add_facts(obj)
-
-    def _prefetch(self, kind: Kind) -> None:
-        resource = self._cluster.resource_type(kind)
-        if resource is not None:
-            self._reader.prefetch(resource)
 
     def _pages(
         self, resource: ResourceType, selectors: Sequence[ResourceSelector], matched: set[ResourceSelector]

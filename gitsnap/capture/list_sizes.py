@@ -53,6 +53,8 @@ class ListSizes:
     refused: bool = False
     """Whether the server refused the list of all namespaces."""
     namespaces: dict[str, Size] = field(default_factory=dict)
+    was_read: bool = False
+    """Whether the list of all namespaces was chosen and read. The next capture requests its first pages early."""
 
     @classmethod
     def of(cls, document: Any) -> ListSizes:
@@ -60,14 +62,19 @@ class ListSizes:
         try:
             total = Size(*map(int, document["total"])) if document.get("total") else None
             namespaces = {str(name): Size(*map(int, size)) for name, size in document["namespaces"].items()}
-            return cls(total, bool(document.get("refused")), namespaces)
+            return cls(total, bool(document.get("refused")), namespaces, bool(document.get("wasRead")))
         except (AttributeError, KeyError, TypeError, ValueError):
             return cls()
 
     def document(self) -> Mapping[str, Any]:
         """The sizes as a JSON object (``of``)."""
         namespaces = {name: list(size) for name, size in self.namespaces.items()}
-        return {"total": list(self.total) if self.total else None, "refused": self.refused, "namespaces": namespaces}
+        return {
+            "total": list(self.total) if self.total else None,
+            "refused": self.refused,
+            "namespaces": namespaces,
+            "wasRead": self.was_read,
+        }
 
     def cost_of_all(self, wanted: int, *, metadata_only: bool) -> float:
         """The cost of the list of all namespaces; the least possible cost if its size is not known.

@@ -119,6 +119,11 @@ class Lister:
         self._prefetched: dict[_Query, Iterator[Page]] = {}
         self.consistency = Consistency.EXACT if exact else Consistency.PER_KIND
 
+    @property
+    def can_prefetch(self) -> bool:
+        """Whether ``prefetch`` may request lists: the capture has its resource version, or needs none."""
+        return bool(self._version) or not self._exact
+
     def prefetch(
         self, resource: ResourceType, *, namespace: str = "", field_selector: str = "", metadata_only: bool
     ) -> None:
@@ -126,7 +131,7 @@ class Lister:
 
         An error of the request is raised by ``pages``. Does nothing while the capture has no resource version yet.
         """
-        if self._version or not self._exact:
+        if self.can_prefetch:
             query = _Query(resource, namespace, "", field_selector, metadata_only, self._version)
             self._prefetched[query] = self._request(query)
 

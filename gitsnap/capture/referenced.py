@@ -20,7 +20,7 @@ from gitsnap.capture.list_reader import ListReader, can_be_selected, name_select
 from gitsnap.capture.list_sizes import HasCopy, ListSizes, Size, cost, has_no_copy, requests_cost
 from gitsnap.capture.pinned_list import Lister, ObjectPage, VersionExpiredError, requested_ahead
 from gitsnap.core.errors import AccessDeniedError, BusyError, ClusterError, GitsnapError, GoneError
-from gitsnap.core.model import ObjectKey, ResourceType
+from gitsnap.core.model import Kind, ObjectKey, ResourceType
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
@@ -30,6 +30,11 @@ _FEW = 3
 """Up to this many objects are read by name where the list of their namespace is refused."""
 
 _OF_ADD_ON_TYPE = f"type={ADD_ON_TYPE}"
+
+
+def type_selector(kind: Kind) -> str:
+    """The field selector of a list of several objects. A list of several Secrets selects Sveltos' own type."""
+    return _OF_ADD_ON_TYPE if kind == kinds.SECRET else ""
 
 
 class FailedList(NamedTuple):
@@ -136,8 +141,7 @@ class ReferencedReader:
         self._resource = resource
         self._merge = merge
         self._sizes = sizes
-        # A list of several Secrets selects Sveltos' own type.
-        self._type_selector = _OF_ADD_ON_TYPE if resource.kind == kinds.SECRET else ""
+        self._type_selector = type_selector(resource.kind)
         self._metadata_only = reader.metadata_first(resource.kind, self._type_selector)
         self._listed: set[ObjectKey] = set()
         self.types: dict[ObjectKey, object] = {}
@@ -237,6 +241,7 @@ class ReferencedReader:
         error = self._read_list(whole)
         if error is None:
             self._sizes.record_all(whole.size, whole.namespaces)
+            self._sizes.was_read = True
         elif isinstance(error, _TooLargeError):
             self._sizes.record_all(whole.size, {})
         elif isinstance(error, AccessDeniedError):

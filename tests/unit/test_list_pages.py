@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.cluster.api.list_pages import read_page
+from gitsnap.cluster.api.list_pages import ListPage, PageRequests, read_page
 from gitsnap.cluster.api.responses import Request
 from gitsnap.core.errors import ClusterError
 from gitsnap.core.model import JsonObject, Kind, ResourceType
@@ -107,3 +109,73 @@ def test_deeply_nested_metadata_is_truncated() -> None:
     content = _list([{"metadata": {"name": "a"}}, {"metadata": {"name": "b", "x": 7}}]).replace(b"7", nested)
     page = read_page(content, RESOURCE, REQUEST, metadata_only=True).page
     assert [item["metadata"]["name"] for item in page.items] == ["a", "b"]
+
+
+class _Executor(Executor):
+    """Runs each function when the test asks for it, so that the order does not depend on threads."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Callable[[], None]] = []
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **_unused: Any) -> Future[Any]:
+        """See Executor."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function(*arguments))
+            except ClusterError as error:
+                future.set_exception(error)
+
+        self.submitted.append(run)
+        return future
+
+    def run(self) -> None:
+        """Run all functions, also those that are submitted meanwhile."""
+        while self.submitted:
+            self.submitted.pop(0)()
+
+
+def _requests(executor: Executor, last: int, most: int, asked: list[str]) -> PageRequests:
+    """The requests for the pages 0 to ``last``, the last of which fails if it is the page 7."""
+
+    def read(query: Mapping[str, str]) -> ListPage:
+        asked.append(query["continue"])
+        number = int(query["continue"])
+        if number == 7:
+            raise ClusterError("no page 7")
+        return ListPage(Page([{"number": number}], "1"), str(number + 1) if number < last else "")
+
+    return PageRequests(read, executor, query={"continue": "0"}, most=most)
+
+
+@pytest.mark.parametrize(("last", "most"), [(0, 1), (1, 1), (4, 1), (4, 2), (4, 4), (4, 5), (4, 9)])
+def test_pages_are_requested_ahead(last: int, most: int) -> None:
+    """Each page is requested once, in order, and at most ``most`` pages before they are used."""
+    executor, asked = _Executor(), list[str]()
+    pages = _requests(executor, last, most, asked).pages()
+    for number in range(last + 1):
+        executor.run()
+        assert len(asked) == min(number + most, last + 1)
+        assert [item["number"] for item in next(pages).items] == [number]
+    assert next(pages, None) is None
+    assert asked == [str(number) for number in range(last + 1)]
+
+
+def test_the_error_of_a_page_is_raised_when_the_page_is_used() -> None:
+    """The pages before it are not affected."""
+    executor, asked = _Executor(), list[str]()
+    pages = _requests(executor, 9, 9, asked).pages()
+    executor.run()
+    assert len([next(pages) for _ in range(7)]) == 7
+    with pytest.raises(ClusterError, match="no page 7"):
+        next(pages)
+
+
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_pages_of_threads_arrive_in_order(most: int) -> None:
+    """Whatever the threads do first."""
+    with ThreadPoolExecutor(3) as executor:
+        for _ in range(50):
+            pages = _requests(executor, 6, most, []).pages()
+            assert [item["number"] for page in pages for item in page.items] == list(range(7))

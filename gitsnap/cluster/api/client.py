@@ -5,13 +5,13 @@ Rules: Kubernetes API concepts (resource versions, pagination, dry run, field va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from gitsnap.cluster.api.connection import Connection
-from gitsnap.cluster.api.list_pages import METADATA_JSON, ListPage, read_page
+from gitsnap.cluster.api.list_pages import METADATA_JSON, ListPage, PageRequests, read_page
 from gitsnap.cluster.api.responses import Request, error_of
 from gitsnap.cluster.api.shapes import api_object, mapping, mappings, text
 from gitsnap.cluster.api.transport import JSON, Transport
@@ -26,7 +26,11 @@ from gitsnap.core.ports import ClusterInfo, Page, WatchEvent
 
 PAGE_SIZE = 500
 _MOST_AHEAD = 4
-"""List requests at a time: the next page of a list, and the first pages of the next lists."""
+"""List requests at a time: the next pages of a list, and the first pages of the next lists."""
+
+_METADATA_PAGES = 8
+"""Pages of a list of metadata that are requested or kept before they are used, at most 0.6 MB each. Of whole objects,
+the next page is requested when a page is used."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -151,7 +155,7 @@ class KubernetesCluster:
         resource_version: str = "",
         metadata_only: bool = False,
     ) -> Iterator[Page]:
-        """Pages of at most 500 objects. Each page is requested while the caller uses the page before."""
+        """Pages of at most 500 objects. Each page is requested while the caller uses the pages before."""
         path = list_path(resource, namespace)
         query = {"limit": str(PAGE_SIZE)}
         if label_selector:
@@ -167,16 +171,8 @@ class KubernetesCluster:
             content = self._transport.content("GET", path, request, query={**query, **further}, accept=accept)
             return read_page(content, resource, request, metadata_only=metadata_only)
 
-        return self._pages(read, self._ahead.submit(read, at))
-
-    def _pages(self, read: Callable[[Mapping[str, str]], ListPage], first: Future[ListPage]) -> Iterator[Page]:
-        """Yield the page of ``first`` and the following pages. Each page is requested ahead."""
-        page, more = first.result()
-        while more:  # all pages have the resource version of the first page
-            following = self._ahead.submit(read, {"continue": more})
-            yield page
-            page, more = following.result()
-        yield page
+        most = _METADATA_PAGES if metadata_only else 1
+        return PageRequests(read, self._ahead, query=at, most=most).pages()
 
     def get(self, key: ObjectKey) -> JsonObject:
         """Read one object."""

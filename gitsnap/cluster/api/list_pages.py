@@ -6,8 +6,11 @@ is decoded and checked when it is used: most objects of a capture have not chang
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from functools import cached_property
+from threading import Lock
 from typing import NamedTuple, overload
 
 import msgspec
@@ -67,6 +70,55 @@ class _RawList(msgspec.Struct):
 
 _METADATA = msgspec.json.Decoder(_MetadataList)
 _RAW = msgspec.json.Decoder(_RawList)
+
+
+class PageRequests:
+    """The requests for the pages of one list. Some pages are requested before they are used."""
+
+    def __init__(
+        self,
+        read: Callable[[Mapping[str, str]], ListPage],
+        executor: Executor,
+        *,
+        query: Mapping[str, str],
+        most: int,
+    ) -> None:
+        """Request the first page. ``read``: requests a page with further parameters and returns it.
+
+        ``query``: further parameters of the first page. ``most``: the number of pages that are requested or kept.
+        """
+        self._read = read
+        self._executor = executor
+        self._most = most
+        self._requested: deque[Future[ListPage]] = deque()
+        self._stopped_at = ""
+        """The value of ``continue`` for the page that is requested when a kept page is used."""
+        self._lock = Lock()
+        self._request(query)
+
+    def _request(self, query: Mapping[str, str]) -> None:
+        self._requested.append(self._executor.submit(self._read_and_continue, query))
+
+    def _read_and_continue(self, query: Mapping[str, str]) -> ListPage:
+        """Read a page, and request the next one if there is room. Runs in a worker thread."""
+        answer = self._read(query)
+        with self._lock:
+            if answer.more and len(self._requested) < self._most:
+                self._request({"continue": answer.more})
+            else:
+                self._stopped_at = answer.more
+        return answer
+
+    def pages(self) -> Iterator[Page]:
+        """The pages in order. Raises the error of a request."""
+        while self._requested:
+            answer = self._requested[0].result()
+            with self._lock:
+                self._requested.popleft()
+                if self._stopped_at:  # all pages have the resource version of the first page
+                    self._request({"continue": self._stopped_at})
+                    self._stopped_at = ""
+            yield answer.page
 
 
 def read_page(content: bytes, resource: ResourceType, request: Request, *, metadata_only: bool) -> ListPage:
