@@ -23,7 +23,8 @@ from tests.support.plans import custom, plan_of, sample_state
 _CLUSTERS = [("n", "east"), ("n", "west"), ("m", "east")]
 _NAME, _NAMESPACE = "{{ .Cluster.metadata.name }}", "{{ .Cluster.metadata.namespace }}"
 _TEXTS = st.sampled_from(["a", "b", "n", _NAME, _NAME, _NAMESPACE, "{{ .Cluster.spec.unknown | quote }}"])
-_DOCUMENTS = ("", "x", "y", "x y", "broken", _NAME)
+_OWN = {"kind": "ConfigMap", "namespace": "n", "name": _NAME}
+_DOCUMENTS = ("", "x", "y", "x y", "broken", "refused", "program", _NAME)
 _SELECTOR = {"clusterSelector": {"matchLabels": {"env": "fv"}}}
 
 _REFERENCES = st.fixed_dictionaries(
@@ -40,18 +41,23 @@ _CHARTS = st.fixed_dictionaries(
 )
 _SPECS = st.fixed_dictionaries(
     {"policyRefs": st.lists(_REFERENCES, max_size=3), "helmCharts": st.lists(_CHARTS, max_size=2)},
-    optional={"syncMode": st.sampled_from(["OneTime", "Continuous", "DryRun"])},
+    optional={
+        "kustomizationRefs": st.lists(_REFERENCES, max_size=1),
+        "syncMode": st.sampled_from(["OneTime", "Continuous", "DryRun"]),
+    },
 )
 
 
 def _config_map(namespace: str, name: str, documents: str) -> JsonObject:
     text = "---\n".join(
-        "a: ["
-        if document == "broken"
+        {"broken": "a: [", "refused": "--- text"}[document]
+        if document in ("broken", "refused")
         else f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: d-{document}, namespace: app}}\n"
         for document in documents.split()
     )
     annotations = {"annotations": {"projectsveltos.io/template": "ok"}} if "{{" in documents else {}
+    if documents == "program":
+        annotations = {"annotations": {"projectsveltos.io/lua": "ok"}}
     metadata = {"name": name, "namespace": namespace, **annotations}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"all.yaml": text}}
 
@@ -62,8 +68,10 @@ def _configuration(namespace: str, name: str) -> JsonObject:
         {"kind": "ConfigMap", "group": "", "version": "v1", "namespace": "app", "name": f"d-{document}"}
         for document in ("x", "y")
     ]
+    resources.append({**resources[0], "deploymentType": "Local"})
     releases = [{"releaseNamespace": "web", "namespace": "web", "releaseName": release} for release in ("a", name)]
-    features = [{"featureID": "Resources", "resources": resources}, {"featureID": "Helm", "charts": releases}]
+    features = [{"featureID": feature, "resources": resources} for feature in ("Resources", "Kustomize")]
+    features.append({"featureID": "Helm", "charts": releases})
     document = custom(kinds.CLUSTER_CONFIGURATION, f"sveltos--{name}", {}, namespace)
     del document["spec"]
     profiles = [{"clusterProfileName": profile, "Features": features} for profile in ("p", "q")]
@@ -94,17 +102,33 @@ def _states(draw: st.DrawFn) -> list[JsonObject]:
     return objects
 
 
-def _moved(*former: str, moved: str = "x", own: str = "x") -> tuple[list[JsonObject], list[JsonObject]]:
-    """A rollback that restores ConfigMap a, while cluster n/east keeps a ConfigMap of its own with some documents."""
-    common = [custom(kinds.SVELTOS_CLUSTER, name, {}, "n", labels={"env": "fv"}) for name in ("east", "west")]
-    named = [{"kind": "ConfigMap", "namespace": "n", "name": name, "optional": True} for name in ("a", "b", _NAME)]
-    common.append(custom(kinds.CLUSTER_PROFILE, "p", {**_SELECTOR, "policyRefs": named, "helmCharts": []}))
-    common.append(_config_map("n", "east", own))
-    sample, live = (
-        [_config_map("n", name, documents) for name, documents in zip("ab", pair, strict=False)]
-        for pair in ((moved, ""), former)
+def _named(
+    sample: dict[str, str],
+    live: dict[str, str],
+    *,
+    reports: bool = False,
+    optional: bool = True,
+    env: str = "fv",
+    **former: Any,
+) -> tuple[list[JsonObject], list[JsonObject]]:
+    """A profile that refers to the ConfigMaps a and b, and to the one with the name of the cluster: east or west.
+
+    ``sample`` and ``live`` are the documents of ConfigMaps by name. ``reports``: whether the clusters have reports.
+    ``env``: the label of the live clusters. ``former``: fields of the live profile.
+    """
+    named = [{"kind": "ConfigMap", "namespace": "n", "name": name, "optional": optional} for name in ("a", "b", _NAME)]
+    chart = {"releaseNamespace": "web", "releaseName": _NAME, "helmChartAction": "Install", "chartName": "x/y"}
+    written = {**_SELECTOR, "policyRefs": named, "helmCharts": [chart] if reports else []}
+    written["kustomizationRefs"] = [_OWN] if reports else []
+    archived, current = (
+        [
+            *(custom(kinds.SVELTOS_CLUSTER, name, {}, "n", labels={"env": label}) for name in ("east", "west")),
+            custom(kinds.CLUSTER_PROFILE, "p", own),
+            *(_config_map("n", name, documents) for name, documents in maps.items()),
+        ]
+        for maps, own, label in ((sample, written, "fv"), (live, {**written, **former}, env))
     )
-    return [*common, *sample], [*common, *live]
+    return archived, [*current, *(_configuration("n", name) for name in ("east", "west") if reports)]
 
 
 class _OwnDeployments:
@@ -154,9 +178,21 @@ def _planned(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_pairs())
-@example(_moved("x y", moved="y"))  # document x is lost where no other object contains it
-@example(_moved("", "x"))  # document x moves to another object, but is in the cluster's own object, too
-@example(_moved("x y", moved="y", own="broken"))
+@example(_named({"a": "y", "east": "x"}, {"a": "x y", "east": "x"}))  # the own object of one cluster keeps a document
+@example(_named({"a": "y", "east": "x"}, {"a": "x y", "east": "x"}, reports=True))
+@example(_named({"a": "x", "b": "", "east": "x"}, {"a": "", "b": "x", "east": "x"}))  # a document moves
+@example(_named({"a": "", "east": "program"}, {"a": "x", "east": "program"}, reports=True))
+@example(_named({"a": "", "east": "refused"}, {"a": "x", "east": "refused"}, reports=True))
+@example(_named({"east": "refused", "west": "refused"}, {}))  # the own objects are created
+@example(_named({"east": "", "west": "x"}, {"east": "x", "west": "x y"}))  # the own objects are restored
+@example(_named({"a": "", "b": ""}, {"a": "x", "b": ""}, optional=False))  # every cluster lacks its own object
+@example(_named({"a": "", "east": "x"}, {"a": "y", "east": "x"}, reports=True))
+@example(
+    _named({"a": "x", "b": "y"}, {"a": "x", "b": "y"}, optional=False, env="no")
+)  # the clusters join, and lack their own objects
+@example(_named({"a": "x", "east": "x"}, {"a": "", "east": "x"}, policyRefs=[_OWN]))
+@example(_named({"east": "x"}, {"east": "x"}, policyRefs=[])[::-1])  # the profile no longer names the own objects
+@example(_named({"a": "", "east": "x"}, {"a": "x", "east": "x"}, reports=True))
 def test_a_plan_is_that_of_a_comparison_for_each_cluster(pair: tuple[list[JsonObject], list[JsonObject]]) -> None:
     """Steps with effects, withdrawals, conflicts and uncertainties are equal."""
     sample, live = pair

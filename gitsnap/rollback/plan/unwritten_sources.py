@@ -53,8 +53,7 @@ class UnwrittenSources:
     def sharing_key(self, reference: Reference) -> tuple[Any, ...]:
         """The parts of a reference that decide what is deployed. All objects that do not exist deploy the same."""
         if (
-            reference.unresolved is None
-            and reference.path != KUSTOMIZATIONS
+            reference.path != KUSTOMIZATIONS
             and reference.target not in self._written
             and self._objects.knows(reference.target)
             and self._objects.get(reference.target) is None
@@ -64,8 +63,7 @@ class UnwrittenSources:
 
     def _read(self, reference: Reference) -> tuple[SourceDocument, ...] | None:
         if (
-            reference.unresolved is not None
-            or reference.path == KUSTOMIZATIONS
+            reference.path == KUSTOMIZATIONS
             or reference.target in self._written
             or not (reference.optional or self._objects.serves(reference))
         ):
