@@ -11,14 +11,10 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gitsnap.core.files import create_file, replace_file, sync_file, sync_folder
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 BLOB, COMMIT, TREE, TAG = b"blob", b"commit", b"tree", b"tag"
 
@@ -30,9 +26,6 @@ UNFINISHED_OBJECT = "tmp_gitsnap_"
 """Prefix of the names of incomplete files, in ``objects`` and ``objects/pack``."""
 _FOLDER_ATTEMPTS = 10
 _READ_ONLY = 0o400  # as git writes objects
-_BATCH = 64
-"""Objects that a worker thread deflates at a time. Deflating releases the interpreter lock meanwhile."""
-
 _KEPT_BYTES = 32 << 20
 """Contents that are kept for the working tree. To read a content back takes a fifth as long as to encode the object."""
 
@@ -137,63 +130,40 @@ def find_deflate() -> Callable[[bytes, int], bytes]:
 
 
 class _Pack:
-    """A pack that is being written, with the data for its index."""
+    """A pack that is being written, with the data for its index.
+
+    Objects are deflated where they are added: a thread for them costs more time than isal needs.
+    """
 
     def __init__(self, folder: Path) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # imports logging, which readers do not need
-
         self._folder = folder
         self._path = folder / f"{UNFINISHED_OBJECT}pack"
         self._file = create_file(self._path, mode=_READ_ONLY)
         self._file.write(b"PACK" + struct.pack(">II", 2, 0))
         self._end = 12
-        self._batch: list[tuple[str, bytes, bytes]] = []
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="deflate")
-        self._deflate_data = find_deflate()
-        self._deflating: Future[None] | None = None
+        self._deflate = find_deflate()
         self.entries: dict[str, int] = {}
-        """Object id -> offset in the pack << 32 | CRC-32 of the packed bytes; 0 until the object is in the pack.
+        """Object id -> offset in the pack << 32 | CRC-32 of the packed bytes.
 
         One number takes a quarter of the memory of a tuple.
         """
 
     def add(self, name: str, kind: bytes, data: bytes) -> None:
-        """Add an object. Raises OSError, also where an earlier object could not be written."""
-        self.entries[name] = 0
-        self._batch.append((name, kind, data))
-        if len(self._batch) >= _BATCH:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Give the batch to the worker thread when the previous batch is done. Memory holds at most two batches."""
-        self._wait()
-        batch, self._batch = self._batch, []
-        self._deflating = self._worker.submit(self._deflate, batch)
-
-    def _wait(self) -> None:
-        deflating, self._deflating = self._deflating, None
-        if deflating is not None:
-            deflating.result()
-
-    def _deflate(self, batch: Sequence[tuple[str, bytes, bytes]]) -> None:
-        for name, kind, data in batch:
-            size, header = len(data), bytearray()
-            byte = _TYPE_NUMBERS[kind] << 4 | size & 15
-            size >>= 4
-            while size:
-                header.append(byte | 0x80)
-                byte, size = size & 0x7F, size >> 7
-            header.append(byte)
-            packed = bytes(header) + self._deflate_data(data, _LEVEL)
-            self.entries[name] = self._end << 32 | zlib.crc32(packed)
-            self._file.write(packed)
-            self._end += len(packed)
+        """Add an object. Raises OSError."""
+        size, header = len(data), bytearray()
+        byte = _TYPE_NUMBERS[kind] << 4 | size & 15
+        size >>= 4
+        while size:
+            header.append(byte | 0x80)
+            byte, size = size & 0x7F, size >> 7
+        header.append(byte)
+        packed = bytes(header) + self._deflate(data, _LEVEL)
+        self.entries[name] = self._end << 32 | zlib.crc32(packed)
+        self._file.write(packed)
+        self._end += len(packed)
 
     def finish(self) -> None:
         """Write pack and index durably. The pack is renamed first: git finds an index and then opens its pack."""
-        self._hand_over()
-        self._wait()
-        self._worker.shutdown()
         with self._file:
             self._file.seek(8)
             self._file.write(struct.pack(">I", len(self.entries)))
@@ -219,7 +189,6 @@ class _Pack:
 
     def abandon(self) -> None:
         """Remove the incomplete pack."""
-        self._worker.shutdown(cancel_futures=True)
         with contextlib.suppress(OSError):  # buffered bytes are lost, as they may be
             self._file.close()
         self._path.unlink(missing_ok=True)
