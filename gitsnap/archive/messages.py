@@ -36,7 +36,7 @@ def changes_since(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]
     changes = []
     for area in _COMPARED:
         managers = (draft.managers or {}) if area is Area.CONFIGURATION else {}
-        before: Mapping[str, BlobId] = head.files(area) if head else {}
+        before: Mapping[str, BlobId] = dict(head.files(area).items()) if head else {}  # each path is looked up
         after = draft.files.get(area, {})
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) == after.get(path):
