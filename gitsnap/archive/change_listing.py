@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.commit_objects import RecordedCommit, read_commit, walk_first_parents
+from gitsnap.archive.commit_objects import RecordedCommit, is_plain_successor, read_commit, walk_first_parents
 from gitsnap.archive.completeness import shallow_commits
 from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import read_ref
@@ -66,7 +66,7 @@ class _History:
 
 def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -> _History:
     changes, unreadable = list[Change](), list[UnreadableChange]()
-    if head == after:
+    if head == after or (after is not None and is_plain_successor(repository, head, after)):
         return _History([], [])
     last: RecordedCommit | None = None
     for commit in walk_first_parents(repository, head):

@@ -104,6 +104,20 @@ def read_commit(repository: pygit2.Repository, name: str) -> RecordedCommit:
     )
 
 
+def is_plain_successor(repository: pygit2.Repository, name: str, parent: str) -> bool:
+    """Whether a commit has this first parent, and no lines of a change. False if the commit cannot be read.
+
+    Faster than ``read_commit``, for the commits of thousands of samples.
+    """
+    try:
+        kind, content = read_object(repository, name, f"the commit {name}")
+    except ArchiveError:
+        return False
+    header = b"tree %b\nparent %b\n" % (content[5:45], parent.encode())
+    is_change = all(trailer.encode() in content for trailer in _CHANGE_TRAILERS)
+    return kind == ObjectType.COMMIT and content.startswith(header) and not is_change
+
+
 def walk_first_parents(repository: pygit2.Repository, head: str) -> Iterator[RecordedCommit]:
     """Yield a commit and its ancestors along first parents, newest first, up to the first that cannot be read."""
     name: str | None = head

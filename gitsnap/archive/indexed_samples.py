@@ -80,4 +80,9 @@ class LineSample(IndexedSample):
 
     @property
     def _row(self) -> Row:
-        return self._rows.row(self._line)
+        try:
+            return self._parsed_row
+        except AttributeError:
+            row = self._rows.row(self._line)
+            object.__setattr__(self, "_parsed_row", row)
+            return row

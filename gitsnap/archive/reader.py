@@ -164,7 +164,7 @@ class SampleReader:
         """
         index = sample_index.load(self._git_folder, self._branch)
         loose = _tags_among(refs.loose.items(), self._branch)
-        if index.packed == packed and not (loose and index.rows.names() & {name for name, _ in loose}):
+        if index.packed == packed and not (loose and index.rows.has_any(name for name, _ in loose)):
             added, read, problems = self._rows(loose, index.others)
             in_order = not index.rows or not added or index.rows[-1] < added[0]
             samples = Samples(index.rows, added, self) if in_order else self._sorted([*index.rows, *added])
@@ -213,12 +213,14 @@ class SampleReader:
 
         Raises ArchiveError where the tag cannot be read, or differs from the index; in that case the index is deleted.
         """
-        if sample.tag_id not in self._metadata:
-            read = _read_sample(self._repository, sample.tag, sample.tag_id)
+        tag_id = sample.tag_id
+        metadata = self._metadata.get(tag_id)
+        if metadata is None:
+            read = _read_sample(self._repository, sample.tag, tag_id)
             if (read.commit, read.sequence, read.time) != (sample.commit, sample.sequence, sample.time):
                 raise sample_index.corrupt_index(self._git_folder, f"something else than the tag {sample.tag}")
-            self._metadata[sample.tag_id] = read.metadata
-        return self._metadata[sample.tag_id]
+            metadata = self._metadata[tag_id] = read.metadata
+        return metadata
 
 
 def read_samples(repository: pygit2.Repository, branch: str) -> tuple[Sequence[Sample], Problems]:

@@ -41,10 +41,17 @@ class Refs:
     prefix: str
     loose: Mapping[str, str]
     """Full name -> target. A loose ref takes precedence over a packed one."""
-    packed: bytes
-    """Lines ``<id> <name>``. A line that begins with ``#`` or ``^`` is not a ref."""
-    packed_digest: str
-    """A digest of the prefix and the packed refs."""
+    _file: _PackedRefs
+
+    @property
+    def packed(self) -> bytes:
+        """Lines ``<id> <name>``. A line that begins with ``#`` or ``^`` is not a ref."""
+        return self._file.content
+
+    @property
+    def packed_digest(self) -> str:
+        """A digest of the prefix and the packed refs."""
+        return self._file.digest(self.prefix)
 
     @property
     def damaged_line(self) -> int:
@@ -78,8 +85,7 @@ def read_refs(git_folder: Path, prefix: str) -> Refs:
     """
     folder = common_folder(git_folder)
     loose = dict(_loose(folder, prefix))
-    packed = _read_packed(folder / "packed-refs")
-    return Refs(prefix, loose, packed.content, packed.digest(prefix))
+    return Refs(prefix, loose, _read_packed(folder / "packed-refs"))
 
 
 class _PackedRefs:

@@ -64,9 +64,10 @@ class Rows(Sequence[Row]):
         text = _time_text(moment)
         return next((self.row(line) for line in reversed(self.lines) if line.split(" ", 4)[3:4] <= [text]), None)
 
-    def names(self) -> frozenset[str]:
-        """The names of the tags of all rows."""
-        return frozenset(f"{self._branch}/{line.rpartition(' ')[2]}" for line in self.lines)
+    def has_any(self, names: Iterable[str]) -> bool:
+        """Whether a row has one of the names of tags of the branch."""
+        stamps = {name.removeprefix(f"{self._branch}/") for name in names}
+        return not stamps.isdisjoint(line.rpartition(" ")[2] for line in self.lines)
 
     def tag(self, line: str) -> str:
         """The name of the tag of a line."""

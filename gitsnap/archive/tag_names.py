@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +29,8 @@ def detached_name(repository: pygit2.Repository, branch: str, time: datetime) ->
     The first detached sample of a second gets a random number: another writer, which cannot be asked, may add a tag in
     the same second. Later ones get the next higher number.
     """
+    import secrets
+
     prefix = f"{TAGS}{tag_name(branch, time)}-"
     refs = list_refs(Path(repository.path), f"{TAGS}{branch}/")
     suffixes = [name.removeprefix(prefix) for name, _ in refs if name.startswith(prefix)]

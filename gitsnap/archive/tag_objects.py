@@ -6,6 +6,7 @@ bytes, so one planted tag would stop every command.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from gitsnap.archive.completeness import hint_for_missing_objects
 from gitsnap.archive.object_reader import is_object_id, read_object
 from gitsnap.core.errors import ArchiveError
 from gitsnap.git.process import run_git
+
+_TAG_OF_COMMIT = re.compile(rb"object ([0-9a-f]{40})\ntype commit\ntag ([^\n]*)\n(?:tagger [^\n]*\n)?\n")
+"""The header of an annotated tag as git writes it, up to the message."""
 
 
 class ForeignTagError(ArchiveError):
@@ -56,15 +60,22 @@ def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject
 
 
 def _parsed(content: bytes, name: str) -> TagObject:
+    match = _TAG_OF_COMMIT.match(content)
+    commit, tag, message = (*match.groups(), content[match.end() :]) if match else _parse_other(content, name)
+    return TagObject(
+        commit.decode(), tag.decode("utf-8", "surrogateescape"), message.decode("utf-8", "surrogateescape")
+    )
+
+
+def _parse_other(content: bytes, name: str) -> tuple[bytes, bytes, bytes]:
+    """The commit, the name and the message of a tag with an unusual header. Raises ForeignTagError."""
     header, _, message = content.partition(b"\n\n")
     fields = dict(line.partition(b" ")[::2] for line in reversed(header.split(b"\n")))
-    commit, kind = fields.get(b"object", b"").decode("ascii", "replace"), fields.get(b"type", b"")
-    if kind != b"commit" or not is_object_id(commit):
+    commit, kind = fields.get(b"object", b""), fields.get(b"type", b"")
+    if kind != b"commit" or not is_object_id(commit.decode("ascii", "replace")):
         target = kind.decode("ascii", "replace") or "nothing"
         raise ForeignTagError(f"the tag {name} points at a {target}, not at a commit: gitsnap did not make it")
-    return TagObject(
-        commit, fields.get(b"tag", b"").decode("utf-8", "surrogateescape"), message.decode("utf-8", "surrogateescape")
-    )
+    return commit, fields.get(b"tag", b""), message
 
 
 def tag_objects(repository: pygit2.Repository) -> Iterator[tuple[str, TagObject]]:

@@ -254,20 +254,21 @@ class Verifier:
             own_name = read_tag(self._repository, sample.tag, sample.tag_id).name
             if own_name != sample.tag:
                 yield Finding(True, sample.tag, f"was moved: it points at the object of the tag {own_name}")
-            if pruned_count(sample.metadata.pruned) is None:
+            metadata = sample.metadata
+            if pruned_count(metadata.pruned) is None:
                 yield Finding(
                     True,
                     sample.tag,
                     "its line Gitsnap-Pruned is damaged: the number of samples that retention removed is unknown",
                 )
-            if sample.metadata.detached_from is not None:
+            if metadata.detached_from is not None:
                 continue
-            sequence = sample.metadata.sequence
-            expected = before.metadata.sequence + 1 if before else 1
+            sequence = metadata.sequence
+            expected = before.sequence + 1 if before else 1
             if sample is self._start:
                 before = sample
                 continue
-            if before is not None and sequence == before.metadata.sequence:
+            if before is not None and sequence == before.sequence:
                 yield Finding(True, sample.tag, f"has the number {sequence}, as {before.tag} has")
             elif sequence == expected:
                 yield from self._check_previous(before, sample)

@@ -20,7 +20,7 @@ import typer
 
 from gitsnap.cli.streams import is_utf8
 from gitsnap.core.errors import AbortedError, RefusedError
-from gitsnap.render import as_json, as_yaml, folded, one_line, visible
+from gitsnap.core.escapes import one_line, visible
 
 if TYPE_CHECKING:
     from gitsnap.archive.completeness import MissingPart
@@ -80,6 +80,8 @@ def say(text: str, *, is_laid_out: bool = False) -> None:
     All lines but the first are indented, so that a name with a line break cannot imitate a message.
     ``is_laid_out``: the text has a table or a diff, whose lines are not folded.
     """
+    from gitsnap.render import folded
+
     sys.stdout.flush()
     lines = indented(text).split("\n")
     columns = 0 if is_laid_out else _message_width()
@@ -154,6 +156,8 @@ def missing_part_document(part: MissingPart) -> dict[str, str]:
 
 def print_document(value: object, form: Output) -> None:
     """Print a result as JSON or YAML."""
+    from gitsnap.render import as_json, as_yaml
+
     if _missing and isinstance(value, dict) and value.get("kind") != "List":  # a List is the input of kubectl
         value = {**value, "missing": list(_missing)}
     ascii_only = not is_utf8(sys.stdout)
@@ -163,6 +167,8 @@ def print_document(value: object, form: Output) -> None:
 
 def print_yaml_stream(values: Iterable[object]) -> None:
     """Print values as a stream of YAML documents."""
+    from gitsnap.render import as_yaml
+
     ascii_only = not is_utf8(sys.stdout)
     print_result("---\n".join(as_yaml(value, ascii_only=ascii_only) for value in values), safe=True)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets as random_source
 import shutil
 import stat
 from collections.abc import Iterator
@@ -155,7 +154,7 @@ def why_not_writable(folder: Path) -> str:
 def _temporary_name(file: Path) -> Path:
     """A hidden name with a random suffix in the folder of a file."""
     stem = os.fsdecode(os.fsencode(file.name)[:_LONGEST_STEM])
-    return file.with_name(f".{stem}.{random_source.token_hex(8)}")
+    return file.with_name(f".{stem}.{os.urandom(8).hex()}")
 
 
 def _permission_bits(file: Path) -> int | None:
@@ -342,7 +341,7 @@ def _make_temporary_folder() -> Path:
     root = _temporary_root()
     try:
         while True:
-            folder = Path(root, f"{_TEMPORARY}{random_source.token_hex(8)}")
+            folder = Path(root, f"{_TEMPORARY}{os.urandom(8).hex()}")
             folder.mkdir(mode=0o700)
             with suppress(FileNotFoundError):
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

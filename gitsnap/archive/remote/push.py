@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +76,9 @@ def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) ->
     if head is None:
         raise ArchiveError(f"the archive has no branch {branch}: there is nothing to push yet")
     remote_refs = remote.refs(git_folder, branch)
-    _check_history(git_folder, remote, branch, local, remote_refs)
     missing = {name: target for name, target in local.items() if remote_refs.get(name) != target}
+    moved = [name for name in missing if name in remote_refs and _is_tag(name)]
+    _check_history(git_folder, remote, branch, local, remote_refs, moved)
     send(git_folder, remote, [Update(name, target) for name, target in missing.items()])
     if missing:
         read_back(git_folder, branch, remote, missing)
@@ -164,8 +165,7 @@ def local_refs(git_folder: Path, branch: str) -> dict[str, str]:
     done = run_git(git_folder, "for-each-ref", "--format=%(objectname) %(refname)", *patterns)
     if done.returncode != 0:
         raise ArchiveError(f"the refs of the archive cannot be read: {done.stderr.strip()}")
-    pairs = (line.split(" ", 1) for line in done.stdout.splitlines())
-    return {name: target for target, name in pairs}
+    return {line[41:]: line[:40] for line in done.stdout.splitlines()}
 
 
 def _record_pushed(git_folder: Path, refs: Mapping[str, str], head: str) -> None:
@@ -180,9 +180,17 @@ def _is_tag(name: str) -> bool:
 
 
 def _check_history(
-    git_folder: Path, remote: Remote, branch: str, local: Mapping[str, str], remote_refs: Mapping[str, str]
+    git_folder: Path,
+    remote: Remote,
+    branch: str,
+    local: Mapping[str, str],
+    remote_refs: Mapping[str, str],
+    moved: Sequence[str],
 ) -> None:
-    """Raise RemoteDivergedError unless the branch of the remote is an ancestor of the archive's, and no tag differs."""
+    """Raise RemoteDivergedError unless the branch of the remote is an ancestor of the archive's, and no tag differs.
+
+    ``moved``: the tags that have another object at the remote.
+    """
     name = f"refs/heads/{branch}"
     ours, theirs = local[name], remote_refs.get(name)
     if theirs is not None and theirs != ours and not is_ancestor(git_folder, theirs, ours):
@@ -192,7 +200,6 @@ def _check_history(
             hint="Somebody else writes there, or one of the two was rewritten. Compare them in a clone; then push "
             "to another repository, or put the right history back by hand. gitsnap never forces.",
         )
-    moved = [tag for tag, target in local.items() if remote_refs.get(tag, target) != target and _is_tag(tag)]
     if moved:
         tag = min(moved)
         raise RemoteDivergedError(
@@ -212,9 +219,9 @@ def _check_writers(
     because a rollback with ``--archive URL`` pushes them.
     """
     others = {
-        name: target
-        for name, target in remote_refs.items()
-        if name not in local and is_tag_of(name.removeprefix(TAGS), branch) and not is_detached(name)
+        name: remote_refs[name]
+        for name in remote_refs.keys() - local.keys()
+        if is_tag_of(name.removeprefix(TAGS), branch) and not is_detached(name)
     }
     if not others:  # the usual case, in which the names of all common tags need not be parsed
         return
