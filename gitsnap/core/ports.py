@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gitsnap.core.forgotten_sample import ForgottenSample
 from gitsnap.core.model import (
@@ -26,8 +26,11 @@ from gitsnap.core.model import (
     TreeInfo,
 )
 from gitsnap.core.objects import ObjectHead
-from gitsnap.core.recording import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 from gitsnap.core.states import State
+
+if TYPE_CHECKING:
+    # Loading what only a writer records would take as long as a comparison of two small samples.
+    from gitsnap.core.recording import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 
 
 @dataclass(frozen=True, slots=True)

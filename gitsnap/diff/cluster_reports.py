@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from gitsnap.core.model import ObjectKey
+from gitsnap.format import path_of
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
@@ -55,12 +56,11 @@ def report_key(cluster: ClusterRef) -> ObjectKey:
     return ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
 
 
-def read_reports(before: TreeView, after: TreeView, cluster: ClusterRef) -> tuple[ClusterReport, ClusterReport]:
-    """Return the reports of two trees about a cluster: one object if both trees have the same report."""
-    key = report_key(cluster)
-    (_, old_id), (_, new_id) = before.content_ids(key), after.content_ids(key)
-    old = _report(before, key)
-    return old, old if old_id == new_id else _report(after, key)
+def read_reports(before: TreeView, after: TreeView, key: ObjectKey) -> tuple[ClusterReport, ClusterReport]:
+    """Return the reports of two trees with a key: one object if both trees have the same report."""
+    path = path_of(key)
+    old = _report(before, path)
+    return old, old if before.report_id(path) == after.report_id(path) else _report(after, path)
 
 
 def either(old: ClusterReport, new: ClusterReport) -> ClusterReport:
@@ -68,9 +68,9 @@ def either(old: ClusterReport, new: ClusterReport) -> ClusterReport:
     return ClusterReport(lambda: [*(old.resources or new.resources), *(old.releases or new.releases)])
 
 
-def _report(side: TreeView, key: ObjectKey) -> ClusterReport:
+def _report(side: TreeView, path: str) -> ClusterReport:
     def read() -> list[Entry]:
-        document = side.reported(key)
+        document = side.reported_at(path)
         return inventory.deployed(document) if document else []
 
-    return ClusterReport(read, side.report_content(key))
+    return ClusterReport(read, side.report_content(path))

@@ -60,7 +60,7 @@ def compare(
     changes = [change for key, change in changed.by_key.items() if _is_wanted(key, filters, managed.causes)]
     return Comparison(
         rows=tuple(sorted(managed.rows)),
-        management=tuple(sorted(management_rows(*changed.sides, changes))),
+        management=tuple(sorted(management_rows(*changed.sides, changes, deployments.referred_by_profiles()))),
         not_comparable=comparability.entries,
         texts=(
             *sorted(_shown_texts(managed.texts, shows_manifests=shows_manifests) if texts else (), key=_text_order),
@@ -150,8 +150,9 @@ def _clusters_with_failures(sides: Iterable[TreeView], summary_paths: Collection
 
 def _compare_cluster(deployments: Deployments, cluster: ClusterRef, incomplete: frozenset[ObjectKey]) -> ClusterChanges:
     """Return the changes in one cluster. ``incomplete``: the objects that one side could not capture."""
-    old, new = read_reports(*deployments.sides, cluster)
-    if not deployments.changed.covers(report_key(cluster)) or report_key(cluster) in incomplete:
+    report = report_key(cluster)
+    old, new = read_reports(*deployments.sides, report)
+    if not deployments.changed.covers(report) or report in incomplete:
         # Entries that one side could not read must not look deleted, so both sides get the entries of the other side.
         old = new = either(old, new)
     changes = compare_resources(deployments, cluster, old, new)

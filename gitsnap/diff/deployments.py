@@ -95,6 +95,10 @@ class Deployments:
         """The deployments of both sides that a change may reach: cluster -> profiles, sorted."""
         return self._reached.by_cluster
 
+    def referred_by_profiles(self) -> frozenset[ObjectKey]:
+        """Return the changed objects to which a profile refers, without those that may depend on a cluster."""
+        return self._reached.referred_by_profiles()
+
     @cached_property
     def deleted_profiles(self) -> frozenset[ObjectKey]:
         """Profiles that only the older side has."""

@@ -27,14 +27,19 @@ _PLAIN = re.compile(r"[A-Za-z0-9./_!-]*")
 """Words that YAML never escapes. A server accepts no other label keys."""
 
 
-def management_rows(before: TreeView, after: TreeView, changes: Sequence[ObjectChange]) -> list[ManagementRow]:
-    """Return one row for each object that changed. Objects whose action is unknown have no row."""
+def management_rows(
+    before: TreeView, after: TreeView, changes: Sequence[ObjectChange], referred: Collection[ObjectKey] = ()
+) -> list[ManagementRow]:
+    """Return one row for each object that changed. Objects whose action is unknown have no row.
+
+    ``referred``: objects to which a profile of the newer side refers, as far as they are known.
+    """
     actions = object_actions(before, after, changes)
     matches = _match_messages(before, after, changes)
     modified_sources = {
         change.key
         for change in changes
-        if change.action is Action.MODIFIED and change.key.kind in kinds.REFERENCED_KINDS
+        if change.action is Action.MODIFIED and change.key.kind in kinds.REFERENCED_KINDS and change.key not in referred
     }
     referrers = referrers_other_than_profiles(after, modified_sources)
     rows = []

@@ -16,6 +16,7 @@ from gitsnap.diff.deployment_references import DeploymentReferences
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS
 from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.name_matcher import NameMatcher
 from gitsnap.sveltos.normalize import RULES
 from gitsnap.sveltos.target_search import TargetSearch, WrittenNames
 from gitsnap.sveltos.tree_view import TreeView
@@ -23,6 +24,9 @@ from gitsnap.sveltos.tree_view import TreeView
 DEPLOYING_KINDS = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
 
 _ACTION = b"{{"
+_ANY_CLUSTER = ClusterRef(kinds.SVELTOS_CLUSTER, "", "")
+"""Stands for all clusters in references that do not depend on the cluster."""
+
 _MARKS = tuple(mark.encode() for mark in RENDERED_ANNOTATIONS)
 
 
@@ -42,21 +46,27 @@ class ReachedDeployments:
         names = {key.name for key in keys if key.kind not in DEPLOYING_KINDS | kinds.CLUSTER_KINDS}
         profiles = {key for key in self._changed.by_key if key.kind in DEPLOYING_KINDS}
         if names:
-            of_kinds = DEPLOYING_KINDS - self._changed.excluded_kinds
-            paths = (path for kind in of_kinds for path in self._after.paths_naming(kind, names))
-            targets = TargetSearch(keys)
-            profiles |= {
-                key
-                for path in paths
-                if (key := self._after.key_at(path)) is not None and self._may_refer(path, key.namespace, targets)
-            }
+            named, targets = NameMatcher(names), TargetSearch(keys)
+            paths = (
+                path for kind in DEPLOYING_KINDS - self._changed.excluded_kinds for path in self._after.paths(kind)
+            )
+            for path in paths:
+                key, content = self._after.key_at(path), self._after.content_at(path)
+                if key is None or not self._may_refer(path, content, key.namespace, targets):
+                    continue
+                if _ACTION in content or named.matches(content):
+                    profiles.add(key)
         return sorted(profiles)
 
-    def _may_refer(self, path: str, namespace: str, targets: TargetSearch) -> bool:
+    def _may_refer(self, path: str, content: bytes, namespace: str, targets: TargetSearch) -> bool:
         """Return whether an object may refer to one of the targets. Objects that differ count as well."""
         is_same = len({side.configuration.get(path) for side in self._sides}) == 1
-        is_current = all(side.info.rules == RULES for side in self._sides)
-        return not (is_same and is_current) or targets.may_refer(self._after.content_at(path), namespace)
+        return not (is_same and self._is_current) or targets.may_refer(content, namespace)
+
+    @cached_property
+    def _is_current(self) -> bool:
+        """Whether the objects of both sides are normalized by the current rules."""
+        return all(side.info.rules == RULES for side in self._sides)
 
     @cached_property
     def by_cluster(self) -> Mapping[ClusterRef, list[ObjectKey]]:
@@ -80,8 +90,7 @@ class ReachedDeployments:
         if self._references.depend_on_clusters(profile):
             clusters = self._clusters_of_both(profile)
             return {cluster for cluster in clusters if self._refers_to_change(profile, cluster)}
-        any_cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "", "")
-        return self._clusters_of_both(profile) if self._refers_to_change(profile, any_cluster) else frozenset()
+        return self._clusters_of_both(profile) if self._refers_to_change(profile, _ANY_CLUSTER) else frozenset()
 
     def _refers_to_change(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
         changed, moved = self._changed.by_key, self._changed.moved_sources
@@ -89,6 +98,16 @@ class ReachedDeployments:
             reference.target in changed or reference.target in moved
             for side in self._sides
             for reference in self._references.of(side, profile, cluster)
+        )
+
+    def referred_by_profiles(self) -> frozenset[ObjectKey]:
+        """Return the changed objects to which a profile of the newer side refers, if no cluster decides that."""
+        return frozenset(
+            reference.target
+            for profile in self.profiles
+            if profile.kind in kinds.PROFILE_KINDS and not self._references.depend_on_clusters(profile)
+            for reference in self._references.of(self._after, profile, _ANY_CLUSTER)
+            if reference.target in self._changed.by_key
         )
 
     def _clusters_of_both(self, profile: ObjectKey) -> frozenset[ClusterRef]:
@@ -138,8 +157,9 @@ class ReachedDeployments:
                 if not names.may_name(path):
                     continue
                 content = self._after.content_at(path)
-                if any(mark in content for mark in _MARKS) and (key := self._after.key_at(path)) is not None:
-                    yield key
+                source = self._after.key_at(path) if any(mark in content for mark in _MARKS) else None
+                if source is not None:
+                    yield source
 
 
 def clusters_of(side: TreeView, profile: ObjectKey) -> frozenset[ClusterRef]:

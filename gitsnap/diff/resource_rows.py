@@ -64,6 +64,7 @@ class _ResourceComparison:
         self._entry_actions = EntryActions(deployments, cluster)
         self._modified: dict[Slot, str] = {}
         """Messages of modified resources."""
+        self._states: dict[tuple[ObjectKey, ObjectKey, str], str] = {}
         self.changes = ClusterChanges()
 
     def run(self) -> None:
@@ -164,6 +165,12 @@ class _ResourceComparison:
 
         ``deployer`` is ``profile``, or the profile that is generated from it.
         """
+        slot = profile, deployer, feature
+        if slot not in self._states:
+            self._states[slot] = self._find_state(*slot)
+        return self._states[slot]
+
+    def _find_state(self, profile: ObjectKey, deployer: ObjectKey, feature: str) -> str:
         if self._after.has_failed(deployer, self._cluster, feature):
             return " (deployment failed)"
         old_hash, new_hash = self._hashes(deployer, feature)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from gitsnap.core.model import SensitiveField
-from gitsnap.core.ports import Archive
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Archive
 
 
 def hidden_fields(archives: Iterable[Archive]) -> tuple[SensitiveField, ...]:

@@ -21,7 +21,9 @@ _PAIR = re.compile(
     re.MULTILINE,
 )
 """A name with a namespace. Both are fields of one mapping if they start in the same column."""
-_TEMPLATE_OR_MERGE_KEY = re.compile(rb"\{\{|<<")
+_ACTION, _MERGE_KEY = b"{{", b"<<"
+_VALUES = re.compile(rb"^( *)values: (?:\"(?:[^\"\\\n]|\\.)*\"$|\|[^\n]*(?:\n\1  [^\n]*|\n(?=\n))*)", re.MULTILINE)
+"""The values of a chart, as ``emitter`` writes them. They are often templates, and never name an object."""
 
 
 class TargetSearch:
@@ -42,7 +44,7 @@ class TargetSearch:
         ``content``: the YAML of the object. ``namespace``: its namespace, which replaces the written namespace in some
         fields.
         """
-        if _TEMPLATE_OR_MERGE_KEY.search(content):
+        if _MERGE_KEY in content or (_ACTION in content and _ACTION in _VALUES.sub(b"", content)):
             return True
         implied = _implied_namespaces(namespace)
         return any(self._may_be_target(content, start, name, implied) for start, name in self._names.find(content))

@@ -119,9 +119,13 @@ class TreeView:
         document, reported = self.object_at(path), self.reported_at(path)
         return document if document is None or reported is None else with_report(document, reported)
 
-    def report_content(self, key: ObjectKey) -> bytes:
-        """Return the bytes of the inventory entry of an object, ``b""`` if absent."""
-        blob = self.inventory.get(path_of(key))
+    def report_id(self, path: str) -> str:
+        """Return the content id at a path below ``inventory/``, ``""`` if absent."""
+        return self.inventory.get(path, "")
+
+    def report_content(self, path: str) -> bytes:
+        """Return the bytes at a path below ``inventory/``, ``b""`` if absent."""
+        blob = self.inventory.get(path)
         return b"" if blob is None else self.tree.read(blob)
 
     def unresolved_reason(self, key: ObjectKey) -> UnresolvedReason | None:
@@ -187,7 +191,7 @@ class TreeView:
             return not clusters.isdisjoint(self._reported_clusters[profile])
         if clusters not in self._name_matchers:
             self._name_matchers[clusters] = NameMatcher(cluster.name for cluster in clusters)
-        if self._name_matchers[clusters].matches(self.report_content(profile)):
+        if self._name_matchers[clusters].matches(self.report_content(path_of(profile))):
             return True
         paths = self._summary_paths.get(_summary_prefix(profile), ())
         return any("%" in path or any(cluster.name in path for cluster in clusters) for path in paths)
@@ -349,6 +353,8 @@ class TreeView:
         return self._failing[cluster, feature]
 
     def _find_failing(self, cluster: ClusterRef, feature: str) -> set[ObjectKey]:
+        if not self._summary_paths_by_folder:
+            return set()
         end = f"-{cluster.type}-{cluster.name}.yaml"
         folder = f"{cluster.namespace}/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
         failing = set()

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.diff import management_rows as management_rows_module
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
+from gitsnap.diff.cluster_reports import ClusterReport
 from gitsnap.diff.comparability import find_comparability
+from gitsnap.diff.comparison import compare
 from gitsnap.diff.deployment_references import DeploymentReferences
 from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.management_rows import management_rows
@@ -24,7 +28,7 @@ from gitsnap.sveltos.matching import ClusterRef, selects
 from gitsnap.sveltos.references import references
 from gitsnap.sveltos.tree_view import TreeView
 from tests.support.plans import custom
-from tests.support.trees import build, cluster, config_map, policy_ref, profile
+from tests.support.trees import build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
 
 T = TypeVar("T")
 
@@ -74,8 +78,25 @@ def _spec(random: Random) -> JsonObject:
         path = random.choice(["base", "{{ .Cluster.metadata.labels.map }}"])
         spec["kustomizationRefs"] = [policy_ref("first", namespace=random.choice(["a", ""]), path=path)]
     if random.random() < 0.3:
+        values = random.choice(["a: {{ .Cluster.metadata.labels.map }}\n", "b: second\n\nc: {{ .Cluster }}\n"])
+        chart = {"releaseName": "agent", "releaseNamespace": "agent", "chartVersion": random.choice("12")}
+        spec["helmCharts"] = [{**chart, "values": values}]
+    if random.random() < 0.3:
+        spec["extraLabels"] = {"x": random.choice("ab")}
+    if random.random() < 0.3:
         spec["patchesFrom"] = [policy_ref("second", namespace=random.choice(["b", ""]))]
     return spec
+
+
+def _report(random: Random, ref: ClusterRef) -> JsonObject:
+    """The report of a cluster: resources of some profiles, and a release of one of them."""
+    entries = []
+    for name in _some(random, "pqr", 2):
+        resources = _some(random, ["/Namespace x", "/ConfigMap x/y"], 2)
+        chart = {"releaseName": "agent", "namespace": "agent", "chartVersion": random.choice("12")}
+        charts = [chart] if random.random() < 0.5 else []
+        entries.append(deployed_by(name, *resources, charts=charts, namespaced=name == "r"))
+    return inventory_of(ref, *entries)
 
 
 def _configuration(random: Random) -> dict[str, JsonObject]:
@@ -95,6 +116,7 @@ def _configuration(random: Random) -> dict[str, JsonObject]:
             text = random.choice(["v", "w", "{{ .Cluster.metadata.labels.env }}"])
             content = {"x.yaml": f"kind: Namespace\napiVersion: v1\nmetadata:\n  name: x\n  labels:\n    x: {text}\n"}
             objects[f"map {namespace} {name}"] = config_map(name, content, namespace, **marks)
+    objects |= {f"report {ref}": _report(random, ref) for ref in _CLUSTERS if random.random() < 0.8}
     for kind, namespace in ((kinds.CLUSTER_SET, ""), (kinds.SET, "a")):
         rules = {"clusterSelector": random.choice(_SELECTORS), "maxReplicas": random.randint(1, 4)}
         status = {"selectedClusterRefs": _cluster_refs(_some(random, _CLUSTERS, 2))}
@@ -213,6 +235,30 @@ def test_the_changes_of_a_deployment(seed: int) -> None:
             alone = Deployments(changed)
             assert deployments.changes(key, ref) == alone._find_changes(key, ref)
             assert deployments.changed_patches(key, ref) == alone.changed_patches(key, ref)
+
+
+@settings(max_examples=200)
+@given(_SEEDS)
+def test_searches_only_save_time(seed: int) -> None:
+    """If all reports of the reached clusters and all profiles are decoded, the comparison has the same result."""
+    before, after = (side.tree for side in _two_sides(seed))
+    searched = compare(before, after)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClusterReport, "_may_contain", lambda *_: True)
+        patch.setattr(management_rows_module, "_Terms", _EveryProfile)
+        decoded = compare(before, after)
+
+    assert searched == decoded
+
+
+class _EveryProfile:
+    """The words of a relabelled cluster, found in every profile."""
+
+    def add(self, *_: object) -> None:
+        """Add nothing."""
+
+    def search(self) -> None:
+        """Return no search, so that all profiles are decoded."""
 
 
 def test_a_setting_that_is_a_template_is_compared_for_each_cluster() -> None:
