@@ -59,6 +59,8 @@ class HelpfulCommand(TyperCommand):
             value = values.get(parameter.name or "")
             written = value if isinstance(value, (list, tuple)) else [value]
             is_option = parameter.param_type_name == "option"
+            if "--output" in parameter.opts and parameter.type.name not in _PATHS:
+                continue  # the error of the option names the formats
             if "" in written and (is_option or parameter.type.name in _PATHS):
                 name = max(parameter.opts, key=len) if is_option else parameter.make_metavar(ctx).strip("[]")
                 raise UsageError(f"{name}: the value is empty", hint=f"Give a value, or omit {name}.")

@@ -19,6 +19,8 @@ def test_an_option_with_an_empty_value_is_an_error(command: Command) -> None:
     loaded = LazyCommand("x", command)._load()
     options = [parameter for parameter in loaded.params if parameter.param_type_name == "option"]
     for option in options:
+        if "--output" in option.opts and option.type.name not in {"path", "file"}:
+            continue  # the error names the formats: test_an_unknown_format_names_those_of_the_command
         if not (getattr(option, "is_flag", False) or getattr(option, "count", False)):
             values = [""] * option.nargs
             name = max(option.opts, key=len)
