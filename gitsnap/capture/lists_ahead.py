@@ -13,9 +13,6 @@ from gitsnap.core.model import Kind
 from gitsnap.core.ports import Cluster
 from gitsnap.sveltos import kinds
 
-_WHOLE_AHEAD = 2
-"""As AHEAD, while lists have whole objects: their pages need much more memory than metadata."""
-
 
 class ListsAhead:
     """The lists of whole kinds that a capture requests ahead."""
@@ -38,8 +35,7 @@ class ListsAhead:
         """
         if not self._lister.can_prefetch:
             return
-        most = AHEAD if self._unchanged.is_usable else _WHOLE_AHEAD
-        for kind in (*self._referenced, *following[:most]):
+        for kind in (*self._referenced, *self._next(following)):
             if kind in self._requested or kind.group in self._undiscovered:
                 continue
             self._requested.add(kind)
@@ -50,6 +46,12 @@ class ListsAhead:
                 continue
             if resource is not None:
                 self._reader.prefetch(resource, field_selector=type_selector(kind))
+
+    def _next(self, following: Sequence[Kind]) -> Sequence[Kind]:
+        """The kinds to request. Only the next kind of the same group while pages have whole objects: they are large."""
+        if self._unchanged.is_usable:
+            return following[:AHEAD]
+        return [kind for kind in following[1:2] if kind.group == following[0].group]
 
 
 def _expected(unchanged: Unchanged) -> list[Kind]:

@@ -73,7 +73,9 @@ def test_a_first_capture_requests_fewer_lists() -> None:
     """Pages of whole objects need much memory."""
     capture = _Capture()
     _ahead(capture, _unchanged(None)).request(KINDS[4:])
-    assert [name for name, _ in capture.requested] == ["A4", "A5"]
+    assert [name for name, _ in capture.requested] == ["A5"]
+    _ahead(capture, _unchanged(None)).request([KINDS[5], Kind("b", "B")])
+    assert [name for name, _ in capture.requested] == ["A5"]
 
 
 def test_nothing_is_requested_before_the_capture_has_a_resource_version() -> None:
