@@ -17,6 +17,7 @@ import urllib3
 
 from gitsnap.cluster.api.connection import Connection
 from gitsnap.cluster.api.deadline import Deadline
+from gitsnap.cluster.api.outage import Outage
 from gitsnap.cluster.api.responses import Request, error_of, truncate_depth
 from gitsnap.cluster.api.shapes import bad_answer
 from gitsnap.cluster.api.transport_errors import (
@@ -50,8 +51,7 @@ class Transport:
         self._proxy = proxy
         self.server = connection.server
         self._answered = False
-        self._outage_left = OUTAGE_SECONDS
-        """Seconds for which lost connections are still retried."""
+        self._outage = Outage(OUTAGE_SECONDS)
         self._deadline = Deadline()
 
     def request(self, action: str, *, confidential: bool = False) -> Request:
@@ -122,12 +122,7 @@ class Transport:
         """
         if lost == 0:
             return True
-        seconds = pause({}, lost - 1)
-        if not self._answered or seconds > self._outage_left:
-            return False
-        self._outage_left -= seconds
-        time.sleep(seconds)
-        return True
+        return self._answered and self._outage.wait(pause({}, lost - 1))
 
     def _send(
         self,
