@@ -9,7 +9,7 @@ with 1 if a ratio is larger than in baseline.json, `--save` writes the ratios of
 
 Needs kubectl on PATH. The figures are those of whole processes: wall and CPU seconds, peak memory in MiB, requests as
 the server counts them, and CPU and memory of kube-apiserver and etcd meanwhile. Most commands run three times, and the
-run with the least CPU time counts; from 50,000 objects on, kubectl runs once. Two floors show what no implementation
+run with the least CPU time counts. kubectl runs once from 50,000 objects on. Two floors show what no implementation
 can avoid: listing the same kinds in pages without decoding them, and writing as many files of the same sizes as the
 first capture. Nothing is deleted during the run: on ext4 a new file takes up to ten times as long shortly after many
 deletions.

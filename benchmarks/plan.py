@@ -1,4 +1,4 @@
-"""Measures plans of a rollback over a large fleet, without an API server; prints CPU seconds and the peak of memory.
+"""Measures plans of a rollback over a large fleet, without an API server. Prints CPU seconds and the peak memory.
 
     python benchmarks/plan.py [--profile PLAN | --growth]
 
@@ -6,9 +6,10 @@
 with it, and every ConfigMap has other contents. Each profile loses all its clusters between two steps, so all are held.
 ``relabelled, 1,000 profiles``: the same with 1,000 profiles. ``namespace``: `rollback --namespace` of 500 ConfigMaps of
 500 profiles, each of which matches all of 300 clusters; every other ConfigMap loses a document. The other names say
-which profiles have a second, optional reference that names the cluster. Either no such object exists, or every cluster
-has one: the plan leaves it alone (``deployed``) or writes it (``restored``).
-Each plan is made in a process of its own and, as in a command, without Python's search for cycles. ``--profile`` prints
+which profiles have a second, optional reference that names the cluster. No such object exists, or every cluster has
+such an object. The plan does not write these objects (``deployed``) or writes them (``restored``).
+
+Each plan runs in a process of its own and, as in a command, without Python's search for cycles. ``--profile`` prints
 the functions that took the most time in one plan, ``--growth`` measures nine sizes for each kind of reference.
 """
 
@@ -65,8 +66,8 @@ def relabelled(clusters: int, profiles: int) -> Callable[[], Plan]:
 def namespace(clusters: int, profiles: int, *, templated: int = 0, own: str = "") -> Callable[[], Plan]:
     """The plan of `rollback --namespace` for the ConfigMaps of profiles that match all clusters.
 
-    One of ``templated`` profiles has a reference that names the cluster; none for 0. ``own`` says whether each cluster
-    has the object of that name: ``deployed``, ``restored``, or ``""`` for no object.
+    Every ``templated``-th profile has a reference that names the cluster; none if ``templated`` is 0. ``own``: whether
+    each cluster has the object of this reference: ``deployed``, ``restored``, or ``""`` for no object.
     """
     fleet = [
         custom(kinds.SVELTOS_CLUSTER, f"c{number}", {}, "fleet", labels={"env": "fv"}) for number in range(clusters)
@@ -126,7 +127,7 @@ def _profile(number: int, labels: JsonObject, *, templated: bool) -> JsonObject:
 
 
 def _own_map(number: int, value: str) -> JsonObject:
-    """The ConfigMap that the references of profiles name for a cluster."""
+    """The ConfigMap to which a reference that names the cluster leads."""
     document = _config_map(number, [f"own-{number}"], value)
     return {**document, "metadata": {"name": f"c{number}-x", "namespace": _NAMESPACE}}
 
@@ -157,7 +158,7 @@ def _configuration(cluster: str, profiles: Iterable[int]) -> JsonObject:
 
 
 def measure(name: str) -> tuple[float, int]:
-    """CPU seconds of a plan, and the peak of the memory of its process in MiB."""
+    """CPU seconds of a plan, and the peak memory of its process in MiB."""
     command = [sys.executable, __file__, "--measure", name]
     seconds, memory = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), int(memory)

@@ -35,7 +35,7 @@ class CachedCommit:
 
     @cached_property
     def digests(self) -> dict[str, bytes]:
-        """Blob id -> SHA-256 of the content. Not parsed before it is used: an unchanged sample needs no digest."""
+        """Blob id -> SHA-256 of the content. Parsed on first use: an unchanged sample needs no digest."""
         text, length = self.joined_digests, _BLOB_DIGITS + _SHA256_DIGITS
         with contextlib.suppress(ValueError):
             return {
@@ -46,7 +46,7 @@ class CachedCommit:
 
 
 def joined(digests: Iterable[tuple[str, bytes]]) -> str:
-    """The text of some digests (``CachedCommit.joined_digests``)."""
+    """The digests as one text (``CachedCommit.joined_digests``)."""
     return "".join(f"{blob}{digest.hex()}" for blob, digest in digests)
 
 

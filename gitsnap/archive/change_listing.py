@@ -66,6 +66,7 @@ class _History:
 
 def _history(repository: pygit2.Repository, head: str, after: CommitId | None) -> _History:
     changes, unreadable = list[Change](), list[UnreadableChange]()
+    # Most successive samples have no change between them.
     if head == after or (after is not None and is_plain_successor(repository, head, after)):
         return _History([], [])
     last: RecordedCommit | None = None

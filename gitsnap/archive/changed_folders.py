@@ -1,8 +1,8 @@
 """Checks the folders of the files that commits added or removed, for answers from git's log.
 
-git reads a damaged tree without an error: it shows the second of two entries with one name as another added file, and
-does not find a file that is not in its place. A tree becomes damaged in this way only with an added or removed entry,
-so that a log which begins with the first commit needs no other folders.
+git reads a damaged tree without an error. It shows the second of two entries with one name as another added file, and
+does not find a file that is not in its place. Only an added or removed entry damages a tree in this way, so a log that
+begins with the first commit needs no other folders.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class _Folder:
 
     tree: str
     version: TreeVersion | None
-    """The version that the next version is compared with; None if the next version is parsed as a whole."""
+    """The version with which the next version is compared; None if the next version is parsed as a whole."""
     entries: list[RawEntry]
     """The entries of a folder without a version."""
 
     def folder(self, name: bytes) -> str:
-        """The id of the tree of a folder in this folder, ``""`` if there is none."""
+        """The id of the tree of a subfolder, ``""`` if this folder has no such subfolder."""
         if self.version is None:
             return next((raw.hex() for mode, own, raw in self.entries if own == name and mode in FOLDER_MODES), "")
         key, keys, starts = name + b"/", self.version.keys, self.version.starts
@@ -40,17 +40,18 @@ class _Folder:
 
 
 class ChangedFolders:
-    """Checks folders of the commits of a log. Of a folder only the entries that differ from the last are parsed."""
+    """Checks folders of the commits of a log. Only the entries that differ from the last version are parsed."""
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self._folders: dict[str, _Folder] = {}
-        """Path -> the folder of this path that was checked last."""
+        """Path -> the last checked folder with this path."""
 
     def check(self, root: str, paths: Iterable[str]) -> None:
-        """Check the folders around some files of a tree. Raises ArchiveError where a folder is missing or damaged.
+        """Check all folders above some files of a tree. Raises ArchiveError where a tree object is missing or damaged.
 
-        ``root``: the id of the root tree. ``paths``: from the root. A folder that the tree lacks is not an error.
+        ``root``: the id of the root tree. ``paths``: the paths of the files from the root. A folder that the tree does
+        not name is not an error.
         """
         for path in sorted({path.rpartition("/")[0] for path in paths}):
             folder, prefix = self._read(root, ""), ""

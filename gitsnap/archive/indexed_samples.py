@@ -82,7 +82,7 @@ class LineSample(IndexedSample):
     def _row(self) -> Row:
         try:
             return self._parsed_row
-        except AttributeError:
+        except AttributeError:  # the first use: the slot has no value yet
             row = self._rows.row(self._line)
             object.__setattr__(self, "_parsed_row", row)
             return row

@@ -36,7 +36,8 @@ def changes_since(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]
     changes = []
     for area in _COMPARED:
         managers = (draft.managers or {}) if area is Area.CONFIGURATION else {}
-        before: Mapping[str, BlobId] = dict(head.files(area).items()) if head else {}  # each path is looked up
+        # A plain dictionary is faster: each path is looked up.
+        before: Mapping[str, BlobId] = dict(head.files(area).items()) if head else {}
         after = draft.files.get(area, {})
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) == after.get(path):

@@ -132,7 +132,7 @@ def find_deflate() -> Callable[[bytes, int], bytes]:
 class _Pack:
     """A pack that is being written, with the data for its index.
 
-    Objects are deflated where they are added: a thread for them costs more time than isal needs.
+    Objects are deflated without a thread, because a thread costs more time than isal needs.
     """
 
     def __init__(self, folder: Path) -> None:

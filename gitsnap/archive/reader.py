@@ -323,7 +323,7 @@ class GitTree:
 
     @property
     def root_files(self) -> Mapping[str, BlobId]:
-        """The files and folders at the root other than the folders of areas: name -> id."""
+        """The entries of the root without the folders of areas: name -> id."""
         entries = self._folders.entries(self.tree_id, "").items()
         return {name: BlobId(child) for name, (child, is_folder) in entries if not (is_folder and name in set(Area))}
 

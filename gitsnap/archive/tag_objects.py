@@ -20,7 +20,7 @@ from gitsnap.core.errors import ArchiveError
 from gitsnap.git.process import run_git
 
 _TAG_OF_COMMIT = re.compile(rb"object ([0-9a-f]{40})\ntype commit\ntag ([^\n]*)\n(?:tagger [^\n]*\n)?\n")
-"""The header of an annotated tag as git writes it, up to the message."""
+"""The header of an annotated tag of a commit as git writes it, up to the message."""
 
 
 class ForeignTagError(ArchiveError):

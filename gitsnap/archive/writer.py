@@ -67,9 +67,9 @@ class GitWriter:
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._cached = capture_cache.load(Path(repository.path))
         self._digests: dict[str, bytes] = {}
-        """Blob id -> SHA-256 of the content, for the contents that this process stored or read."""
+        """Blob id -> SHA-256 of the content, for the contents that this writer stored or read."""
         self._new_files: Mapping[str, BlobId] | None = None
-        """The files of the commit that the last sample made: path -> blob id. None if it made no commit."""
+        """The files of the commit that the last sample made: path -> blob id. None if the sample made no commit."""
         self._head = self._read_head()
 
     def _read_head(self) -> BranchHead:
@@ -245,7 +245,7 @@ class GitWriter:
         return differ_only_in_ciphertexts(head.all_files, _whole_tree(draft, root_files))
 
     def _store_root_files(self, info: TreeInfo) -> dict[str, BlobId]:
-        """Store the files that are not below an area's folder. Returns name -> blob id."""
+        """Store the files at the root of the tree. Returns name -> blob id."""
         contents = {"gitsnap.yaml": tree_info_to_bytes(info), "README.md": README, ".gitattributes": ATTRIBUTES}
         return {name: self.store(content) for name, content in contents.items()}
 

@@ -61,7 +61,7 @@ class Archiver:
         return archived is not None
 
     def add_unchanged(self, batch: Batch, resource: ResourceType, head: ObjectHead) -> bool:
-        """Add the files of an object without facts, if it has not changed since the previous capture.
+        """Add the files of an object without facts, if the object has not changed since the previous capture.
 
         Returns False if the object must be archived with ``add``.
         """
@@ -69,7 +69,7 @@ class Archiver:
             return False
         try:
             path = path_of(head.key)
-        except ValueError:  # no path can hold the name
+        except ValueError:  # no path can represent the name
             return False
         version = version_of_head(head, resource)
         files = self._unchanged.files(path, version)

@@ -101,7 +101,7 @@ class ListReader:
         return batch
 
     def _add_page(self, batch: Batch, resource: ResourceType, page: ObjectPage) -> Iterator[ObjectKey]:
-        """Add the objects of a page of metadata, and yield those of which more than the metadata is needed."""
+        """Add the objects of a page of metadata, and yield the keys of the objects that must be read as a whole."""
         for entry in page.entries:
             if isinstance(entry, ObjectHead) and self._archiver.add_unchanged(batch, resource, entry):
                 continue

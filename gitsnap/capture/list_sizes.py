@@ -54,7 +54,7 @@ class ListSizes:
     """Whether the server refused the list of all namespaces."""
     namespaces: dict[str, Size] = field(default_factory=dict)
     was_read: bool = False
-    """Whether the list of all namespaces was chosen and read. The next capture requests its first pages early."""
+    """Whether the list of all namespaces was chosen and read. The next capture then requests its first pages early."""
 
     @classmethod
     def of(cls, document: Any) -> ListSizes:

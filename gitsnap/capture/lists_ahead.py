@@ -25,7 +25,7 @@ class ListsAhead:
         self._referenced = _expected(unchanged)
         self._requested: set[Kind] = set()
         self._undiscovered: set[str] = set()
-        """Groups whose discovery failed. It is tried once more, when a kind of the group is read."""
+        """Groups whose discovery failed. Discovery is tried once more when a kind of the group is read."""
 
     def request(self, following: Sequence[Kind]) -> None:
         """Request the lists that are read next, if they are not requested yet.
@@ -48,16 +48,19 @@ class ListsAhead:
                 self._reader.prefetch(resource, field_selector=type_selector(kind))
 
     def _next(self, following: Sequence[Kind]) -> Sequence[Kind]:
-        """The kinds to request. Only the next kind of the same group while pages have whole objects: they are large."""
+        """The kinds to request. Pages of whole objects are large: then only the next kind, if it has the same group."""
         if self._unchanged.is_usable:
             return following[:AHEAD]
         return [kind for kind in following[1:2] if kind.group == following[0].group]
 
 
 def _expected(unchanged: Unchanged) -> list[Kind]:
-    """The kinds of referenced objects whose list of all namespaces is probably read, as in the last capture."""
+    """The kinds of referenced objects whose list of all namespaces the last capture read, and this one probably reads.
+
+    Resets ``was_read`` of all kinds for this capture.
+    """
     known = {kind: unchanged.list_sizes(kind) for kind in sorted(kinds.REFERENCED_KINDS)}
     expected = [kind for kind, sizes in known.items() if sizes.was_read]
     for sizes in known.values():
-        sizes.was_read = False  # until this capture reads the list
+        sizes.was_read = False
     return expected if unchanged.is_usable else []

@@ -50,7 +50,7 @@ class ObjectPage:
     remaining: int | None = 0
     """How many objects follow on further pages. None if the server does not say so."""
     items: Sequence[JsonObject] = ()
-    """All objects that the server sent, decoded when they are used."""
+    """All objects that the server sent. Each is decoded when it is used."""
     heads: Sequence[ObjectHead] = ()
     """The heads of ``items``."""
 

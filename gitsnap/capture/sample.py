@@ -329,7 +329,7 @@ def _check_complete(collected: Collected, request: Request) -> None:
 
 
 def _previous(archive: Archive, writer: ArchiveWriter) -> Tree | None:
-    """The tree of the newest sample: that of the writer if it is the head, so that its files are collected once."""
+    """The tree of the newest sample. The writer's own tree if it is the same: its files are listed once."""
     samples = archive.samples()
     if not samples:
         return None

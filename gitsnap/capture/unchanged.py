@@ -43,7 +43,7 @@ class Unchanged:
         self._key = _key(info)
         fresh = cache is not None and cache.key == self._key and 0 <= now - cache.checked_at < LONGEST_SECONDS
         self._cache = cache if fresh and previous is not None else None
-        # Plain dictionaries: each object is looked up in each area.
+        # Plain dictionaries are faster: each object is looked up in each area.
         self._previous_files = (
             tuple((area, dict(previous.files(area).items())) for area in Area)
             if previous is not None and self._cache is not None

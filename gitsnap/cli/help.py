@@ -27,7 +27,7 @@ _PROGRAM = "gitsnap"
 _MENTION = re.compile(rf"(?<![\w/.-])(?<!-- ){_PROGRAM} (?=[A-Za-z-])")
 """The name of the program before a command or an option, except after `kubectl exec … --`."""
 _PATHS = frozenset({"path", "file", "directory"})
-"""The names of the types of paths."""
+"""The names of Click's types for paths."""
 _WORD = re.compile(r"(?:'[^']*'|\S)+")
 
 
@@ -48,7 +48,7 @@ class HelpfulCommand(TyperCommand):
         return rest
 
     def _refuse_empty_values(self, ctx: Any, args: list[str]) -> None:
-        """Raise UsageError for an option or a path with an empty value, such as that of an unset variable of a script.
+        """Raise UsageError for an option or a path with an empty value, such as an unset variable of a script.
 
         An empty value would select everything, or the current folder.
         """

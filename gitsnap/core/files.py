@@ -86,10 +86,10 @@ def replace_file(
 
 
 def write_output(file: Path, content: bytes, *, keep_mode: bool = False) -> None:
-    """Write a file that a user named, atomically. A device, a pipe or a descriptor is written to, and not replaced.
+    """Write the content to a file that a user named. An ordinary file is replaced atomically. Raises OSError.
 
-    Otherwise the superuser would turn ``/dev/null`` or ``/dev/stdout`` into an ordinary file. ``keep_mode``: as for
-    ``replace_file``. Raises OSError.
+    A device, a pipe or a descriptor is opened and written, because the superuser could replace ``/dev/null`` or
+    ``/dev/stdout`` by an ordinary file. ``keep_mode``: as for ``replace_file``.
     """
     if file.is_dir() or not _is_special(file):
         replace_file(file, content, keep_mode=keep_mode)
@@ -99,7 +99,7 @@ def write_output(file: Path, content: bytes, *, keep_mode: bool = False) -> None
 
 
 def _is_special(file: Path) -> bool:
-    """Whether a file is no ordinary file, or the name of a descriptor of a process."""
+    """Whether a file exists and is not an ordinary file, or its name stands for a descriptor."""
     return file.exists() and (file.absolute().parent in _DESCRIPTORS or not file.is_file())
 
 
@@ -142,7 +142,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def why_not_writable(folder: Path) -> str:
-    """``is not writable for this user``, or ``is on a read-only file system``; ``""`` for a folder that is writable."""
+    """``is not writable for this user`` or ``is on a read-only file system``; ``""`` for a writable folder."""
     if os.access(folder, os.W_OK):
         return ""
     with suppress(OSError):

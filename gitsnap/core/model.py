@@ -28,7 +28,7 @@ FIELD_MANAGER = "gitsnap"
 class Kind(NamedTuple):
     """A kind of object without its API version: ``Kind("apps", "Deployment")``. The core group is ``""``.
 
-    Kinds and keys are tuples, because thousands of them are made, compared and hashed: Python does this in C.
+    Kinds and keys are tuples: thousands of them are made, compared and hashed, and CPython does this in C for tuples.
     """
 
     group: str

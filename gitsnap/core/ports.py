@@ -29,7 +29,7 @@ from gitsnap.core.objects import ObjectHead
 from gitsnap.core.states import State
 
 if TYPE_CHECKING:
-    # Loading what only a writer records would take as long as a comparison of two small samples.
+    # Only writers need these classes. Loading them takes as long as a comparison of two small samples.
     from gitsnap.core.recording import CaptureCache, ChangeDraft, RecordedChange, RecordedSample, SampleDraft
 
 
@@ -75,7 +75,7 @@ class Page:
     remaining: int | None = 0
     """The number of objects on further pages, as an estimate. None if the server does not report it."""
     heads: Sequence[ObjectHead] | None = None
-    """The heads of the items, if the cluster decodes an item only when it is used. An access to such an item may raise
+    """The heads of the items if items are decoded when they are used, otherwise None. Decoding an item may raise
     ClusterError."""
 
 

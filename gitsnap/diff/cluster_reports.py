@@ -1,6 +1,6 @@
-"""What the inventories of two trees list for one managed cluster.
+"""The resources and releases that the inventories of two trees list for one managed cluster.
 
-A report of Sveltos is long and usually the same in both trees, so it is decoded only if a change needs its entries.
+A report of Sveltos is long and usually equal in both trees, so it is decoded only if a change needs its entries.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ClusterReport:
     """The entries of a ClusterConfiguration. They are read when they are first used."""
 
     def __init__(self, read: Callable[[], Iterable[Entry]], content: bytes | None = None) -> None:
-        """``content``: the YAML of the report, None if it is not known. It is searched before the entries are read."""
+        """``content``: the YAML of the report, which is searched before the entries are read; None if unknown."""
         self._read = read
         self._content = content
 
@@ -38,16 +38,15 @@ class ClusterReport:
     @property
     def releases(self) -> list[DeployedRelease]:
         """The Helm releases, in the order of the report."""
-        # The field of the releases has this name.
-        entries = self._entries if self._may_contain("charts") else ()
+        entries = self._entries if self._may_contain("charts") else ()  # the field of the releases
         return [entry for entry in entries if isinstance(entry, DeployedRelease)]
 
     def may_list(self, profile: ObjectKey) -> bool:
-        """Return whether the report may list entries of a profile, as far as a search for its name can tell."""
+        """Return whether the report may list entries of a profile: False if the report does not contain its name."""
         return self._may_contain(profile.name)
 
     def _may_contain(self, text: str) -> bool:
-        """Return whether the report may contain a text without special characters. An escape may stand for it."""
+        """Return whether the report may contain a text without special characters. YAML may write it with escapes."""
         return self._content is None or text.encode() in self._content or b"\\" in self._content
 
 
@@ -57,13 +56,13 @@ def report_key(cluster: ClusterRef) -> ObjectKey:
 
 
 def read_reports(before: TreeView, after: TreeView, key: ObjectKey) -> tuple[ClusterReport, ClusterReport]:
-    """Return the reports of two trees with a key: one object if both trees have the same report."""
+    """Return the reports of two trees with a key: the same object twice if the reports are equal."""
     path = path_of(key)
     old = _report(before, path)
     return old, old if before.report_id(path) == after.report_id(path) else _report(after, path)
 
 
-def either(old: ClusterReport, new: ClusterReport) -> ClusterReport:
+def common_report(old: ClusterReport, new: ClusterReport) -> ClusterReport:
     """Return one report for both trees: the resources and the releases of the newer one if the older has none."""
     return ClusterReport(lambda: [*(old.resources or new.resources), *(old.releases or new.releases)])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey, SensitiveField
 from gitsnap.diff.changed_objects import ChangedObjects, find_changes
-from gitsnap.diff.cluster_reports import either, read_reports, report_key
+from gitsnap.diff.cluster_reports import common_report, read_reports, report_key
 from gitsnap.diff.comparability import Comparability, find_comparability
 from gitsnap.diff.deployment_rows import deployment_rows
 from gitsnap.diff.deployments import Deployments
@@ -154,7 +154,7 @@ def _compare_cluster(deployments: Deployments, cluster: ClusterRef, incomplete: 
     old, new = read_reports(*deployments.sides, report)
     if not deployments.changed.covers(report) or report in incomplete:
         # Entries that one side could not read must not look deleted, so both sides get the entries of the other side.
-        old = new = either(old, new)
+        old = new = common_report(old, new)
     changes = compare_resources(deployments, cluster, old, new)
     changes.add(compare_releases(deployments, cluster, old, new))
     return changes

@@ -96,7 +96,7 @@ class Deployments:
         return self._reached.by_cluster
 
     def referred_by_profiles(self) -> frozenset[ObjectKey]:
-        """Return the changed objects to which a profile refers, without those that may depend on a cluster."""
+        """Return the changed objects to which a profile of the newer side refers on every cluster."""
         return self._reached.referred_by_profiles()
 
     @cached_property

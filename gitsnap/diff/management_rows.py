@@ -32,7 +32,7 @@ def management_rows(
 ) -> list[ManagementRow]:
     """Return one row for each object that changed. Objects whose action is unknown have no row.
 
-    ``referred``: objects to which a profile of the newer side refers, as far as they are known.
+    ``referred``: known objects to which a profile of the newer side refers. Their referrers are not searched.
     """
     actions = object_actions(before, after, changes)
     matches = _match_messages(before, after, changes)
@@ -96,20 +96,23 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[ObjectC
 
 
 class _Terms:
-    """Words, of which every profile that selects one of some clusters on one side only contains some."""
+    """Words to find the profiles that may select a cluster on one side only.
+
+    A profile without any of the words selects each of the added clusters on both sides or on neither side.
+    """
 
     def __init__(self) -> None:
         self._alone = {"setRefs", "clusterSetRefs"}
-        """Words that a profile may contain for itself."""
+        """Words that are sufficient alone."""
         self._values: dict[str, set[str]] = {}
-        """Words that a profile contains together with one of these values."""
+        """Words that are sufficient together with one of these values: word -> values."""
 
     def add(self, name: str, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> None:
         """Add the words for a cluster with its labels on both sides, None for a side that lacks the cluster.
 
-        These are the label keys that differ. If both sides have a key, only a profile with one of the two values, or
-        with an operator that compares numbers, can select one side only. If one side lacks the cluster, the words are
-        all label keys, the name of the cluster, and the operators that match a missing label, which are ``!`` and
+        The words are the label keys that differ. If both sides have a key, only a profile with one of the two values,
+        or with an operator that compares numbers, can select one side only. If one side lacks the cluster, the words
+        are all label keys, the name of the cluster, and the operators that match a missing label, which are ``!`` and
         ``notin`` in the text form of selectors.
         """
         if old is None or new is None:

@@ -101,7 +101,7 @@ class ReachedDeployments:
         )
 
     def referred_by_profiles(self) -> frozenset[ObjectKey]:
-        """Return the changed objects to which a profile of the newer side refers, if no cluster decides that."""
+        """Return the changed objects to which a profile of the newer side refers on every cluster."""
         return frozenset(
             reference.target
             for profile in self.profiles
@@ -147,7 +147,7 @@ class ReachedDeployments:
     def _rendered_sources(self, profiles: Iterable[tuple[ObjectKey, bytes]]) -> Iterator[ObjectKey]:
         """Yield the sources that are templates and that one of the profiles may name.
 
-        ``profiles``: keys and contents.
+        ``profiles``: their keys and contents.
         """
         names = WrittenNames(self._changed.clusters)
         for key, content in profiles:

@@ -40,12 +40,12 @@ class ResourceEntries:
     """The entries of both inventories by slot. They are read when they are first used."""
 
     def __init__(self, old: ClusterReport, new: ClusterReport) -> None:
-        """The inventories are often one object: a report that did not change is decoded once, or not at all."""
+        """``old`` and ``new`` are the same object if the report did not change. It is then decoded at most once."""
         self.are_same = old is new
         self._reports = old, new
 
     def may_list(self, profile: ObjectKey) -> bool:
-        """Return whether an inventory may list entries of a profile. For a producer: of a generated profile."""
+        """Return whether an inventory may list entries of a profile, or of the generated profiles of a producer."""
         return profile.kind not in PROFILE_KINDS or any(report.may_list(profile) for report in self._reports)
 
     @cached_property
@@ -60,7 +60,7 @@ class ResourceEntries:
 
     @cached_property
     def all(self) -> Mapping[Slot, DeployedResource]:
-        """The entries of both inventories. A slot of both has its newer entry."""
+        """The entries of both inventories. A slot in both inventories has the newer entry."""
         return self.old if self.are_same else {**self.old, **self.new}
 
     @cached_property
@@ -79,7 +79,7 @@ class ResourceEntries:
         return [] if self.are_same else sorted(self.new.keys() - self.old.keys())
 
     def other_profiles(self) -> Iterator[Slot]:
-        """Yield the slots that not both inventories list for the same profile."""
+        """Yield the slots that one inventory lacks, or that the inventories list for different profiles."""
         if not self.are_same:
             for slot in self.all:
                 if slot not in self.old or slot not in self.new or self.old[slot].profile != self.new[slot].profile:

@@ -65,6 +65,7 @@ class _ResourceComparison:
         self._modified: dict[Slot, str] = {}
         """Messages of modified resources."""
         self._states: dict[tuple[ObjectKey, ObjectKey, str], str] = {}
+        """The results of ``_find_state`` by its arguments."""
         self.changes = ClusterChanges()
 
     def run(self) -> None:

@@ -19,7 +19,7 @@ _HASH_DIGITS = 32
 _UNSAFE = re.compile(r"[^a-z0-9.-]")
 _UNSAFE_IN_KIND = re.compile(r"[^A-Za-z0-9.-]")
 _PLAIN = re.compile(r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z))[a-z0-9-][a-z0-9.-]{0,249}\Z")
-"""A name that the file name repeats unchanged: that of most objects. ``_component`` would return the same."""
+"""A name that needs no encoding, like those of most objects. ``_component`` does not change such a name."""
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)")
 
 

@@ -53,8 +53,8 @@ class PathsByKind:
     def iterate(self, kind: Kind, namespaces: Container[str] | None = None) -> Iterator[str]:
         """Yield the paths of the objects of a kind, sorted. A folder is read when its first path is needed.
 
-        ``namespaces``: the namespaces to which the paths are limited, ``""`` for cluster-scoped objects. A namespace
-        whose path is encoded is never left out.
+        ``namespaces``: only objects in these namespaces, ``""`` for cluster-scoped objects. The paths in a namespace
+        with an encoded name are always included.
         """
         for folder in sorted(self._folders.get(kind_folder(kind), ())):
             namespace = folder.partition("/")[0]

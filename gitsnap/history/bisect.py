@@ -144,9 +144,9 @@ class FieldCondition:
         return {} if document is None else fields_of(document, self.sensitive)
 
     def named_path(self, tree: Tree) -> str:
-        """The path of the field in which the elements of lists have names, if ``path`` has their positions in a tree.
+        """The path with the names of list elements, if ``path`` has their positions in a tree. Raises ArchiveError.
 
-        ``""`` if the object in the tree has no such field. Raises ArchiveError.
+        ``""`` if the object in the tree has no such field.
         """
         document = self._document(tree)
         paths = positional_paths(document, self.sensitive) if document is not None else {}

@@ -34,7 +34,7 @@ class Version:
     texts: Mapping[str, str] = field(default_factory=dict)
     """The texts that ``fields`` shows field by field, such as the documents in a ConfigMap, by path."""
     positions: Mapping[str, str] = field(default_factory=dict)
-    """The paths with positions of the elements of lists (``positional_paths``), where they were asked for."""
+    """The paths with positions of the elements of lists (``positional_paths``); empty unless requested."""
     oldest: bool = False
     """Whether the history of this copy of the archive begins here, and the object may be older."""
 

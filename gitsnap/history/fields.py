@@ -18,7 +18,7 @@ from gitsnap.core.model import JsonObject, Kind, SensitiveField
 from gitsnap.core.objects import same_json
 from gitsnap.format import masking
 from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.history.list_elements import element_names, unique
+from gitsnap.history.list_elements import element_names, element_positions, unique
 from gitsnap.sveltos import documents, embedded_secrets, kinds
 
 Fields = Mapping[str, Any]
@@ -93,10 +93,11 @@ def split_fields(document: JsonObject, sensitive: Iterable[SensitiveField] = ())
 def positional_paths(document: JsonObject, sensitive: Iterable[SensitiveField] = ()) -> dict[str, str]:
     """The path of each field and text of ``split_fields`` -> the path with positions: ``containers[0].image``.
 
-    `log` and `diff` write such paths. Paths in which all elements are named by their positions are left out.
+    `log` and `diff` write paths with positions. Paths that are equal in both forms are left out.
     """
-    named, positional = (_split(document, sensitive, names) for names in (element_names, _positions))
-    pairs = (pair for side in range(2) for pair in zip(named[side], positional[side], strict=True))
+    named, positional = (_split(document, sensitive, names) for names in (element_names, element_positions))
+    # Both have the same fields and texts in the same order, because only the names of elements differ.
+    pairs = (pair for lists in zip(named, positional, strict=True) for pair in zip(*lists, strict=True))
     return {path: other for (path, _), (other, _) in pairs if path != other}
 
 
@@ -105,13 +106,8 @@ def has_position(path: str) -> bool:
     return _POSITION.search(path) is not None
 
 
-def _positions(elements: Sequence[Any]) -> list[str]:
-    return [str(position) for position in range(len(elements))]
-
-
 _Names = Callable[[Sequence[Any]], list[str]]
 """Returns the names of the elements of a list."""
-
 
 _Paths = list[tuple[str, Any]]
 """Paths with their values, in the order of the document."""

@@ -67,7 +67,7 @@ def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where
 
 
 def _empty_namespaces(names: Collection[str], known: Iterable[str], *, where: str) -> list[str]:
-    """Return a warning for each namespace that is not known. ``known`` is read until all names are found."""
+    """Return a warning for each namespace that is not known. ``known`` is consumed until all names are found."""
     missing, seen = list(names), set[str]()
     remaining = iter(known)
     while missing and (namespace := next(remaining, None)) is not None:

@@ -33,13 +33,18 @@ _ELEMENT_KEYS = (
 
 
 def element_names(elements: Sequence[Any]) -> list[str]:
-    """A name for each element: its key, a scalar itself, or else its position. The names are unique."""
+    """A name for each element: its key, the scalar itself, or else the position. The names are unique."""
     if all(isinstance(element, dict) for element in elements):
         names = next(filter(None, (_names_by(key, elements) for key in _ELEMENT_KEYS)), None)
-        return names or [str(position) for position in range(len(elements))]
+        return names or element_positions(elements)
     if not all(element is None or isinstance(element, str | int | float) for element in elements):
-        return [str(position) for position in range(len(elements))]
+        return element_positions(elements)
     return unique([element if isinstance(element, str) else json.dumps(element) for element in elements])
+
+
+def element_positions(elements: Sequence[Any]) -> list[str]:
+    """The position of each element as a name."""
+    return [str(position) for position in range(len(elements))]
 
 
 def _names_by(key: _ElementKey, elements: Sequence[Mapping[str, Any]]) -> list[str] | None:

@@ -86,12 +86,11 @@ def search(
     field: str = "",
     sensitive: Collection[SensitiveField] = (),
 ) -> list[Match]:
-    """The matches of a text, by time, object and field.
+    """The matches of a text, by time, object and field. Raises ArchiveError if the history cannot be read.
 
     ``pattern``: the objects to search. ``field``: the beginning of the path of a field; it may name the elements of
-    lists by their positions, as `log` does. ``sensitive``: the fields that
-    are not searched in any version, also not in those from before a policy named them. Raises ArchiveError if the
-    history cannot be read.
+    lists by their positions, as `log` does. ``sensitive``: the fields that are not searched in any version, also not in
+    versions from before a policy named the fields.
     """
     first_samples = archive.first_samples()
     matches = [
@@ -110,9 +109,9 @@ def check_searched(
     field: str = "",
     sensitive: Collection[SensitiveField] = (),
 ) -> None:
-    """Raise NotFoundError if a search found nothing because the archive never had the kind, the object or the field.
+    """Raise NotFoundError if the archive never had the kind, the object or the field of a search without a match.
 
-    A copy that lacks a part of the history does not tell which fields existed. ``newest``: the tree of the newest
+    If this copy of the archive lacks a part of the history, fields are not checked. ``newest``: the tree of the newest
     sample, which is read first. The other arguments are those of ``search``.
     """
     check_existed(archive, pattern, newest)
@@ -166,7 +165,8 @@ def _paths(archive: CommitHistory, text: str, pattern: ObjectPattern) -> set[str
     """The files that may ever have had the text. Raises ArchiveError where one of their folders is damaged."""
     commits = archive.log(pattern.pathspecs())
     if expression := _expression(text):
-        for _ in commits:  # all commits: the log with an expression only has those with the text
+        # The log with an expression has only the commits with the text. The log of all commits checks their folders.
+        for _ in commits:
             pass
         commits = archive.log(pattern.pathspecs(), containing=expression)
     return {file.path for commit in commits for file in commit.files if not _SECRETS.search(file.path)}

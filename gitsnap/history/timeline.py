@@ -232,7 +232,7 @@ class Timeline:
     activity: tuple[Activity, ...] = ()
     """Oldest first; days without samples are included."""
     clusters: tuple[str, ...] = ()
-    """The managed clusters of the scope that the last sample or change of the period knows, sorted."""
+    """The managed clusters of the scope in the last sample or change of the period, sorted."""
     hidden: tuple[SensitiveField, ...] = ()
     """Fields that the policy hides now, and whose values are left out of older samples that hold them in plain text."""
 

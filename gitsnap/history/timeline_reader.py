@@ -76,7 +76,7 @@ def read_timeline(
     Raises:
         ArchiveError: The tag of a sample cannot be read. A damaged tree is the ``problem`` of its change.
     """
-    samples = list(archive.samples())  # a list parses the time of a sample once
+    samples = list(archive.samples())  # in a list, the time of each sample is parsed once
     changes_of_archive = Changes(archive)
     history = _states(changes_of_archive, samples, period)
     states = [(before, state) for before, state in pairwise([None, *history]) if state and state.time in period]
@@ -121,7 +121,7 @@ def read_timeline(
         quiet=tuple(quiet[: limits.entries]),
         quiet_left_out=max(len(quiet) - limits.entries, 0),
         activity=tuple(_activity(inside, commits, made)),
-        clusters=tuple(_clusters(archive, [state for _, state in states][-1:], Filters(clusters=scope.clusters))),
+        clusters=tuple(_clusters(archive, states[-1][1], Filters(clusters=scope.clusters))) if states else (),
         hidden=tuple(hidden),
     )
 
@@ -322,13 +322,10 @@ def _sequence(state: State) -> int:
     return sample.sequence if sample else 0
 
 
-def _clusters(archive: RecordedPeriod, last: Sequence[State], filters: Filters) -> list[str]:
-    """Return the managed clusters of a state that pass the filters, sorted. None for a damaged tree.
-
-    ``last``: at most one state.
-    """
+def _clusters(archive: RecordedPeriod, state: State, filters: Filters) -> list[str]:
+    """Return the managed clusters of a state that pass the filters, sorted. Empty if the tree is damaged."""
     try:
-        known = [cluster for state in last for cluster in managed_clusters(archive.tree(state))]
+        known = managed_clusters(archive.tree(state))
     except ArchiveError:  # the comparison reports the damage
         return []
     return sorted(str(cluster) for cluster in known if filters.wants_cluster(cluster))

@@ -1,4 +1,4 @@
-"""Contents of archived files, decoded and as bytes. Equal content ids mean equal bytes, so each is decoded once."""
+"""Contents of archived files, decoded and as bytes. Equal blob ids mean equal bytes, so each blob is decoded once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from gitsnap.core.ports import Tree
 
 _MOST_BYTES = 8 * 1024 * 1024
-"""The size of the contents that a cache keeps. Those of 5,000 profiles are smaller."""
+"""The largest size of all bytes that a cache keeps. 5,000 profiles are smaller."""
 
 
 class ContentCache:
-    """Contents by content id, decoded and as bytes."""
+    """Contents by blob id, decoded and as bytes."""
 
     def __init__(self) -> None:
         self._decoded: dict[BlobId, Any] = {}
@@ -23,7 +23,7 @@ class ContentCache:
         self._bytes = 0
 
     def read(self, tree: Tree, blob: BlobId) -> bytes:
-        """Return the bytes of a blob of a tree. Several searches read the same profiles."""
+        """Return the bytes of a blob of a tree. Cached, because several searches read the same profiles."""
         content = self._contents.get(blob)
         if content is None:
             content = tree.read(blob)

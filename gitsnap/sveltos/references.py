@@ -127,7 +127,7 @@ class WrittenReferences:
         return self._resolve(self._entries, sorted(clusters) if self.depend_on_clusters else [], objects)
 
     def resolve_dependent(self, cluster: ClusterRef, objects: ClusterObjects) -> Iterator[Reference]:
-        """The references for one cluster, without those that do not depend on the cluster."""
+        """The references that depend on the cluster, resolved for one cluster."""
         return self._resolve(self._dependent, [cluster], objects)
 
     def _resolve(

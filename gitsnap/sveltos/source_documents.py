@@ -153,7 +153,7 @@ def identify_piece(piece: Piece) -> IdentifiedPiece | None:
     if piece.has_actions:
         identity = documents.identify_text(piece.content)
         return IdentifiedPiece(piece, identity, None) if identity else None
-    if "kind" not in piece.content and "\\" not in piece.content:  # neither written nor escaped
+    if "kind" not in piece.content and "\\" not in piece.content:  # YAML writes the field as is, or with escapes
         return None
     value = documents.load(piece.content)
     identity = documents.identify(value)

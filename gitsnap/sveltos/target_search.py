@@ -23,7 +23,7 @@ _PAIR = re.compile(
 """A name with a namespace. Both are fields of one mapping if they start in the same column."""
 _ACTION, _MERGE_KEY = b"{{", b"<<"
 _VALUES = re.compile(rb"^( *)values: (?:\"(?:[^\"\\\n]|\\.)*\"$|\|[^\n]*(?:\n\1  [^\n]*|\n(?=\n))*)", re.MULTILINE)
-"""The values of a chart, as ``emitter`` writes them. They are often templates, and never name an object."""
+"""The values of a chart, as the YAML emitter writes them. They are often templates, and never name an object."""
 
 
 class TargetSearch:
@@ -50,7 +50,7 @@ class TargetSearch:
         return any(self._may_be_target(content, start, name, implied) for start, name in self._names.find(content))
 
     def _may_be_target(self, content: bytes, start: int, name: bytes, implied: frozenset[bytes]) -> bool:
-        """Return whether a name at a position may be that of a target: no other namespace is written beside it."""
+        """Return whether the name at a position may name a target: no other namespace is written beside the name."""
         pair = _PAIR.match(content, content.rfind(b"\n", 0, start) + 1)
         if pair is None or pair.start("name") != start or not _is_one_mapping(pair):
             return True
@@ -58,18 +58,18 @@ class TargetSearch:
 
 
 class WrittenNames:
-    """The names in the YAML of some objects, for the question which objects they may refer to.
+    """The names in the YAML of some objects, to find the objects to which these may refer.
 
-    The answer may be too large. It has every object that ``references`` resolves by a name in the text for one of the
-    given clusters.
+    The search may find too many objects. It finds every object that ``references`` resolves by a name in the text for
+    one of the given clusters.
     """
 
     def __init__(self, clusters: Iterable[ClusterRef]) -> None:
         self.namespaces = {cluster.namespace for cluster in clusters}
-        """The namespaces of all objects that may be named, and others. A name without a namespace may name an object in
-        the namespace of the cluster (rule R)."""
+        """The namespaces of all objects that may be named, and others. A name without a namespace may be that of an
+        object in the namespace of the cluster (rule R)."""
         self._namespaces: dict[str, set[str]] = {}
-        """Name -> the namespaces that are written beside it, or that may replace them."""
+        """Name -> the namespaces that are written beside the name, or that may replace the written namespaces."""
         self._anywhere: set[str] = set()
         """The words without a namespace."""
 
@@ -100,7 +100,7 @@ class WrittenNames:
 
 
 def _implied_namespaces(namespace: str) -> frozenset[bytes]:
-    """Return the namespaces that can apply besides a written one, for an object in ``namespace``.
+    """Return the namespaces that can apply besides the written namespace, for an object in ``namespace``.
 
     ``""`` is the namespace of a cluster-scoped target.
     """

@@ -149,7 +149,7 @@ class TreeView:
         return self._configuration_by_kind.paths(kind)
 
     def paths_in(self, kind: Kind, namespaces: Container[str]) -> Iterator[str]:
-        """Yield the paths of the objects of a kind in some namespaces, or in a namespace that the path encodes."""
+        """Yield the paths of the objects of a kind in some namespaces, and in all namespaces with an encoded name."""
         return self._configuration_by_kind.iterate(kind, namespaces)
 
     def paths_naming(self, kind: Kind, names: Iterable[str]) -> Iterator[str]:

@@ -461,7 +461,7 @@ def test_a_search_of_a_field_that_never_was_is_the_error_of_the_command(
 def test_an_error_is_a_sentence_with_names_as_they_are_written(
     server: RunningServer, address: str, status: int, text: str
 ) -> None:
-    """A page begins a sentence with a capital letter, but not a name. Long names are refused."""
+    """The error begins with a capital letter, except if it begins with a name. Long names are refused."""
     page = server.get(address)
     assert (page.status, f'<p class="problem">{text}' in page.body.decode()) == (status, True)
 

@@ -13,7 +13,7 @@ from gitsnap.rollback.deployed_state import add_withdrawals
 from gitsnap.rollback.plan import Plan, reductions
 from gitsnap.rollback.plan.deployed_content import Deployment, Objects, Source
 from gitsnap.rollback.plan.redeployment import Difference, Redeployment
-from gitsnap.rollback.plan.unwritten_sources import Kept
+from gitsnap.rollback.plan.unwritten_sources import KeptContent
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import Reference, references, render
@@ -159,10 +159,10 @@ class _OwnDifferences:
         del sources
         self._parts = redeployment, old, new
 
-    def on(self, cluster: ClusterRef) -> tuple[Difference, Kept]:
-        """The difference on a cluster, which keeps nothing in addition."""
+    def on(self, cluster: ClusterRef) -> tuple[Difference, KeptContent]:
+        """The difference on a cluster, without other content."""
         redeployment, old, new = self._parts
-        return Difference(redeployment, old.to(cluster), new.to(cluster)), Kept()
+        return Difference(redeployment, old.to(cluster), new.to(cluster)), KeptContent()
 
 
 def _own_source(objects: Objects, reference: Reference) -> Source | None:

@@ -57,7 +57,7 @@ def test_a_key_of_more_than_a_thousand_characters() -> None:
 
 
 def _plain_lines(value: Any, indent: str) -> list[str]:
-    """The lines of a collection by the rules of docs/FORMAT.md, without a cache or a fast way."""
+    """The lines of a collection by the rules of docs/FORMAT.md, without a cache or a shortcut."""
     lines = []
     for item in sorted(value) if isinstance(value, dict) else range(len(value)):
         head = f"{indent}-"

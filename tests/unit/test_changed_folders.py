@@ -1,4 +1,4 @@
-"""A log refuses a damaged folder that it reads, also if only an older commit has it, and reads other histories."""
+"""A log with a damaged folder is an error, also if only an older commit has the folder. Other logs are read."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _History:
 @pytest.mark.parametrize("position", ["first", "between", "newest"])
 @pytest.mark.parametrize("damage", _DAMAGES)
 def test_a_damaged_folder_is_named(tmp_path: Path, damage: str, position: str) -> None:
-    """The error names the commit and the folder, wherever the commit is."""
+    """The error names the commit and the folder at every position of the commit."""
     history = _History(tmp_path)
     good, damaged = history.folder([(_FILE, b"a"), (_FILE, b"c")]), history.folder(_DAMAGES[damage])
     folders = {"first": [damaged, good], "between": [good, damaged, good], "newest": [good, damaged]}[position]
@@ -79,7 +79,7 @@ def test_a_damaged_folder_is_named(tmp_path: Path, damage: str, position: str) -
 
 
 def test_histories_without_damage_are_read(tmp_path: Path) -> None:
-    """Files and folders come, change and go; a file becomes a folder of the same name."""
+    """Files and folders are added, changed and removed. A file becomes a folder of the same name."""
     history, chance = _History(tmp_path), random.Random(3)
     for _ in range(60):
         names = {b"%d" % chance.randrange(30): chance.choice((_FILE, _FILE, _FOLDER)) for _ in range(12)}

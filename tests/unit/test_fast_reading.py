@@ -1,4 +1,4 @@
-"""Tags and commits of a long history are read by short cuts, which give what the complete reading gives."""
+"""Shortcuts in reading tags and commits of a long history have the results of complete reading."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ENDS = [b"", b"\n", b"\n\nmessage\n", b"\n\nmessage \xff\n\nmore\n"]
 
 
 def test_tags_with_the_usual_header_are_read_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The expression for the usual header decides nothing: without it, the result or the error is the same."""
+    """The result or the error is the same without the expression for the usual header."""
     headers = [lines for count in (0, 1, 2) for lines in product(_OBJECTS, _TYPES, _TAGS, *[_OTHERS] * count)]
     headers += [lines[::-1] for lines in headers]
     contents = [b"\n".join(lines) + end for lines, end in product(headers, _ENDS)]
@@ -47,7 +47,7 @@ def test_tags_with_the_usual_header_are_read_as_others(monkeypatch: pytest.Monke
 
 
 def test_the_usual_header_is_recognized() -> None:
-    """The short cut is taken for the tags that git and gitsnap write."""
+    """The shortcut is taken for the tags that git and gitsnap write."""
     content = b"object %b\ntype commit\ntag t\ntagger gitsnap <g@h> 1 +0000\n\nmessage\n" % (b"a" * 40)
     match = tag_objects._TAG_OF_COMMIT.match(content)
     assert match is not None
@@ -78,7 +78,7 @@ def _commit(repository: pygit2.Repository, message: str, *parents: str, committe
 def test_changes_are_found_as_by_reading_every_commit(
     repository: pygit2.Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between any two commits of a history with samples, changes, copies of changes, merges and damage."""
+    """The history has samples, changes, copies of changes, merges and damage. All pairs of its commits are compared."""
     first = _commit(repository, _MESSAGES["sample"])
     commits = [first]
     for message in ("sample", "change", "sample", "quoted", "invalid", "change", "sample"):

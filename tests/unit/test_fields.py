@@ -83,7 +83,7 @@ def test_positions_are_those_of_a_log() -> None:
 
 
 def test_positions_in_documents_and_values_of_charts() -> None:
-    """Also in texts that have fields, and of these texts themselves."""
+    """The texts have positional paths, and so have the fields in these texts."""
     charts = [{"releaseName": "a", "values": "list: [{name: b, c: 1}]"}]
     document = {"apiVersion": "v1", "kind": "P", "metadata": {"name": "x"}, "spec": {"helmCharts": charts}}
     assert positional_paths(document) == {

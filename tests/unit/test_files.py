@@ -179,7 +179,7 @@ def test_a_created_file_can_be_read_back(tmp_path: Path) -> None:
 def test_a_read_only_file_system_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, reason: str
 ) -> None:
-    """Other permissions do not help there. The superuser may write all other folders."""
+    """A read-only file system and missing permissions have different reasons. A writable folder has none."""
     assert why_not_writable(tmp_path) == ""
     status = os.statvfs(tmp_path)
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -189,7 +189,7 @@ def test_a_read_only_file_system_is_named(
 
 @pytest.mark.parametrize("name", ["fifo", "link", "descriptor"])
 def test_an_output_does_not_replace_a_special_file(tmp_path: Path, name: str) -> None:
-    """The superuser could replace `/dev/null`: a pipe, a link to a pipe, and a descriptor of a file get the content."""
+    """A pipe, a link to a pipe, and a descriptor of a file receive the content, and are not replaced."""
     fifo, plain = tmp_path / "fifo", tmp_path / "plain"
     os.mkfifo(fifo)
     (tmp_path / "link").symlink_to(fifo)

@@ -104,7 +104,7 @@ def test_an_object_is_checked_when_it_is_used() -> None:
 
 
 def test_deeply_nested_metadata_is_truncated() -> None:
-    """An object that is nested too deeply does not keep the others from being read."""
+    """The other objects of the list are read if one object is nested too deeply."""
     nested = b"[" * 5000 + b"]" * 5000
     content = _list([{"metadata": {"name": "a"}}, {"metadata": {"name": "b", "x": 7}}]).replace(b"7", nested)
     page = read_page(content, RESOURCE, REQUEST, metadata_only=True).page
@@ -112,7 +112,7 @@ def test_deeply_nested_metadata_is_truncated() -> None:
 
 
 class _Executor(Executor):
-    """Runs each function when the test asks for it, so that the order does not depend on threads."""
+    """Runs the functions when the test calls ``run``, so that the order does not depend on threads."""
 
     def __init__(self) -> None:
         self.submitted: list[Callable[[], None]] = []
@@ -137,7 +137,7 @@ class _Executor(Executor):
 
 
 def _requests(executor: Executor, last: int, most: int, asked: list[str]) -> PageRequests:
-    """The requests for the pages 0 to ``last``, the last of which fails if it is the page 7."""
+    """The requests for the pages 0 to ``last``. The request for page 7 fails."""
 
     def read(query: Mapping[str, str]) -> ListPage:
         asked.append(query["continue"])
@@ -163,7 +163,7 @@ def test_pages_are_requested_ahead(last: int, most: int) -> None:
 
 
 def test_the_error_of_a_page_is_raised_when_the_page_is_used() -> None:
-    """The pages before it are not affected."""
+    """The pages before the failed page are yielded."""
     executor, asked = _Executor(), list[str]()
     pages = _requests(executor, 9, 9, asked).pages()
     executor.run()
@@ -174,7 +174,7 @@ def test_the_error_of_a_page_is_raised_when_the_page_is_used() -> None:
 
 @pytest.mark.parametrize("most", [1, 3, 8])
 def test_pages_of_threads_arrive_in_order(most: int) -> None:
-    """Whatever the threads do first."""
+    """The order of the pages does not depend on the order of the threads."""
     with ThreadPoolExecutor(3) as executor:
         for _ in range(50):
             pages = _requests(executor, 6, most, []).pages()

@@ -58,7 +58,7 @@ def _ahead(capture: _Capture, unchanged: Unchanged) -> ListsAhead:
 
 
 def test_each_list_is_requested_once() -> None:
-    """A few lists are under way: that of the kind that is read now and the next ones. A kind may not be served."""
+    """At most AHEAD lists are requested, beginning with the current kind. A kind that is not served has no list."""
     capture = _Capture()
     ahead = _ahead(capture, _unchanged({}))
     ahead.request(KINDS[:])
@@ -79,7 +79,7 @@ def test_a_first_capture_requests_fewer_lists() -> None:
 
 
 def test_nothing_is_requested_before_the_capture_has_a_resource_version() -> None:
-    """The lists are requested later."""
+    """The lists are requested when the resource version is known."""
     capture = _Capture(can_prefetch=False)
     ahead = _ahead(capture, _unchanged({"ConfigMap": True}))
     ahead.request(KINDS[:1])
@@ -102,7 +102,7 @@ def test_the_lists_of_referenced_objects(*, was_read: bool) -> None:
 
 
 def test_a_group_that_cannot_be_discovered() -> None:
-    """The error is that of the kind when it is read. It costs one attempt more, not one for each kind."""
+    """Requesting ahead raises no error, and tries the discovery of the group once, not once for each kind."""
     capture = _Capture()
     _ahead(capture, _unchanged({})).request([Kind("broken", "B"), Kind("broken", "C"), KINDS[0]])
     assert capture.requested == [("A0", "")]

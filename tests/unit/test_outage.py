@@ -20,7 +20,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_successive_pauses_are_counted_together(pauses: list[float]) -> None:
-    """A pause that would be too long is not made."""
+    """A pause that is longer than the remaining time is not made."""
     outage = Outage(10.0)
     assert [outage.wait(seconds) for seconds in (1.0, 2.0, 4.0, 8.0, 3.0, 0.5)] == [
         True,

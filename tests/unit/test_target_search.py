@@ -70,7 +70,7 @@ def test_the_namespace_of_sveltos() -> None:
     ],
 )
 def test_an_object_may_be_named(content: str, namespace: str, path: str, expected: bool) -> None:  # noqa: FBT001
-    """An object counts if its namespace is one of those that can apply, and its name is written for that namespace."""
+    """An object may be named if its name is written, and its namespace is written or can apply."""
     names = WrittenNames([ClusterRef(kinds.SVELTOS_CLUSTER, "of-the-cluster", "east")])
     names.add(content.encode(), namespace)
     folder = path.partition("/")[0]

@@ -292,7 +292,7 @@ def _changes_at(*minutes: int) -> list[Change]:
 
 
 def test_the_activity_counts_the_changes_of_follow_mode() -> None:
-    """Also on a day without a sample, and after the last sample. A sample counts changes of its own only."""
+    """Changes count on days without a sample and after the last sample. Samples with changes are counted apart."""
     period = MemoryPeriod()
     period.add(build([]), commit=1, minutes=0)
     period.between[period.add(build([]), commit=1, minutes=30).tag] = _changes_at(31, 32, 2 * 1440)
@@ -307,7 +307,7 @@ def test_the_activity_counts_the_changes_of_follow_mode() -> None:
 
 
 def test_managed_clusters_of_the_scope_are_known() -> None:
-    """Those of the last sample: registered ones, and those for which Sveltos reports a deployment."""
+    """The timeline has the clusters of the last sample that are registered, or that have a report of Sveltos."""
     period = MemoryPeriod()
     gone, registered, reported = (replace(W, name=name) for name in ("gone", "registered", "reported"))
     period.add(build([cluster(gone)]))

@@ -165,7 +165,7 @@ def local_refs(git_folder: Path, branch: str) -> dict[str, str]:
     done = run_git(git_folder, "for-each-ref", "--format=%(objectname) %(refname)", *patterns)
     if done.returncode != 0:
         raise ArchiveError(f"the refs of the archive cannot be read: {done.stderr.strip()}")
-    return {line[41:]: line[:40] for line in done.stdout.splitlines()}
+    return {line[41:]: line[:40] for line in done.stdout.splitlines()}  # an object id has 40 digits
 
 
 def _record_pushed(git_folder: Path, refs: Mapping[str, str], head: str) -> None:

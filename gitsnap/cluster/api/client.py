@@ -29,8 +29,8 @@ _MOST_AHEAD = 4
 """List requests at a time: the next pages of a list, and the first pages of the next lists."""
 
 _METADATA_PAGES = 8
-"""Pages of a list of metadata that are requested or kept before they are used, at most 0.6 MB each. Of whole objects,
-the next page is requested when a page is used."""
+"""Pages of a list of metadata that are requested or kept before they are used, at most 0.6 MB each. The next page of
+whole objects is requested when a page is used."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 

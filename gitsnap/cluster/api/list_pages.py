@@ -1,7 +1,7 @@
 """Reads the responses to list requests.
 
-Of a list of metadata, only what tells whether an object has changed is decoded at once. The whole metadata of an object
-is decoded and checked when it is used: most objects of a capture have not changed.
+The fields that tell whether an object has changed are decoded at once. The whole metadata of an object is decoded and
+checked when it is used, because most objects of a capture have not changed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _ListFields(msgspec.Struct, rename="camel"):
 
 
 class _Head(msgspec.Struct, rename="camel", gc=False):
-    """The part of an object's ``metadata`` that is decoded at once."""
+    """The fields of an object's ``metadata`` that are decoded at once."""
 
     name: str
     namespace: str | None = None
@@ -83,16 +83,17 @@ class PageRequests:
         query: Mapping[str, str],
         most: int,
     ) -> None:
-        """Request the first page. ``read``: requests a page with further parameters and returns it.
+        """Request the first page. ``read`` requests a page with additional parameters and returns the page.
 
-        ``query``: further parameters of the first page. ``most``: the number of pages that are requested or kept.
+        ``query``: the additional parameters of the first page. ``most``: the largest number of pages that are requested
+        or kept.
         """
         self._read = read
         self._executor = executor
         self._most = most
         self._requested: deque[Future[ListPage]] = deque()
         self._stopped_at = ""
-        """The value of ``continue`` for the page that is requested when a kept page is used."""
+        """The value of ``continue`` for the next page, if there was no room for the page. Using a page makes room."""
         self._lock = Lock()
         self._request(query)
 
@@ -100,7 +101,7 @@ class PageRequests:
         self._requested.append(self._executor.submit(self._read_and_continue, query))
 
     def _read_and_continue(self, query: Mapping[str, str]) -> ListPage:
-        """Read a page, and request the next one if there is room. Runs in a worker thread."""
+        """Read a page, and request the next page if there is room. Runs in a worker thread."""
         answer = self._read(query)
         with self._lock:
             if answer.more and len(self._requested) < self._most:
@@ -124,7 +125,7 @@ class PageRequests:
 def read_page(content: bytes, resource: ResourceType, request: Request, *, metadata_only: bool) -> ListPage:
     """The page in a response. Raises ClusterError for an invalid response.
 
-    ``metadata_only``: whether metadata was asked for. The server may have sent whole objects.
+    ``metadata_only``: whether metadata was requested. The server may have sent whole objects.
     """
     page = _read_metadata(content, resource, request) if metadata_only else None
     return page if page is not None else _read_whole(content, resource, request)

@@ -10,7 +10,7 @@ class Outage:
     """The pauses before lost requests are repeated. All requests share them: each pause is made and counted once."""
 
     def __init__(self, seconds: float) -> None:
-        """``seconds``: how long the server may be away, in total."""
+        """``seconds``: the sum of all pauses that may be made."""
         self._left = seconds
         self._pauses = 0
         """How many pauses have ended."""
@@ -23,7 +23,7 @@ class Outage:
         """
         known = self._pauses
         with self._pausing:
-            if self._pauses != known:
+            if self._pauses != known:  # another thread paused while this thread waited for the lock
                 return True
             if seconds > self._left:
                 return False

@@ -89,7 +89,7 @@ class Transport:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> bytes:
-        """Send a request and return the content of the response.
+        """Send a request and return the body of the response.
 
         Reads are repeated after a lost connection and while the server is busy; writes only where the server has not
         begun. Raises the error that a status stands for.
@@ -171,7 +171,7 @@ class Transport:
 
 
 def json_object(content: bytes, request: Request, *, truncate: bool = False) -> JsonObject:
-    """The JSON object of a response. Raises ClusterError for another response.
+    """The JSON object of a response. Raises ClusterError if the response is not a JSON object.
 
     ``truncate`` replaces values that are nested too deeply for any archive, so that the other objects of a list can be
     read.

@@ -40,7 +40,7 @@ _LONGEST_SIMPLE_KEY = 1000
 
 _MOST_CACHED_KEYS = 32
 _LONGEST_SHORT = 64
-"""Limits on what the caches keep, so that large objects do not fill the memory."""
+"""Keys of a mapping and characters of a text that are cached at most, so that large objects do not fill the memory."""
 
 DEEPEST = 200
 """Levels of nesting in an object. Go's YAML library reads ten thousand, an API server fewer in a custom resource."""
@@ -102,7 +102,7 @@ def _heads(keys: tuple[str, ...], indent: str, rank: Callable[[Any], Any]) -> _H
 
 
 _cached_heads = lru_cache(maxsize=1024)(_heads)
-"""Most mappings have the same keys as another mapping: to find the heads takes a third as long as to sort the keys."""
+"""Most mappings have the same keys as another mapping. A look-up takes a third of the time of sorting the keys."""
 
 
 def _head(key: str, indent: str) -> str:
@@ -194,7 +194,7 @@ def _scalar_text(text: str) -> str:
 
 
 _short_text = lru_cache(maxsize=512)(_scalar_text)
-"""Most short texts occur in many objects, such as the names of kinds and of versions."""
+"""Cached: most short texts, such as the names of kinds and of versions, occur in many objects."""
 
 
 @lru_cache(maxsize=4096)

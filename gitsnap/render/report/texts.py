@@ -138,8 +138,8 @@ def day_links(report: Report) -> dict[str, str]:
     return {text[:length]: text for text in sorted(days)}
 
 
-def active(entry: Activity) -> str:
-    """Return how much changed: ``2 samples with changes``; with follow mode also ``5 changes between samples``."""
+def activity(entry: Activity) -> str:
+    """Return the number of changes: ``2 samples with changes``; with follow mode also ``5 changes between samples``."""
     samples = f"{plural(entry.changed, 'sample')} with changes"
     if not entry.made:
         return samples
@@ -147,7 +147,7 @@ def active(entry: Activity) -> str:
     return f"{samples}, {changes}" if entry.changed else changes
 
 
-def without_change(report: Report, changed: Collection[str]) -> list[str]:
+def unchanged_clusters(report: Report, changed: Collection[str]) -> list[str]:
     """Return the managed clusters without a change in the report."""
     return [cluster for cluster in report.timeline.clusters if cluster not in changed]
 

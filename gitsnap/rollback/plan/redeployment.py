@@ -51,7 +51,7 @@ class Difference:
 
     def withdraws(self, entry: Deployed) -> bool:
         """Whether Sveltos withdraws a deployed resource or release."""
-        # Most clusters list the same entries.
+        # The result is kept, because most clusters list the same entries.
         kind = None if isinstance(entry, DeployedRelease) else (entry.kind, entry.deployment_type, entry.feature)
         key = kind, entry.namespace, entry.name
         if key not in self._withdrawn:
@@ -64,7 +64,7 @@ class Difference:
 
     @cached_property
     def resources(self) -> frozenset[tuple[Identity, bool]]:
-        """The resources of all documents before and after the plan, each with whether it is deployed locally."""
+        """The resources of all documents before and after the plan. True marks a resource that is deployed locally."""
         return frozenset((doc.identity, doc.local) for doc in (*self.old.documents, *self.new.documents))
 
     def _withdraws(self, entry: Deployed) -> bool:

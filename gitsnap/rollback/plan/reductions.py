@@ -68,14 +68,14 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """A difference with the successive clusters of one redeployment that share it."""
+    """A difference, and the successive clusters of one redeployment that share the difference."""
 
     differences: SharedDifferences
     difference: Difference
     clusters: list[ClusterRef]
 
     def withdrawn(self, cluster: ClusterRef, listed: Iterable[Deployed]) -> list[Deployed]:
-        """The entries that Sveltos withdraws, of those in the cluster's ClusterConfiguration."""
+        """The entries that Sveltos withdraws from a cluster. ``listed``: the entries of its ClusterConfiguration."""
         withdrawn = [entry for entry in listed if self.difference.withdraws(entry)]
         if not withdrawn:
             return withdrawn
@@ -103,7 +103,7 @@ class Reductions:
         self._views = live_views, live_views | _template_views(changed)
         self._failing: list[tuple[Redeployment, Deployment, ClusterRef]] = []
         self._compared: list[_Comparison] = []
-        """In the order of the profiles and their clusters."""
+        """The comparisons in the order of the profiles and their clusters."""
         self._causes: dict[Difference, Collection[ObjectKey]] = {}
         """The result of ``_causing_steps`` for each difference."""
         self.redeployments = (*self._redeployments(), *self._early_redeployments())

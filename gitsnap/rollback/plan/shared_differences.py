@@ -1,7 +1,7 @@
-"""What one profile deploys before and after a plan, compared once for all clusters with the same difference.
+"""Compares the deployments of one profile before and after a plan, once for all clusters with the same difference.
 
-A reference may name the cluster, so that every cluster gets another object. If the plan does not write these objects,
-they deploy the same before and after, and the comparison leaves them out (``unwritten_sources``).
+If a reference names the cluster, every cluster gets another object. If the plan does not write these objects, they
+deploy the same before and after the plan, and the comparison leaves them out (``unwritten_sources``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gitsnap.core.model import JsonObject
 from gitsnap.rollback.plan.deployed_content import Deployment, Objects
 from gitsnap.rollback.plan.redeployment import Difference, Redeployment
 from gitsnap.rollback.plan.resolved_references import ResolvedReferences
-from gitsnap.rollback.plan.unwritten_sources import Kept, UnwrittenSources
+from gitsnap.rollback.plan.unwritten_sources import KeptContent, UnwrittenSources
 from gitsnap.sveltos.clusters import ClusterObjects
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import Reference, render
@@ -22,7 +22,7 @@ from gitsnap.sveltos.written_references import TEMPLATE
 Releases = frozenset[tuple[str, str]] | None
 """Namespace and name of each Helm release of a deployment; None if an unresolved template names a release."""
 
-_NOTHING = Kept()
+_NOTHING = KeptContent()
 
 
 class ProfileDeployments:
@@ -49,7 +49,7 @@ class ProfileDeployments:
         self._shared: dict[tuple[Any, ...], Deployment] = {}
 
     def references(self, cluster: ClusterRef) -> tuple[Reference, ...]:
-        """The references for a cluster that depend on the cluster."""
+        """The references that depend on the cluster, resolved for one cluster."""
         return self._references.dependent(self._profile, cluster, self._views)
 
     def releases(self, cluster: ClusterRef) -> Releases:
@@ -65,16 +65,16 @@ class ProfileDeployments:
         return frozenset(releases)
 
     def of(self, references: tuple[Reference, ...], releases: Releases) -> Deployment:
-        """The deployment of these references and releases, and of the references that depend on no cluster."""
+        """The deployment of these references and releases, with the references that do not depend on the cluster."""
         key = (releases, *map(self._sources.sharing_key, references))
         deployment = self._shared.get(key)
         if deployment is None:
-            every = (*self._references.fixed(self._profile), *references)
-            deployment = self._shared[key] = Deployment(self._profile, every, releases, self._objects)
+            all_references = (*self._references.fixed(self._profile), *references)
+            deployment = self._shared[key] = Deployment(self._profile, all_references, releases, self._objects)
         return deployment
 
     def failing_on(self, cluster: ClusterRef) -> Deployment:
-        """A deployment that fails as the one to a cluster does, without references that cannot fail."""
+        """The deployment to a cluster, with only the references that can make the deployment fail."""
         failing = (ref for ref in self.references(cluster) if self._sources.documents(ref) is None)
         return self.of(tuple(failing), frozenset())
 
@@ -91,11 +91,11 @@ class SharedDifferences:
         self._sources = sources
         self._differences: dict[tuple[Deployment, Deployment], Difference] = {}
         self._depend_on_clusters = old.depend_on_clusters or new.depend_on_clusters
-        self._common: tuple[Difference, Kept] | None = None
+        self._common: tuple[Difference, KeptContent] | None = None
         """The result for all clusters, if it does not depend on the cluster."""
 
-    def on(self, cluster: ClusterRef) -> tuple[Difference, Kept]:
-        """The difference on a cluster, and what the cluster gets in addition to it."""
+    def on(self, cluster: ClusterRef) -> tuple[Difference, KeptContent]:
+        """The difference on a cluster, and the content that the cluster gets before and after the plan besides it."""
         if self._common is not None:
             return self._common
         result = self._compare(cluster)
@@ -103,7 +103,7 @@ class SharedDifferences:
             self._common = result
         return result
 
-    def _compare(self, cluster: ClusterRef) -> tuple[Difference, Kept]:
+    def _compare(self, cluster: ClusterRef) -> tuple[Difference, KeptContent]:
         old, new = self._old.references(cluster), self._new.references(cluster)
         old_releases, new_releases = self._old.releases(cluster), self._new.releases(cluster)
         kept_releases = old_releases & new_releases if old_releases and new_releases else frozenset[tuple[str, str]]()
@@ -119,7 +119,7 @@ class SharedDifferences:
         )
         if documents and not difference.resources.isdisjoint((doc.identity, doc.local) for doc in documents):
             difference, documents = self._difference(old, old_releases, new, new_releases), ()
-        return difference, Kept(documents, kept_releases) if documents or kept_releases else _NOTHING
+        return difference, KeptContent(documents, kept_releases) if documents or kept_releases else _NOTHING
 
     def _unaffected(self, references: Iterable[Reference], others: tuple[Reference, ...]) -> Iterator[Reference]:
         """The references that deploy the same before and after the plan. ``others`` are those of the other side."""

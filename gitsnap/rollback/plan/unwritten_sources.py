@@ -1,4 +1,4 @@
-"""What a profile deploys from objects that a plan does not write. These deploy the same before and after the plan."""
+"""The documents of objects that a plan does not write. Such an object deploys the same before and after the plan."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gitsnap.sveltos.source_documents import SourceDocument
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What a cluster gets before and after a plan, in addition to a difference that other clusters share."""
+class KeptContent:
+    """The content that a cluster gets before and after a plan, besides a difference that other clusters share."""
 
     documents: tuple[SourceDocument, ...] = ()
     releases: frozenset[tuple[str, str]] = frozenset()
@@ -42,8 +42,8 @@ class UnwrittenSources:
     def documents(self, reference: Reference) -> tuple[SourceDocument, ...] | None:
         """The documents that a reference deploys before and after the plan.
 
-        None if the plan writes the target, or if a deployment does not depend on the documents alone: they are unknown
-        or opaque, or the reference makes the deployment fail.
+        None if the plan writes the target, if the documents are unknown or opaque, or if the reference makes the
+        deployment fail.
         """
         key = _key(reference)
         if key not in self._documents:
@@ -51,7 +51,7 @@ class UnwrittenSources:
         return self._documents[key]
 
     def sharing_key(self, reference: Reference) -> tuple[Any, ...]:
-        """The parts of a reference that decide what is deployed. All objects that do not exist deploy the same."""
+        """The parts of a reference that decide what is deployed. All objects that do not exist have one key."""
         if (
             reference.path != KUSTOMIZATIONS
             and reference.target not in self._written
