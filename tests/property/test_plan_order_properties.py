@@ -1,6 +1,7 @@
 """A plan equals that of a plain evaluation.
 
-The plain evaluation examines every reader of a changed label after each step, and orders all changes together.
+The plain evaluation examines every reader of a changed label after each step, and orders all changes together. The
+simulation of each step, which both evaluations use, is compared with the state of all objects.
 GITSNAP_ORDER_CASES sets another number of cases.
 """
 
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject, ObjectKey
@@ -20,6 +22,7 @@ from gitsnap.rollback.plan.impact import _Impact
 from gitsnap.rollback.plan.independent_changes import merge_orders
 from gitsnap.rollback.plan.match_states import State, StepChange, labels_read
 from gitsnap.rollback.plan.selector_index import Relabelling, SelectorIndex
+from gitsnap.rollback.plan.simulation import Simulation
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, selects
 from tests.support.plans import custom, plan_of
@@ -129,14 +132,30 @@ def _all_selecting(impact: Any, cluster: ClusterRef) -> frozenset[ObjectKey]:
     return frozenset(impact._start.selecting.keys() | impact._end.selecting.keys())
 
 
+_MISSING_PREREQUISITE = [
+    custom(
+        kinds.CLUSTER_PROFILE,
+        "q",
+        {"clusterSelector": {"matchExpressions": [{"key": "ring", "operator": "Exists"}]}, "dependsOn": ["r"]},
+    ),
+    custom(kinds.PROFILE, "r", {"clusterSelector": {"matchLabels": {"ring": "1"}}}, "one"),
+]
+"""A profile, and a namesake of its prerequisite: a prerequisite has the kind of the profile that depends on it."""
+
+
 @settings(
     max_examples=CASES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(_configurations(), _configurations(), st.integers(0, 1))
+@example(
+    [custom(kinds.SVELTOS_CLUSTER, "west", {}, "two", labels={"ring": "1"})],
+    [custom(kinds.SVELTOS_CLUSTER, "west", {}, "two", labels={"ring": "2"}), *_MISSING_PREREQUISITE],
+    1,
+)
 def test_a_plan_is_that_of_a_plain_evaluation(sample: list[JsonObject], live: list[JsonObject], selected: int) -> None:
-    """Steps with effects and waits, holds, withdrawals and uncertainties are equal."""
+    """Steps with effects and waits, holds, withdrawals and uncertainties are equal, and name existing objects only."""
     keys = tuple(ObjectKey.of(document) for document in sample[: len(sample) // 2 or 1])
     selection = Selection(keys=keys) if selected and sample else Selection()
 
@@ -151,6 +170,54 @@ def test_a_plan_is_that_of_a_plain_evaluation(sample: list[JsonObject], live: li
         patch.setattr(_Impact, "_moved_on", _all_selecting)
         plain = planned()
     assert indexed == plain
+    named = {line.profile for line in indexed.withdrawals} | {effect.by for s in indexed.steps for effect in s.effects}
+    assert named <= {ObjectKey.of(document) for document in (*sample, *live)}
+
+
+def _evaluated_at_once(documents: list[JsonObject]) -> list[JsonObject]:
+    """The objects without pauses and DryRun, because of which Sveltos does not follow each step."""
+    changed = []
+    for document in documents:
+        metadata = {field: value for field, value in document["metadata"].items() if field != "annotations"}
+        spec = {field: value for field, value in document["spec"].items() if field != "syncMode"}
+        changed.append({**document, "metadata": metadata, "spec": spec})
+    return changed
+
+
+@settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_configurations().map(_evaluated_at_once), _configurations().map(_evaluated_at_once), st.randoms())
+@example(
+    [custom(kinds.SVELTOS_CLUSTER, "west", {}, "two", labels={"ring": "1"}), *_MISSING_PREREQUISITE],
+    [custom(kinds.SVELTOS_CLUSTER, "west", {}, "two", labels={"ring": "2"}), *_MISSING_PREREQUISITE],
+    Random(1),
+)
+def test_each_step_leads_to_the_state_that_is_evaluated_from_all_objects(
+    sample: list[JsonObject], live: list[JsonObject], random: Random
+) -> None:
+    """The simulation updates the clusters of each object step by step, also of objects that do not exist."""
+    before = {ObjectKey.of(document): document for document in live}
+    after = {ObjectKey.of(document): document for document in sample}
+    changes = [
+        StepChange(key, before.get(key), after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if key.kind not in kinds.CLUSTER_KINDS or key in before.keys() & after.keys()  # a rollback only relabels these
+    ]
+    random.shuffle(changes)
+    start, end = State.of(live), State.of(live, changes)
+    profiles = start.selecting.keys() | end.selecting.keys()
+    tracked = profiles.union(*(state.dependents.prerequisites(key) for state in (start, end) for key in profiles))
+    simulation = Simulation(start, end, SelectorIndex(start, end), tracked)
+
+    def matches_after(number: int) -> dict[ObjectKey, frozenset[ClusterRef]]:
+        state = State.of(live, changes[:number])
+        return {key: state.matches(key) for key in tracked}
+
+    for number, change in enumerate(changes):
+        simulation.apply(change)
+        simulation.revert()
+        assert simulation.deployed == matches_after(number)
+        simulation.apply(change)
+        assert simulation.deployed == matches_after(number + 1)
 
 
 @given(st.lists(st.lists(st.integers(), unique=True), max_size=4))

@@ -94,3 +94,43 @@ def test_an_unselected_profile_of_a_set_is_uncertain(sets_first: bool) -> None: 
         "p": "on 1 cluster it matches through ClusterSet s, which Sveltos evaluates some time after the write"
     }
     assert done.lost == (set() if sets_first else {("p", "west")})
+
+
+_A = {"matchLabels": {"env": "a"}}
+_NONE = {"matchLabels": {"env": "none"}}
+_DEPENDENT = custom(kinds.CLUSTER_PROFILE, "dependent", {"clusterSelector": _A, "dependsOn": ["p"]})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "further", "providers"),
+    [
+        (
+            custom(kinds.EVENT_TRIGGER, "p", {"sourceClusterSelector": _A}),
+            custom(kinds.EVENT_TRIGGER, "p", {"clusterSetRefs": ["s"]}),
+            _set(3, "a"),
+            "ClusterSet s",
+        ),
+        (
+            custom(kinds.PROFILE, "p", {"clusterSelector": _A}, "default"),
+            custom(kinds.PROFILE, "p", {"setRefs": ["s"]}, "default"),
+            custom(kinds.SET, "s", {"clusterSelector": _A, "maxReplicas": 3}, "default"),
+            "Set s",
+        ),
+        (
+            custom(kinds.CLUSTER_PROFILE, "p", {"clusterSelector": _A}),
+            custom(kinds.CLUSTER_PROFILE, "p", {"clusterSelector": _NONE, "setRefs": ["missing"]}),
+            _DEPENDENT,
+            "the profiles that depend on it",
+        ),
+    ],
+    ids=["EventTrigger", "Profile", "dependent"],
+)
+def test_the_reason_names_what_an_object_matches_through(
+    before: JsonObject, after: JsonObject, further: JsonObject, providers: str
+) -> None:
+    """An object loses its own selector and matches its cluster through another new object."""
+    plan = plan_of([_cluster("west", "a"), after, further], [_cluster("west", "a"), before], wait=0)
+    reasons = {doubt.key.name: doubt.reason for doubt in plan.uncertainties}
+    assert reasons == {
+        "p": f"on 1 cluster it matches through {providers}, which Sveltos evaluates some time after the write"
+    }

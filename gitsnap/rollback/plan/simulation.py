@@ -318,27 +318,25 @@ class Simulation:
         sets = self._index.sets_of(document) if document is not None else ()
         return any(cluster in self._sets[set_key].clusters() for set_key in sets if set_key in self._sets)
 
-    def _current_matches(self, key: ObjectKey) -> Clusters:
+    def _current_matches(self, key: ObjectKey, among: Collection[ClusterRef] | None = None) -> Clusters:
+        """The clusters that an object matches now; with ``among``, those of these clusters.
+
+        An object that does not exist matches no cluster. Another profile may name it in ``dependsOn`` all the same.
+        """
         if key not in self._selecting:
             return set()
-        return self._own[key].union(*(self._seen.get(dependent, ()) for dependent in self._dependents.of(key)))
+        matched = [self._own[key], *(self._seen.get(dependent, set()) for dependent in self._dependents.of(key))]
+        if among is None:
+            return set[ClusterRef]().union(*matched)
+        return {cluster for cluster in among if any(cluster in clusters for clusters in matched)}
 
     def _update_deployed(
         self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: StepChange | None
     ) -> Delta | None:
         deployed = self.deployed[key]
-        if clusters is None:
-            current = self._current_matches(key)
-            left, joined = frozenset(deployed - current), frozenset(current - deployed)
-        else:
-            dependents = self._dependents.of(key)
-            inside = {
-                cluster
-                for cluster in clusters
-                if cluster in self._own[key] or any(cluster in self._seen.get(profile, ()) for profile in dependents)
-            }
-            left = frozenset(cluster for cluster in clusters if cluster in deployed and cluster not in inside)
-            joined = frozenset(inside - deployed)
+        current = self._current_matches(key, clusters)
+        former = deployed if clusters is None else deployed.intersection(clusters)
+        left, joined = frozenset(former - current), frozenset(current - deployed)
         if not left and not joined:
             return None
         for cluster in left:

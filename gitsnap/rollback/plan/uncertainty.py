@@ -11,6 +11,7 @@ from gitsnap.rollback.plan.cluster_effects import Uncertainty
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Matches, State, StepChange, templated
 from gitsnap.rollback.plan.selector_index import SelectorIndex
 from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.matching import sets_of
 
 CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
 
@@ -45,10 +46,12 @@ def find_uncertainties(
 
 def delay_reason(end: State, key: ObjectKey, clusters: Matches) -> str:
     """Why Sveltos may evaluate a profile before it knows the matches on ``clusters``; ``end`` is the last state."""
-    document = end.selecting.get(key) or {}
-    names = (document.get("spec") or {}).get("setRefs") or ()
-    kind = "Set" if key.namespace else "ClusterSet"
-    providers = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
+    document, own = end.selecting.get(key), end.own(key)
+    sets = sets_of(document) if document is not None and not clusters.isdisjoint(own) else ()
+    names = [f"{set_key.kind.name} {set_key.name}" for set_key in sorted(sets)]
+    if not names or not clusters <= own:
+        names.append("the profiles that depend on it")
+    providers = ", ".join(names)
     where = plural(len(clusters), "cluster")
     return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
 
