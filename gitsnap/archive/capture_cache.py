@@ -19,7 +19,9 @@ from gitsnap.core.recording import CaptureCache
 _NAME = "gitsnap-seen.json"
 UNFINISHED_CACHE = f".{_NAME}"
 _LAYOUT = 2
-_BLOB_DIGITS, _SHA256_DIGITS = 40, 64
+_BLOB_DIGITS = 40
+_ENTRY_DIGITS = _BLOB_DIGITS + 64
+"""Hexadecimal digits of a blob id and of the SHA-256 of its content."""
 
 
 @dataclass
@@ -36,7 +38,7 @@ class CachedCommit:
     @cached_property
     def digests(self) -> dict[str, bytes]:
         """Blob id -> SHA-256 of the content. Parsed on first use: an unchanged sample needs no digest."""
-        text, length = self.joined_digests, _BLOB_DIGITS + _SHA256_DIGITS
+        text, length = self.joined_digests, _ENTRY_DIGITS
         with contextlib.suppress(ValueError):
             return {
                 text[start : start + _BLOB_DIGITS]: bytes.fromhex(text[start + _BLOB_DIGITS : start + length])
@@ -63,7 +65,10 @@ def load(git_folder: Path) -> CachedCommit:
             versions=dict(document["versions"]),
             lists=dict(document.get("lists") or {}),
         )
-        return CachedCommit(str(document["commit"]), cache, str(document["content"]), str(document["digests"]))
+        digests = str(document["digests"])
+        if len(digests) % _ENTRY_DIGITS:
+            return CachedCommit()
+        return CachedCommit(str(document["commit"]), cache, str(document["content"]), digests)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return CachedCommit()
 

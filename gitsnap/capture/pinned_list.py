@@ -50,9 +50,7 @@ class ObjectPage:
     remaining: int | None = 0
     """How many objects follow on further pages. None if the server does not say so."""
     items: Sequence[JsonObject] = ()
-    """All objects that the server sent. Each is decoded when it is used."""
-    heads: Sequence[ObjectHead] = ()
-    """The heads of ``items``."""
+    """All objects that the server sent, in the positions of their heads. Each is decoded when it is used."""
 
     @classmethod
     def of(cls, page: Page) -> ObjectPage:
@@ -61,7 +59,7 @@ class ObjectPage:
         if page.heads is None:
             objects = [KubeObject.of(item) for item in page.items]
             return cls(objects, version, page.whole, listed, page.size, page.remaining)
-        return cls(page.heads, version, page.whole, listed, page.size, page.remaining, page.items, page.heads)
+        return cls(page.heads, version, page.whole, listed, page.size, page.remaining, page.items)
 
     def select(self, entries: Sequence[Entry]) -> ObjectPage:
         """The same page with some of its objects."""
@@ -74,7 +72,7 @@ class ObjectPage:
 
     def decoded(self, entry: Entry) -> KubeObject:
         """The object of an entry. Raises ClusterError if it does not have the form of an object."""
-        return entry if isinstance(entry, KubeObject) else KubeObject.of(self.items[self.heads.index(entry)])
+        return entry if isinstance(entry, KubeObject) else KubeObject.of(self.items[entry.position])
 
 
 AHEAD = 4

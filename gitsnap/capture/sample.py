@@ -333,9 +333,8 @@ def _previous(archive: Archive, writer: ArchiveWriter) -> Tree | None:
     samples = archive.samples()
     if not samples:
         return None
-    tree = archive.tree(samples[-1])
     is_head = writer.head_commit == samples[-1].commit and not writer.ends_in_change
-    return writer.head if is_head else tree
+    return writer.head if is_head else archive.tree(samples[-1])
 
 
 def _own_writes(request: Request) -> dict[str, str]:

@@ -65,6 +65,8 @@ class ObjectHead(NamedTuple):
     resource_version: str
     is_terminating: bool
     """Whether the API server is deleting the object."""
+    position: int
+    """The position of the object on its page, from 0."""
 
 
 _KEY_BY_KEY = frozenset({"data", "binaryData", "metadata.labels", "metadata.annotations"})

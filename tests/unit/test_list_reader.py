@@ -86,16 +86,17 @@ class _Server:
         assert not field_selector or namespace == "a"
         kept = ("apiVersion", "kind", "metadata") if bare else ("apiVersion", "kind", "metadata", "data")
         items = [{part: raw[part] for part in kept} for raw in found]
-        heads = [_head(raw) for raw in found] if bare and self.makes_heads else None
+        heads = [_head(*numbered) for numbered in enumerate(found)] if bare and self.makes_heads else None
         yield Page(items, str(self.revision), whole=not bare, heads=heads)
         if metadata_only and self.lost:
             self.lost -= 1
             raise GoneError("the continuation is gone")
 
 
-def _head(raw: JsonObject) -> ObjectHead:
+def _head(position: int, raw: JsonObject) -> ObjectHead:
     metadata = raw["metadata"]
-    return ObjectHead(ObjectKey.of(raw), metadata["uid"], metadata["resourceVersion"], "deletionTimestamp" in metadata)
+    is_terminating = "deletionTimestamp" in metadata
+    return ObjectHead(ObjectKey.of(raw), metadata["uid"], metadata["resourceVersion"], is_terminating, position)
 
 
 @dataclass

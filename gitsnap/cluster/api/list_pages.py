@@ -188,8 +188,9 @@ def _read_metadata(content: bytes, resource: ResourceType, request: Request) -> 
                 head.uid or "",
                 head.resource_version or "",
                 bool(head.deletion_timestamp),
+                position,
             )
-            for head in heads
+            for position, head in enumerate(heads)
         ],
     )
     return ListPage(page, more)

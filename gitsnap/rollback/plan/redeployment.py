@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from gitsnap.core.model import JsonObject, ObjectKey
@@ -48,6 +48,7 @@ class Difference:
     redeployment: Redeployment
     old: Deployment
     new: Deployment
+    _withdrawn: dict[tuple[object, str, str], bool] = field(default_factory=dict, init=False, repr=False)
 
     def withdraws(self, entry: Deployed) -> bool:
         """Whether Sveltos withdraws a deployed resource or release."""
@@ -57,10 +58,6 @@ class Difference:
         if key not in self._withdrawn:
             self._withdrawn[key] = self._withdraws(entry)
         return self._withdrawn[key]
-
-    @cached_property
-    def _withdrawn(self) -> dict[tuple[object, str, str], bool]:
-        return {}
 
     @cached_property
     def resources(self) -> frozenset[tuple[Identity, bool]]:

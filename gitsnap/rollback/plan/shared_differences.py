@@ -105,10 +105,7 @@ class SharedDifferences:
 
     def _compare(self, cluster: ClusterRef) -> tuple[Difference, KeptContent]:
         old, new = self._old.references(cluster), self._new.references(cluster)
-        old_releases, new_releases = self._old.releases(cluster), self._new.releases(cluster)
-        kept_releases = old_releases & new_releases if old_releases and new_releases else frozenset[tuple[str, str]]()
-        if kept_releases and old_releases and new_releases:
-            old_releases, new_releases = old_releases - kept_releases, new_releases - kept_releases
+        kept, old_releases, new_releases = _split(self._old.releases(cluster), self._new.releases(cluster))
         unaffected = [*self._unaffected(old, new), *(() if old is new else self._unaffected(new, old))]
         documents = tuple(doc for ref in unaffected for doc in self._sources.documents(ref) or ())
         difference = self._difference(
@@ -119,7 +116,7 @@ class SharedDifferences:
         )
         if documents and not difference.resources.isdisjoint((doc.identity, doc.local) for doc in documents):
             difference, documents = self._difference(old, old_releases, new, new_releases), ()
-        return difference, KeptContent(documents, kept_releases) if documents or kept_releases else _NOTHING
+        return difference, KeptContent(documents, kept) if documents or kept else _NOTHING
 
     def _unaffected(self, references: Iterable[Reference], others: tuple[Reference, ...]) -> Iterator[Reference]:
         """The references that deploy the same before and after the plan. ``others`` are those of the other side."""
@@ -136,6 +133,12 @@ class SharedDifferences:
         if difference is None:
             difference = self._differences[deployments] = Difference(self._redeployment, *deployments)
         return difference
+
+
+def _split(old: Releases, new: Releases) -> tuple[frozenset[tuple[str, str]], Releases, Releases]:
+    """The releases that both sides have, and the others of each side."""
+    kept = old & new if old and new else frozenset()
+    return kept, old - kept if old else old, new - kept if new else new
 
 
 def _release_names(profile: JsonObject) -> Iterable[tuple[str, str]]:
