@@ -64,8 +64,8 @@ def test_metadata_is_read_as_in_one_step(items: list[JsonObject] | None, fields:
     assert whole.page.heads is None
     objects = [KubeObject.of(item) for item in whole.page.items]
     assert quick.page.heads == [
-        (obj.key, obj.metadata.get("uid") or "", obj.metadata.get("resourceVersion") or "", obj.is_terminating)
-        for obj in objects
+        (obj.key, obj.metadata.get("uid") or "", obj.metadata.get("resourceVersion") or "", obj.is_terminating, number)
+        for number, obj in enumerate(objects)
     ]
 
 
@@ -92,6 +92,13 @@ def test_invalid_metadata_is_refused(items: object) -> None:
             read_page(_list(items), RESOURCE, REQUEST, metadata_only=metadata_only)
         messages.append(caught.value.message)
     assert messages[0] == messages[1]
+
+
+def test_a_list_that_is_not_utf8_is_refused() -> None:
+    """Also in a part that is not decoded. Otherwise the damaged name of a field, such as ``continue``, is ignored."""
+    content = _list([{"metadata": {"name": "a"}}], metadata={"continue": "next"})
+    with pytest.raises(ClusterError, match="not JSON"):
+        read_page(content.replace(b"continue", b"cont\xffnue"), RESOURCE, REQUEST, metadata_only=True)
 
 
 def test_an_object_is_checked_when_it_is_used() -> None:
@@ -146,7 +153,7 @@ def _requests(executor: Executor, last: int, most: int, asked: list[str]) -> Pag
             raise ClusterError("no page 7")
         return ListPage(Page([{"number": number}], "1"), str(number + 1) if number < last else "")
 
-    return PageRequests(read, executor, query={"continue": "0"}, most=most)
+    return PageRequests(read, executor, REQUEST, query={"continue": "0"}, most=most)
 
 
 @pytest.mark.parametrize(("last", "most"), [(0, 1), (1, 1), (4, 1), (4, 2), (4, 4), (4, 5), (4, 9)])
@@ -179,3 +186,22 @@ def test_pages_of_threads_arrive_in_order(most: int) -> None:
         for _ in range(50):
             pages = _requests(executor, 6, most, []).pages()
             assert [item["number"] for page in pages for item in page.items] == list(range(7))
+
+
+@pytest.mark.parametrize("most", [1, 2, 8])
+@pytest.mark.parametrize("period", [1, 2, 5])
+def test_a_value_of_continue_that_repeats_is_an_error(period: int, most: int) -> None:
+    """The list would never end. The pages before the repetition are not affected."""
+    asked = list[str]()
+
+    def read(query: Mapping[str, str]) -> ListPage:
+        assert len(asked) < 20
+        asked.append(query.get("continue", ""))
+        return ListPage(Page([], "1"), f"token-{len(asked) % period}")
+
+    with ThreadPoolExecutor(1) as executor:
+        pages = PageRequests(read, executor, REQUEST, query={}, most=most).pages()
+        assert len([next(pages) for _ in range(period)]) == period
+        with pytest.raises(ClusterError, match=r"list healthchecks: metadata\.continue .* repeats") as caught:
+            next(pages)
+    assert "token" not in caught.value.message

@@ -172,7 +172,7 @@ class KubernetesCluster:
             return read_page(content, resource, request, metadata_only=metadata_only)
 
         most = _METADATA_PAGES if metadata_only else 1
-        return PageRequests(read, self._ahead, query=at, most=most).pages()
+        return PageRequests(read, self._ahead, request, query=at, most=most).pages()
 
     def get(self, key: ObjectKey) -> JsonObject:
         """Read one object."""

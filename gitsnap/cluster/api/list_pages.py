@@ -79,33 +79,41 @@ class PageRequests:
         self,
         read: Callable[[Mapping[str, str]], ListPage],
         executor: Executor,
+        request: Request,
         *,
         query: Mapping[str, str],
         most: int,
     ) -> None:
         """Request the first page. ``read`` requests a page with additional parameters and returns the page.
 
-        ``query``: the additional parameters of the first page. ``most``: the largest number of pages that are requested
-        or kept.
+        ``request``: for messages. ``query``: the additional parameters of the first page. ``most``: the largest number
+        of pages that are requested or kept.
         """
         self._read = read
         self._executor = executor
+        self._request = request
         self._most = most
         self._requested: deque[Future[ListPage]] = deque()
         self._stopped_at = ""
         """The value of ``continue`` for the next page, if there was no room for the page. Using a page makes room."""
+        self._continued: set[str] = set()
+        """All values of ``continue`` so far."""
         self._lock = Lock()
-        self._request(query)
+        self._submit(query)
 
-    def _request(self, query: Mapping[str, str]) -> None:
+    def _submit(self, query: Mapping[str, str]) -> None:
         self._requested.append(self._executor.submit(self._read_and_continue, query))
 
     def _read_and_continue(self, query: Mapping[str, str]) -> ListPage:
         """Read a page, and request the next page if there is room. Runs in a worker thread."""
         answer = self._read(query)
+        if answer.more in self._continued:
+            raise bad_answer(self._request, "metadata.continue of the answer repeats, so that the list has no end")
+        if answer.more:
+            self._continued.add(answer.more)
         with self._lock:
             if answer.more and len(self._requested) < self._most:
-                self._request({"continue": answer.more})
+                self._submit({"continue": answer.more})
             else:
                 self._stopped_at = answer.more
         return answer
@@ -117,7 +125,7 @@ class PageRequests:
             with self._lock:
                 self._requested.popleft()
                 if self._stopped_at:  # all pages have the resource version of the first page
-                    self._request({"continue": self._stopped_at})
+                    self._submit({"continue": self._stopped_at})
                     self._stopped_at = ""
             yield answer.page
 
@@ -168,8 +176,9 @@ def _checked(items: list[JsonObject], resource: ResourceType, request: Request) 
 def _read_metadata(content: bytes, resource: ResourceType, request: Request) -> ListPage | None:
     """The page of a list of metadata. None for a response of another form, which ``_read_whole`` reads."""
     try:
+        content.decode()  # msgspec checks only the texts that it returns
         answer = _METADATA.decode(content)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     heads = [item.metadata for item in answer.items or ()]
     if answer.kind != _METADATA_LIST or not all(head.name for head in heads):
