@@ -134,3 +134,18 @@ def test_the_reason_names_what_an_object_matches_through(
     assert reasons == {
         "p": f"on 1 cluster it matches through {providers}, which Sveltos evaluates some time after the write"
     }
+
+
+def test_a_label_that_only_the_new_selector_of_a_set_reads_does_not_change_the_set() -> None:
+    """The status lacks ``east``, which is not ready. Sveltos evaluates the set only when its selector changes."""
+    live_set = custom(kinds.CLUSTER_SET, "s", {"clusterSelector": _A, "maxReplicas": 3})
+    new_set = custom(kinds.CLUSTER_SET, "s", {"clusterSelector": {"matchLabels": {"ring": "1"}}, "maxReplicas": 3})
+    west = _cluster("west", "a")
+    reference = {"apiVersion": west["apiVersion"], "kind": west["kind"], "namespace": "default", "name": "west"}
+    status = {"selectedClusterRefs": [reference]}
+    in_ring = custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "a", "ring": "1"})
+
+    plan = plan_of([in_ring, new_set], [west, _cluster("east", "a"), live_set | {"status": status}, _profile("none")])
+
+    assert [step.key for step in plan.writes] == [ObjectKey.of(in_ring), ObjectKey.of(new_set)]
+    assert (plan.withdrawals, plan.uncertainties) == ((), ())

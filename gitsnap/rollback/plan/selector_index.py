@@ -180,6 +180,10 @@ class SelectorIndex:
         """Whether the selectors and ``clusterRefs`` of an object match a registered cluster with these labels."""
         return self._rules_of(document).match(cluster, labels)
 
+    def reads(self, document: JsonObject, labels: Collection[str]) -> bool:
+        """Whether the selectors of an object read any of these label keys."""
+        return any(label in labels for label in self._rules_of(document).labels)
+
     def sets_of(self, document: JsonObject) -> tuple[ObjectKey, ...]:
         """The sets that an object names."""
         return self._rules_of(document).sets

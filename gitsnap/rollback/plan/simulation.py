@@ -204,7 +204,8 @@ class Simulation:
         touched: Touched = dict.fromkeys(relabelling.selecting, (cluster,))
         for set_key in relabelling.sets:
             members = self._sets.get(set_key)
-            if members is None:
+            # The index has both versions of the set. Sveltos evaluates it only if the current selector reads a label.
+            if members is None or not self._index.reads(members.document, change.labels):
                 continue
             whole = self._relabel_in(set_key, members, cluster, labels)
             for key in self._index.users(set_key):
