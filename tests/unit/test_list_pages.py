@@ -94,6 +94,14 @@ def test_invalid_metadata_is_refused(items: object) -> None:
     assert messages[0] == messages[1]
 
 
+@pytest.mark.parametrize("kind", [None, "", 7, "Table"])
+def test_metadata_in_a_list_of_another_kind_is_refused(kind: Any) -> None:
+    """Otherwise metadata would be archived as whole objects, without their other fields."""
+    content = _list([{"kind": "PartialObjectMetadata", "metadata": {"name": "a"}}], kind)
+    with pytest.raises(ClusterError, match="list healthchecks: kind of the answer is not PartialObjectMetadataList"):
+        read_page(content, RESOURCE, REQUEST, metadata_only=True)
+
+
 def test_a_list_that_is_not_utf8_is_refused() -> None:
     """Also in a part that is not decoded. Otherwise the damaged name of a field, such as ``continue``, is ignored."""
     content = _list([{"metadata": {"name": "a"}}], metadata={"continue": "next"})

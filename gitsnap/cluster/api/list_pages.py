@@ -22,7 +22,7 @@ from gitsnap.core.model import JsonObject, ObjectKey, ResourceType
 from gitsnap.core.objects import ObjectHead
 from gitsnap.core.ports import Page
 
-_METADATA_LIST = "PartialObjectMetadataList"
+_METADATA_LIST, _METADATA_ITEM = "PartialObjectMetadataList", "PartialObjectMetadata"
 METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{JSON}"
 """Accept header for a list of metadata (Kubernetes API concepts). Other servers send whole objects."""
 
@@ -158,6 +158,13 @@ def _read_whole(content: bytes, resource: ResourceType, request: Request) -> Lis
 def _items(answer: JsonObject, resource: ResourceType, request: Request) -> Sequence[JsonObject]:
     """The objects of a list, with apiVersion and kind: lists omit both, and lists of metadata have other values."""
     items = answer.get("items")
+    is_metadata = isinstance(items, list) and any(
+        isinstance(item, dict) and item.get("kind") == _METADATA_ITEM for item in items
+    )
+    if is_metadata and answer.get("kind") != _METADATA_LIST:  # would be archived as objects without other fields
+        raise bad_answer(
+            request, f"kind of the answer is not {_METADATA_LIST}, but that of an item is {_METADATA_ITEM}"
+        )
     if items is None and "items" in answer:
         return []  # an empty list of metadata has null
     if not isinstance(items, list):
