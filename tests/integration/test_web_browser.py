@@ -102,9 +102,10 @@ def _addresses(page: Page) -> list[str]:
 
 
 def _stamps(page: Page) -> list[str]:
-    """Return the names of the samples, newest first."""
-    values = page.locator("input[name=to]").all()
-    return [str(value.get_attribute("value")) for value in values]
+    """Return the names of the samples of the timeline, newest first. Waits for the timeline to load."""
+    values = page.locator("input[name=to]")
+    values.first.wait_for(state="attached")
+    return [str(value.get_attribute("value")) for value in values.all()]
 
 
 def _open_details(page: Page) -> None:
