@@ -31,6 +31,7 @@ _EXACT: dict[str, frozenset[str]] = {
                 "if self.changed.content_changed(target)}"
             ),
             "rollback/plan/deletions.py: key in decider.live.objects",
+            "rollback/plan/unwritten_sources.py: key not in self._documents",
         }
     ),
     "texts and flags that a document was read as": frozenset(

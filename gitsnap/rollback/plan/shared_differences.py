@@ -7,13 +7,12 @@ deploy the same before and after the plan, and the comparison leaves them out (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from gitsnap.core.model import JsonObject
 from gitsnap.rollback.plan.deployed_content import Deployment, Objects
 from gitsnap.rollback.plan.redeployment import Difference, Redeployment
 from gitsnap.rollback.plan.resolved_references import ResolvedReferences
-from gitsnap.rollback.plan.unwritten_sources import KeptContent, UnwrittenSources
+from gitsnap.rollback.plan.unwritten_sources import KeptContent, SourceKey, UnwrittenSources
 from gitsnap.sveltos.clusters import ClusterObjects
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import Reference, render
@@ -46,7 +45,7 @@ class ProfileDeployments:
         self._releases: Releases = None if names_depend else frozenset(self._release_names)
         """The Helm releases for all clusters; None if templates name them."""
         self.depend_on_clusters = references.written(profile).depend_on_clusters or names_depend
-        self._shared: dict[tuple[Any, ...], Deployment] = {}
+        self._shared: dict[tuple[Releases, tuple[SourceKey, ...]], Deployment] = {}
 
     def references(self, cluster: ClusterRef) -> tuple[Reference, ...]:
         """The references that depend on the cluster, resolved for one cluster."""
@@ -66,7 +65,7 @@ class ProfileDeployments:
 
     def of(self, references: tuple[Reference, ...], releases: Releases) -> Deployment:
         """The deployment of these references and releases, with the references that do not depend on the cluster."""
-        key = (releases, *map(self._sources.sharing_key, references))
+        key = releases, tuple(map(self._sources.sharing_key, references))
         deployment = self._shared.get(key)
         if deployment is None:
             all_references = (*self._references.fixed(self._profile), *references)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from gitsnap.core.model import ObjectKey
 from gitsnap.rollback.plan.deployed_content import KUSTOMIZATIONS, POLICIES, Objects
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
-from gitsnap.sveltos.references import Reference
+from gitsnap.sveltos.references import Reference, UnresolvedReason
 from gitsnap.sveltos.source_documents import SourceDocument
 
 
@@ -31,13 +31,25 @@ class KeptContent:
         )
 
 
+class SourceKey(NamedTuple):
+    """The parts of a reference that decide what is deployed."""
+
+    target: ObjectKey | None
+    """None for all objects that do not exist."""
+    path: str
+    local: bool
+    optional: bool
+    unresolved: UnresolvedReason | None
+    secret_type_required: bool
+
+
 class UnwrittenSources:
     """The objects that profiles refer to and that a plan does not write. Each of them is read once."""
 
     def __init__(self, objects: Objects, written: Collection[ObjectKey]) -> None:
         self._objects = objects
         self._written = written
-        self._documents: dict[tuple[Any, ...], tuple[SourceDocument, ...] | None] = {}
+        self._documents: dict[SourceKey, tuple[SourceDocument, ...] | None] = {}
 
     def documents(self, reference: Reference) -> tuple[SourceDocument, ...] | None:
         """The documents that a reference deploys before and after the plan.
@@ -50,7 +62,7 @@ class UnwrittenSources:
             self._documents[key] = self._read(reference)
         return self._documents[key]
 
-    def sharing_key(self, reference: Reference) -> tuple[Any, ...]:
+    def sharing_key(self, reference: Reference) -> SourceKey:
         """The parts of a reference that decide what is deployed. All objects that do not exist have one key."""
         if (
             reference.path != KUSTOMIZATIONS
@@ -58,7 +70,7 @@ class UnwrittenSources:
             and self._objects.knows(reference.target)
             and self._objects.get(reference.target) is None
         ):
-            return None, *_key(reference)[1:]
+            return _key(reference)._replace(target=None)
         return _key(reference)
 
     def _read(self, reference: Reference) -> tuple[SourceDocument, ...] | None:
@@ -81,8 +93,8 @@ class UnwrittenSources:
         return documents if self._objects.serves(reference) else ()
 
 
-def _key(reference: Reference) -> tuple[Any, ...]:
-    return (
+def _key(reference: Reference) -> SourceKey:
+    return SourceKey(
         reference.target,
         reference.path,
         reference.local,
