@@ -110,6 +110,29 @@ def test_the_digest_of_each_sample_is_that_of_its_files(hourly: GitArchive) -> N
         assert sample.metadata.content_sha256 == hashlib.sha256(b"".join(lines)).hexdigest(), (text, damage)
 
 
+def test_a_cut_digest_of_an_unchanged_file_is_not_used(hourly: GitArchive) -> None:
+    """The digest of a file that is not stored again comes from the cache, unless the cache was cut."""
+    cache = CaptureCache("key", 1, 1000, {})
+    file = Path(hourly.location) / ".git" / "gitsnap-seen.json"
+    digests, kept = [], BlobId("")
+    for text in ("1", "2"):
+        with hourly.writer() as writer:
+            kept = kept or writer.store(encode({"data": "kept"}))
+            files = {"a/ConfigMap/a.yaml": writer.store(encode({"data": text})), "b/ConfigMap/b.yaml": kept}
+            draft = SampleDraft(_INFO, {Area.CONFIGURATION: files}, _NOON, Trigger.MANUAL, "cluster-1", cache=cache)
+            sample = writer.record(draft).sample
+        contents = hourly.tree(sample)
+        lines = sorted(
+            path.encode() + b"\0" + hashlib.sha256(contents.read(blob)).hexdigest().encode() + b"\n"
+            for path, blob in contents.all_files.items()
+        )
+        digests.append((sample.metadata.content_sha256, hashlib.sha256(b"".join(lines)).hexdigest()))
+        document = json.loads(file.read_text())
+        document["digests"] = kept + hashlib.sha256(encode({"data": "kept"})).hexdigest()[:-2]
+        file.write_text(json.dumps(document))
+    assert [found for found, _ in digests] == [expected for _, expected in digests]
+
+
 @pytest.mark.parametrize(
     ("info", "sealed", "is_new"),
     [
